@@ -1,0 +1,323 @@
+"""Write the bundled tables of ``sloth_jax`` from the published table and the model cards.
+
+Reads two files:
+
+- the published table behind the Sloth results (felipemaiapolo/sloth ``data/data_v2.csv``, MIT),
+  given by ``--source``: models, scores, and sizes that a pattern read from the models' names;
+- ``scripts/model_cards.csv``, kept by hand: one row per model with what its developers state.
+
+Writes three, each sorted and byte for byte reproducible:
+
+- ``leaderboard.csv``: one row per model, corrected;
+- ``benchmarks.csv``: one row per benchmark, with its chance floor and its number of items;
+- ``corrections.csv``: every value that differs from the published one, with its reason. Undoing
+  them gives the published values exactly.
+
+Rules for the corrected values:
+
+- ``params_b``: the published nominal size stays where it is within 10 % of the model card's count;
+  otherwise the card's count is taken. A size that is no nominal size at all but a misreading of
+  the name (``1b1`` read as 1) is replaced whatever the distance; its row says so in ``reason``.
+- ``active_params_b``: only mixtures of experts have it, and the published table has no such column.
+- ``tokens_t``: the developers' count where it differs from the published one by more than 1 %.
+  Empty where the developers never made it public.
+- ``family``, ``lineage``: the published columns ``Family2`` and ``Family``, but for the rows that
+  ``reason`` explains.
+- ``released``: from the model card. The published ``date`` is the day on which somebody submitted
+  the model to the leaderboard, often long after its release, and is not used.
+
+A source that ends in ``; unverified`` is where the number should stand, but nobody has compared
+the two for this table yet. ``reason`` holds one entry ``column: why`` for each value that differs
+from the published one, several separated by `` | ``. A correction without a reason stops the
+script, and so does a reason without a correction.
+"""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import io
+import math
+import os
+import sys
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+CARDS = ROOT / "scripts" / "model_cards.csv"
+OUT = ROOT / "sloth_jax" / "data"
+
+SIZE_TOLERANCE = 0.10
+TOKENS_TOLERANCE = 0.01
+DECIMALS = 6  # of a score
+
+# Name, title, leaderboard, chance floor (None: computed from the tasks below), items, source.
+BENCHMARKS: tuple[tuple[str, str, str, float | None, int | None, str], ...] = (
+    ("MMLU", "Massive Multitask Language Understanding", "v1", 0.25, 14042,
+     "arXiv:2009.03300; floor: 4 choices"),
+    ("ARC", "AI2 Reasoning Challenge (challenge set)", "v1", 0.25, 1172,
+     "arXiv:1803.05457; floor: 4 choices"),
+    ("HellaSwag", "HellaSwag", "v1", 0.25, 10042, "arXiv:1905.07830; floor: 4 choices"),
+    ("Winogrande", "WinoGrande", "v1", 0.5, 1267, "arXiv:1907.10641; floor: 2 choices"),
+    ("TruthfulQA", "TruthfulQA (mc2)", "v1", 0.31, 817,
+     "arXiv:2109.07958; floor: first percentile of the leaderboard (arXiv:2412.06540)"),
+    ("GSM8K", "Grade School Math 8K", "v1", 0.0, 1319, "arXiv:2110.14168; floor: free answer"),
+    ("IFEval", "Instruction-Following Evaluation", "v2", 0.0, 541,
+     "arXiv:2311.07911; floor: free answer"),
+    ("BBH", "BIG-Bench Hard", "v2", None, None,
+     "arXiv:2210.09261; floor: item-weighted mean of 1/choices over 24 tasks"),
+    ("MATH Lvl 5", "MATH (level 5)", "v2", 0.0, 1324, "arXiv:2103.03874; floor: free answer"),
+    ("GPQA", "Graduate-Level Google-Proof Q&A", "v2", 0.25, 1192,
+     "arXiv:2311.12022; floor: 4 choices"),
+    ("MUSR", "Multistep Soft Reasoning", "v2", None, None,
+     "arXiv:2310.16049; floor: item-weighted mean of 1/choices over 3 tasks"),
+    ("MMLU-PRO", "MMLU-Pro", "v2", 0.1, 12032, "arXiv:2406.01574; floor: 10 choices"),
+)  # fmt: skip
+
+# Benchmark -> task -> (items, choices per item).
+TASKS: dict[str, dict[str, tuple[int, int]]] = {
+    "BBH": {
+        "boolean_expressions": (250, 2),
+        "causal_judgement": (187, 2),
+        "date_understanding": (250, 6),
+        "disambiguation_qa": (250, 3),
+        "formal_fallacies": (250, 2),
+        "geometric_shapes": (250, 11),
+        "hyperbaton": (250, 2),
+        "logical_deduction_five_objects": (250, 5),
+        "logical_deduction_seven_objects": (250, 7),
+        "logical_deduction_three_objects": (250, 3),
+        "movie_recommendation": (250, 6),
+        "navigate": (250, 2),
+        "object_counting": (250, 19),
+        "penguins_in_a_table": (146, 5),
+        "reasoning_about_colored_objects": (250, 18),
+        "ruin_names": (250, 6),
+        "salient_translation_error_detection": (250, 6),
+        "snarks": (178, 2),
+        "sports_understanding": (250, 2),
+        "temporal_sequences": (250, 4),
+        "tracking_shuffled_objects_five_objects": (250, 5),
+        "tracking_shuffled_objects_seven_objects": (250, 7),
+        "tracking_shuffled_objects_three_objects": (250, 3),
+        "web_of_lies": (250, 2),
+    },
+    "MUSR": {
+        "murder_mysteries": (250, 2),
+        "object_placements": (256, 5),
+        "team_allocation": (250, 3),
+    },
+}
+
+PUBLISHED = {  # ours -> the published table's name
+    "model": "Model",
+    "family": "Family2",
+    "lineage": "Family",
+    "post_trained": "Instruct",
+    "params_b": "#Params (B)",
+    "tokens_t": "Pretraining Data Size (T)",
+}
+CARD_COLUMNS = (
+    "model", "family", "lineage", "params_b", "active_params_b", "tokens_t", "released",
+    "params_source", "tokens_source", "reason",
+)  # fmt: skip
+TABLE_COLUMNS = (
+    "model", "family", "lineage", "post_trained", "params_b", "active_params_b", "tokens_t",
+    "released",
+)  # fmt: skip
+# Column that may be corrected -> the card's column that says where the corrected value is from.
+SOURCE_OF = {
+    "family": None,  # how to spell a family is read off the models' names
+    "lineage": "tokens_source",
+    "params_b": "params_source",
+    "active_params_b": "params_source",
+    "tokens_t": "tokens_source",
+}
+
+
+class BuildError(Exception):
+    """The inputs do not fit together; the message is one line."""
+
+
+def chance_floor(tasks: dict[str, tuple[int, int]]) -> tuple[float, int]:
+    """Returns the item-weighted mean of 1/choices (a fraction) and the number of items."""
+    items = sum(n for n, _ in tasks.values())
+    return sum(n / choices for n, choices in tasks.values()) / items, items
+
+
+def read_rows(path: Path, needed: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Reads a CSV file into rows by model name.
+
+    Args:
+        path: the file.
+        needed: columns that must be there; the first of them names the model.
+
+    Raises:
+        BuildError: the file cannot be read, lacks a column, or names a model twice.
+    """
+    try:
+        text = path.read_text(encoding="utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BuildError(f"{path}: cannot be read: {error}") from error
+    reader = csv.DictReader(io.StringIO(text, newline=""))
+    missing = [column for column in needed if column not in (reader.fieldnames or ())]
+    if missing:
+        raise BuildError(f"{path}: lacks the columns {', '.join(missing)}")
+    rows: dict[str, dict[str, str]] = {}
+    for row in reader:
+        model = row[needed[0]]
+        if model in rows:
+            raise BuildError(f"{path}: model {model!r} stands there twice")
+        rows[model] = row
+    return rows
+
+
+def number(text: str) -> str:
+    """Returns the shortest text that reads back as the same float; empty stays empty."""
+    return repr(float(text)) if text else ""
+
+
+def parse_reasons(model: str, text: str) -> dict[str, str]:
+    """Splits ``column: why | column: why`` into a reason per column."""
+    reasons: dict[str, str] = {}
+    for entry in filter(None, text.split(" | ")):
+        column, colon, why = entry.partition(": ")
+        if not colon or column not in SOURCE_OF or column in reasons or not why.strip():
+            raise BuildError(
+                f"model_cards.csv: model {model!r}: reason {entry!r} is not 'column: why' with one"
+                f" of the columns {', '.join(SOURCE_OF)}, each once"
+            )
+        reasons[column] = why.strip()
+    return reasons
+
+
+def correct(
+    card: dict[str, str], published: dict[str, str], reasons: dict[str, str]
+) -> dict[str, str]:
+    """Applies the rules in the module's docstring to one model.
+
+    Args:
+        card: the model's row of ``model_cards.csv``.
+        published: its published values under our column names.
+        reasons: column -> why the value differs from the published one.
+
+    Returns:
+        column -> value for the columns that can be corrected.
+    """
+    values = {column: card[column] for column in ("family", "lineage")}
+    values["active_params_b"] = number(card["active_params_b"])
+
+    values["params_b"] = number(card["params_b"])
+    size, nominal = float(card["params_b"]), float(published["params_b"])
+    if abs(nominal - size) <= SIZE_TOLERANCE * size and "params_b" not in reasons:
+        values["params_b"] = published["params_b"]
+
+    values["tokens_t"] = number(card["tokens_t"])
+    if card["tokens_t"] and published["tokens_t"]:
+        tokens = float(published["tokens_t"])
+        if math.isclose(float(card["tokens_t"]), tokens, rel_tol=TOKENS_TOLERANCE):
+            values["tokens_t"] = published["tokens_t"]
+    return values
+
+
+def build(source: Path, cards_path: Path = CARDS) -> dict[str, list[list[str]]]:
+    """Builds the three tables.
+
+    Args:
+        source: the published table.
+        cards_path: the hand-kept ``model_cards.csv``.
+
+    Returns:
+        file name -> rows of cells, the header first.
+
+    Raises:
+        BuildError: the two files do not fit together.
+    """
+    names = [benchmark[0] for benchmark in BENCHMARKS]
+    table = read_rows(source, [*PUBLISHED.values(), *names])
+    cards = read_rows(cards_path, CARD_COLUMNS)
+    for where, absent in (
+        ("model_cards.csv", sorted(table.keys() - cards.keys())),
+        (source.name, sorted(cards.keys() - table.keys())),
+    ):
+        if absent:
+            raise BuildError(f"{where} lacks {len(absent)} models: {', '.join(absent)}")
+
+    leaderboard = [[*TABLE_COLUMNS, *names]]
+    corrections = [["model", "column", "published", "corrected", "reason", "source"]]
+    for model in sorted(table):
+        row, card = table[model], cards[model]
+        published = {ours: row[theirs] for ours, theirs in PUBLISHED.items()}
+        published |= {column: number(published[column]) for column in ("params_b", "tokens_t")}
+        published["active_params_b"] = ""
+        reasons = parse_reasons(model, card["reason"])
+        values = correct(card, published, reasons)
+        changed = {column for column in values if values[column] != published[column]}
+        if changed != reasons.keys():  # a card that changes nothing, or changes it silently
+            raise BuildError(
+                f"model_cards.csv: model {model!r}: changed columns {sorted(changed)} but reasons"
+                f" for {sorted(reasons)}"
+            )
+        for column in SOURCE_OF:
+            if column in changed:
+                source_column = SOURCE_OF[column]
+                cited = card[source_column] if source_column else "name of the model"
+                corrections.append(
+                    [model, column, published[column], values[column], reasons[column], cited]
+                )
+        values |= {
+            "model": model,
+            "post_trained": published["post_trained"],
+            "released": card["released"],
+        }
+        scores = [repr(round(float(row[name]), DECIMALS)) if row[name] else "" for name in names]
+        leaderboard.append([*(values[column] for column in TABLE_COLUMNS), *scores])
+
+    benchmarks = [["benchmark", "title", "leaderboard", "floor", "items", "source"]]
+    for name, title, board, floor, items, cited in BENCHMARKS:
+        if floor is None or items is None:
+            floor, items = chance_floor(TASKS[name])
+        benchmarks.append([name, title, board, repr(round(floor, DECIMALS)), str(items), cited])
+
+    return {
+        "leaderboard.csv": leaderboard,
+        "benchmarks.csv": benchmarks,
+        "corrections.csv": corrections,
+    }
+
+
+def write_csv(path: Path, rows: list[list[str]]) -> None:
+    """Writes rows of cells; the file is either the old one or the whole new one."""
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
+            csv.writer(file, lineterminator="\n").writerows(rows)
+        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Command line; returns the exit status (2: the inputs do not fit together)."""
+    parser = argparse.ArgumentParser(description="Write the bundled tables of sloth_jax.")
+    parser.add_argument("--source", type=Path, required=True, help="the published table (CSV)")
+    parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
+    arguments = parser.parse_args(argv)
+    try:
+        tables = build(arguments.source)
+        arguments.out.mkdir(parents=True, exist_ok=True)
+        for name, rows in tables.items():
+            write_csv(arguments.out / name, rows)
+    except (BuildError, OSError) as error:
+        print(f"build_dataset: {' '.join(str(error).split())}", file=sys.stderr)
+        return 2
+    for name, rows in tables.items():
+        print(f"{arguments.out / name}: {len(rows) - 1} rows")
+    return 0
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -1,0 +1,48 @@
+"""Predict how language models score on benchmarks before they are trained.
+
+The public face of the package. A table is read by :func:`load_leaderboard`, the law is
+:func:`sloth_jax.law.scores`, :func:`fit_point` and :func:`sample_posterior` fit it, and
+:func:`forecast` answers queries with predictive draws.
+"""
+
+from sloth_jax.covariates import COVARIATES, Scaling, covariate_matrix, fit_scaling
+from sloth_jax.errors import InputError
+from sloth_jax.forecasting import Forecast, forecast
+from sloth_jax.law import Params, scores, skills
+from sloth_jax.leaderboard import Leaderboard, load_leaderboard
+from sloth_jax.links import Logistic, Mixture, MonotoneNetwork
+from sloth_jax.point import PointFit, fit_point
+from sloth_jax.posterior import Diagnostics, Posterior, sample_posterior
+from sloth_jax.prior import Scales
+from sloth_jax.query import Query, load_query
+from sloth_jax.tables import TableError
+
+__version__ = "0.1.0"
+
+__all__ = [
+    "COVARIATES",
+    "Diagnostics",
+    "Forecast",
+    "InputError",
+    "Leaderboard",
+    "Logistic",
+    "Mixture",
+    "MonotoneNetwork",
+    "Params",
+    "PointFit",
+    "Posterior",
+    "Query",
+    "Scales",
+    "Scaling",
+    "TableError",
+    "__version__",
+    "covariate_matrix",
+    "fit_point",
+    "fit_scaling",
+    "forecast",
+    "load_leaderboard",
+    "load_query",
+    "sample_posterior",
+    "scores",
+    "skills",
+]

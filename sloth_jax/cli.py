@@ -1,0 +1,256 @@
+"""The command ``sloth-jax``: results on stdout, progress and warnings on stderr.
+
+Exit codes: 0 done; 2 bad input, told in one line on stderr with nothing written; 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+from sloth_jax.errors import InputError
+from sloth_jax.files import check_writable, write_text
+
+BAD_INPUT = 2
+INTERRUPTED = 130
+_CHAINS = 4
+
+
+class _Parser(argparse.ArgumentParser):
+    """A parser whose errors are one line, like all others of the command."""
+
+    def error(self, message: str) -> NoReturn:
+        self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def _number(low: int) -> Any:
+    def parse(text: str) -> int:
+        value = int(text)
+        if value < low:
+            raise argparse.ArgumentTypeError(f"{value} is too small: give {low} or more")
+        return value
+
+    parse.__name__ = "whole number"  # argparse names the type by it
+    return parse
+
+
+def _level(text: str) -> float:
+    value = float(text)
+    if not 0.0 < value < 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1: 0.9 means 90 %")
+    return value
+
+
+_level.__name__ = "fraction"
+
+
+def _parser() -> argparse.ArgumentParser:
+    from sloth_jax import __version__
+
+    parser = _Parser(
+        prog="sloth-jax",
+        description="Predict how language models score on benchmarks before they are trained.",
+        epilog="example: sloth-jax predict --query query.csv --out predictions.csv",
+    )
+    parser.add_argument("--version", action="version", version=f"sloth-jax {__version__}")
+    commands = parser.add_subparsers(
+        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+    )
+
+    predict = commands.add_parser(
+        "predict",
+        help="predict the scores of models, with credible intervals",
+        description="Fit the law to a table of scores and predict models on all its benchmarks.",
+        epilog="example: sloth-jax predict --query query.csv --level 0.8 --out predictions.csv\n"
+        "where query.csv holds\n"
+        "  model,family,params_b,tokens_t\n"
+        "  meta-llama-3-405b,meta-llama-3,405,15.6\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    predict.add_argument(
+        "--query",
+        required=True,
+        metavar="QUERY",
+        help="CSV or parquet with the columns model, family, params_b (billions), tokens_t "
+        "(trillions) and, optionally, lineage, post_trained, active_params_b",
+    )
+    predict.add_argument(
+        "--data", metavar="TABLE", help="table of scores to learn from (default: the bundled one)"
+    )
+    predict.add_argument(
+        "--floors", metavar="FLOORS", help="table with the columns benchmark, floor (fractions)"
+    )
+    predict.add_argument(
+        "--level", type=_level, default=0.9, help="probability inside the intervals (default: 0.9)"
+    )
+    predict.add_argument(
+        "--skills", type=_number(1), default=3, metavar="D", help="number of skills (default: 3)"
+    )
+    predict.add_argument(
+        "--point", action="store_true", help="point fit: seconds, but no intervals"
+    )
+    predict.add_argument(
+        "--draws",
+        type=_number(_CHAINS),
+        default=600,
+        metavar="N",
+        help=f"posterior draws, over {_CHAINS} chains (default: 600)",
+    )
+    predict.add_argument(
+        "--warmup",
+        type=_number(20),
+        default=250,
+        metavar="N",
+        help="draws per chain spent on adaptation (default: 250)",
+    )
+    predict.add_argument("--seed", type=_number(0), default=0, help="random seed (default: 0)")
+    predict.add_argument(
+        "--out", metavar="PREDICTIONS.csv", help="write a CSV there instead of printing a table"
+    )
+    predict.set_defaults(run=_predict)
+
+    data = commands.add_parser(
+        "data",
+        help="what the bundled table holds",
+        description="Describe the bundled table, or write it as CSV.",
+        epilog="example: sloth-jax data --out leaderboard.csv",
+    )
+    data.add_argument("--out", metavar="TABLE.csv", help="write the table there")
+    data.add_argument(
+        "--uncorrected",
+        action="store_true",
+        help="sizes, tokens and families as published, before the corrections of this project",
+    )
+    data.set_defaults(run=_data)
+    return parser
+
+
+def _predict(options: argparse.Namespace) -> None:
+    # Heavy imports wait until the arguments are known to be good.
+    import jax
+
+    from sloth_jax.forecasting import forecast
+    from sloth_jax.leaderboard import load_leaderboard
+    from sloth_jax.point import check_skills, fit_point
+    from sloth_jax.posterior import sample_posterior
+    from sloth_jax.query import load_query
+
+    if options.out is not None:
+        check_writable(options.out)
+    table = load_leaderboard(options.data, floors=options.floors)
+    query = load_query(options.query, table)
+    check_skills(options.skills, table)
+    for warning in (*table.warnings, *query.warnings):
+        _tell(f"note: {warning}")
+    fit_key, forecast_key = jax.random.split(jax.random.key(options.seed))
+    size = f"{len(table.models)} models on {len(table.benchmarks)} benchmarks"
+    if options.point:
+        _tell(f"Fitting a point to {size} ...")
+        fit = fit_point(table, key=fit_key, skills=options.skills)
+        if not fit.converged:
+            _tell("warning: the point fit had not settled; treat its numbers as rough")
+    else:
+        per_chain = -(-options.draws // _CHAINS)
+        _tell(
+            f"Sampling {_CHAINS} chains of {options.warmup} + {per_chain} draws from {size}; "
+            "this takes minutes ..."
+        )
+        # A log file gets a line now and then, not ten a second.
+        if not sys.stderr.isatty():
+            os.environ.setdefault("TQDM_MININTERVAL", "10")
+        fit = sample_posterior(
+            table,
+            key=fit_key,
+            skills=options.skills,
+            warmup=options.warmup,
+            draws=per_chain,
+            chains=_CHAINS,
+            progress=True,
+        )
+        for problem in fit.diagnostics.problems():
+            _tell(f"warning: the chains do not meet the standard for trust: {problem}")
+    predictions = forecast(fit, query, key=forecast_key)
+    summary = predictions.summary(options.level)
+    new = sorted(
+        {f for f, n in zip(query.families, predictions.family_models, strict=True) if not n}
+    )
+    if new:
+        _tell(
+            f"note: no training model of {', '.join(new)}: predicted from the population of "
+            "families, marked by family_models = 0"
+        )
+    if options.out is not None:
+        write_text(
+            options.out, summary.to_csv(index=False, float_format="%.6f", lineterminator="\n")
+        )
+        _tell(f"Wrote {len(summary)} predictions to {options.out}")
+    else:
+        print(summary.to_string(index=False, float_format="%.3f", na_rep="none"))
+
+
+def _data(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from sloth_jax.leaderboard import load_leaderboard
+
+    if options.out is not None:
+        check_writable(options.out)
+    table = load_leaderboard(corrected=not options.uncorrected)
+    for warning in table.warnings:
+        _tell(f"note: {warning}")
+    if options.out is not None:
+        write_text(options.out, table.to_csv_text())
+        _tell(f"Wrote {len(table.models)} models to {options.out}")
+        return
+    scored = np.isfinite(table.scores)
+    print(
+        f"{len(table.models)} models of {len(table.families)} families and "
+        f"{len(table.lineages)} lineages, {scored.sum()} scores on "
+        f"{len(table.benchmarks)} benchmarks"
+    )
+    print(
+        f"{table.params_b.min():g} to {table.params_b.max():g} billion parameters, "
+        f"{table.tokens_t.min():g} to {table.tokens_t.max():g} trillion tokens"
+    )
+    print(f"{'benchmark':<12} {'models':>6} {'floor':>6} {'lowest':>7} {'highest':>7}")
+    for j, benchmark in enumerate(table.benchmarks):
+        values = table.scores[scored[:, j], j]
+        print(
+            f"{benchmark:<12} {values.size:>6} {table.floors[j]:>6.3f} "
+            f"{values.min():>7.3f} {values.max():>7.3f}"
+        )
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command and exit.
+
+    Args:
+        arguments: command line without the program's name; None takes ``sys.argv``.
+
+    Raises:
+        SystemExit: always, with the exit code.
+    """
+    options = _parser().parse_args(arguments)
+    try:
+        options.run(options)
+    except KeyboardInterrupt:
+        _tell("interrupted: nothing was written")
+        sys.exit(INTERRUPTED)
+    except InputError as error:
+        _tell(f"sloth-jax: {error}")
+        sys.exit(BAD_INPUT)
+    except BrokenPipeError:
+        # The reader of stdout (head, less) has gone; silence the interpreter's own complaint.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

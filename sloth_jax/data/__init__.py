@@ -1,0 +1,1 @@
+"""Bundled tables: scores, floors and corrections, written by ``scripts/build_dataset.py``."""

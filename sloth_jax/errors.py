@@ -1,0 +1,5 @@
+"""The one kind of error that is the user's to mend."""
+
+
+class InputError(ValueError):
+    """What a user gave cannot be used; the message is one line: where, what, what to do."""

@@ -1,0 +1,441 @@
+"""The table: models with their sizes, tokens, families and scores. Pandas in, arrays out.
+
+A leaderboard table has one row per model and one column per benchmark, next to ``model``,
+``family``, ``lineage``, ``post_trained``, ``params_b``, ``active_params_b``, ``tokens_t`` and
+``released``. Everything a user may hand in is checked here, once, and a fault is answered with
+one line that names the file, the row, the column, the value, what is wrong and how to mend it
+(:class:`TableError`). Behind this module tables are arrays with labels.
+
+A query is the same kind of table without scores: models to be predicted.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sloth_jax.columns import (
+    COLUMNS,
+    agree_by_family,
+    bundled_floors,
+    match_benchmark,
+    number_of,
+    parse_rows,
+    sort_columns,
+)
+from sloth_jax.files import write_text
+from sloth_jax.tables import (
+    RawTable,
+    TableError,
+    cell_text,
+    did_you_mean,
+    quoted,
+    read_bundled,
+    read_table,
+    spelling,
+)
+
+
+@dataclass(frozen=True, eq=False)
+class Leaderboard:
+    """Models, what compute went into them, and their scores.
+
+    Rows are sorted by model name, so the order of a file's rows never changes a result.
+
+    Attributes:
+        models: names of the models, sorted; dimension ``model``.
+        families: names of the families, sorted; dimension ``family``.
+        lineages: names of the lineages, sorted; dimension ``lineage``.
+        benchmarks: names of the benchmarks in the file's order; dimension ``benchmark``.
+        family: ``(model,)`` position of each model's family in ``families``.
+        lineage_of_family: ``(family,)`` position of each family's lineage in ``lineages``.
+        post_trained_of_family: ``(family,)`` 1.0 for post-trained families, 0.0 for base ones.
+        params_b: ``(model,)`` parameters in billions; of a mixture of experts, all of them.
+        active_params_b: ``(model,)`` parameters active per token in billions; NaN where dense.
+        tokens_t: ``(model,)`` pretraining tokens in trillions.
+        released: ``(model,)`` day or month of release as text; empty where not known.
+        scores: ``(model, benchmark)`` fractions in [0, 1]; NaN where not evaluated.
+        floors: ``(benchmark,)`` chance floors as fractions in [0, 1).
+        warnings: what was assumed or left out while loading, one sentence each.
+    """
+
+    models: tuple[str, ...]
+    families: tuple[str, ...]
+    lineages: tuple[str, ...]
+    benchmarks: tuple[str, ...]
+    family: np.ndarray
+    lineage_of_family: np.ndarray
+    post_trained_of_family: np.ndarray
+    params_b: np.ndarray
+    active_params_b: np.ndarray
+    tokens_t: np.ndarray
+    released: tuple[str, ...]
+    scores: np.ndarray
+    floors: np.ndarray
+    warnings: tuple[str, ...] = ()
+
+    @property
+    def observed(self) -> np.ndarray:
+        """``(model, benchmark)`` True where the model was evaluated on the benchmark."""
+        return ~np.isnan(self.scores)
+
+    def subset(self, keep: np.ndarray) -> Leaderboard:
+        """Returns the table of some models; families and lineages without a model disappear.
+
+        Args:
+            keep: ``(model,)`` True for the models to keep.
+
+        Raises:
+            ValueError: ``keep`` is not one boolean per model, or keeps none.
+        """
+        keep = self._mask(keep, "keep")
+        if not keep.any():
+            raise ValueError("keep leaves no model")
+        rows = np.flatnonzero(keep)
+        family_names = [self.families[f] for f in self.family[rows]]
+        lineages = {
+            name: self.lineages[lineage]
+            for name, lineage in zip(self.families, self.lineage_of_family, strict=True)
+        }
+        post_trained = dict(
+            zip(self.families, (self.post_trained_of_family > 0.5).tolist(), strict=True)
+        )
+        return replace(
+            self,
+            models=tuple(self.models[m] for m in rows),
+            **_index_families(family_names, lineages, post_trained),
+            params_b=self.params_b[rows],
+            active_params_b=self.active_params_b[rows],
+            tokens_t=self.tokens_t[rows],
+            released=tuple(self.released[m] for m in rows),
+            scores=self.scores[rows],
+        )
+
+    def hide(self, hidden: np.ndarray) -> Leaderboard:
+        """Returns the same models and families with the scores of some models taken away.
+
+        Args:
+            hidden: ``(model,)`` True for the models whose scores become NaN.
+
+        Raises:
+            ValueError: ``hidden`` is not one boolean per model.
+        """
+        hidden = self._mask(hidden, "hidden")
+        return replace(self, scores=np.where(hidden[:, None], np.nan, self.scores))
+
+    def select_benchmarks(self, names: Sequence[str]) -> Leaderboard:
+        """Returns the table with some benchmarks, in the order of ``names``.
+
+        Models that are left without a score stay.
+
+        Args:
+            names: benchmarks, spelt as in the table up to case and punctuation.
+
+        Raises:
+            TableError: a name is not in the table or occurs twice, or there is none.
+        """
+        names = (names,) if isinstance(names, str) else tuple(names)
+        if not names:
+            raise TableError(f"no benchmark was chosen: choose from {', '.join(self.benchmarks)}")
+        positions: list[int] = []
+        for name in names:
+            found = match_benchmark(name, self.benchmarks)
+            if found is None:
+                raise TableError(
+                    f"no benchmark {quoted(name)} in the table{did_you_mean(name, self.benchmarks)}"
+                    f" (the table has {', '.join(self.benchmarks)})"
+                )
+            position = self.benchmarks.index(found)
+            if position in positions:
+                raise TableError(f"benchmark {quoted(found)} is chosen twice: name it once")
+            positions.append(position)
+        return replace(
+            self,
+            benchmarks=tuple(self.benchmarks[j] for j in positions),
+            scores=self.scores[:, positions],
+            floors=self.floors[positions],
+        )
+
+    def to_frame(self) -> pd.DataFrame:
+        """Returns the table as pandas knows it: :data:`COLUMNS`, then a column per benchmark."""
+        frame = pd.DataFrame(
+            {
+                "model": list(self.models),
+                "family": [self.families[f] for f in self.family],
+                "lineage": [self.lineages[self.lineage_of_family[f]] for f in self.family],
+                "post_trained": self.post_trained_of_family[self.family] > 0.5,
+                "params_b": self.params_b,
+                "active_params_b": self.active_params_b,
+                "tokens_t": self.tokens_t,
+                "released": list(self.released),
+            }
+        )
+        scores = pd.DataFrame(self.scores, columns=list(self.benchmarks))
+        return pd.concat([frame, scores], axis=1)
+
+    def to_csv(self, path: str | Path) -> None:
+        """Writes the table so that :func:`load_leaderboard` reads the same numbers back.
+
+        Floors are not part of the file. An interrupted call leaves an old file as it was.
+
+        Args:
+            path: file to write.
+
+        Raises:
+            OutputError: the file cannot be written.
+        """
+        write_text(path, self.to_csv_text())
+
+    def to_csv_text(self) -> str:
+        """Returns the table as CSV, floats as the shortest text that reads back the same."""
+        frame = self.to_frame()
+        buffer = io.StringIO()
+        writer = csv.writer(buffer, lineterminator="\n")
+        writer.writerow(frame.columns)
+        for row in frame.itertuples(index=False, name=None):
+            writer.writerow([cell_text(value) for value in row])
+        return buffer.getvalue()
+
+    def _mask(self, mask: np.ndarray, name: str) -> np.ndarray:
+        mask = np.asarray(mask)
+        if mask.dtype != np.bool_ or mask.shape != (len(self.models),):
+            raise ValueError(
+                f"{name} must be one boolean per model, shape ({len(self.models)},);"
+                f" got {mask.dtype} of shape {mask.shape}"
+            )
+        return mask
+
+
+def load_leaderboard(
+    path: str | Path | None = None,
+    *,
+    floors: str | Path | None = None,
+    benchmarks: Sequence[str] | None = None,
+    corrected: bool = True,
+) -> Leaderboard:
+    """Loads a table of models and scores.
+
+    Columns are found under several spellings (``#Params (B)``, ``Model Family``...). ``lineage``
+    (default: the family), ``post_trained`` (default: false, with a warning), ``active_params_b``
+    and ``released`` may be missing; every column that is not one of :data:`COLUMNS` is a
+    benchmark. Chance floors come from the floors file, else from the bundled table of benchmarks,
+    else they are 0 with a warning.
+
+    Args:
+        path: CSV or parquet (``.parquet``, ``.pq``) file; None for the bundled table, whose
+            models without a public token count are left out, with a warning that names them.
+        floors: table of chance floors, see :func:`load_floors`.
+        benchmarks: names of the benchmarks to keep, in this order; None keeps all.
+        corrected: False (bundled table only) for sizes, tokens, families and lineages exactly as
+            published, faults included.
+
+    Raises:
+        TableError: a table cannot be read or used.
+        ValueError: ``corrected=False`` together with a path.
+    """
+    if path is None:
+        table = read_bundled("leaderboard.csv")
+        if not corrected:
+            table = _undo_corrections(table)
+    elif corrected:
+        table = read_table(Path(path))
+    else:
+        raise ValueError("corrected=False undoes corrections of the bundled table: give no path")
+    leaderboard = _leaderboard(table, floors, tokens_may_be_missing=path is None)
+    return leaderboard if benchmarks is None else leaderboard.select_benchmarks(benchmarks)
+
+
+def load_floors(path: str | Path, benchmarks: Sequence[str]) -> dict[str, float]:
+    """Loads chance floors from a table with the columns ``benchmark`` and ``floor``.
+
+    Other columns are ignored. The table need not have all benchmarks.
+
+    Args:
+        path: CSV or parquet file.
+        benchmarks: the benchmarks of the training table.
+
+    Returns:
+        benchmark -> floor, a fraction in [0, 1).
+
+    Raises:
+        TableError: the table cannot be read, has a benchmark that the training table has not, has
+            one twice, or a floor outside [0, 1).
+    """
+    table = read_table(Path(path))
+    positions: dict[str, int] = {}
+    for position, header in enumerate(table.header):
+        key = spelling(header)
+        if key not in ("benchmark", "floor"):
+            continue
+        if key in positions:
+            raise table.error(f"two columns mean {key!r}: keep one", column=header)
+        positions[key] = position
+    for name in ("benchmark", "floor"):
+        if name not in positions:
+            raise table.error(
+                f"column {name!r} is missing: a table of floors has the columns benchmark and floor"
+            )
+    floors: dict[str, float] = {}
+    for row, cells in enumerate(table.rows):
+        name = cells[positions["benchmark"]]
+        cell = {"row": row, "column": positions["floor"]}
+        found = match_benchmark(name, benchmarks)
+        if found is None:
+            raise table.error(
+                f"no such benchmark in the training table{did_you_mean(name, benchmarks)}",
+                row=row,
+                column=positions["benchmark"],
+            )
+        if found in floors:
+            raise table.error(
+                f"benchmark {quoted(found)} has a floor already: keep one row for it",
+                row=row,
+                column=positions["benchmark"],
+            )
+        floor = number_of(table, row, positions["floor"])
+        if math.isnan(floor):
+            raise table.error("floor is empty: write a fraction in [0, 1)", **cell)
+        if not 0 <= floor < 1:
+            raise table.error(
+                "floors are fractions in [0, 1): write 0.25 for four choices, 0 for none", **cell
+            )
+        floors[found] = floor
+    return floors
+
+
+def _index_families(
+    families: Sequence[str], lineages: Mapping[str, str], post_trained: Mapping[str, bool]
+) -> dict[str, Any]:
+    """Turns names into positions: the fields of a leaderboard that concern families.
+
+    Args:
+        families: ``(model,)`` names.
+        lineages: family -> lineage.
+        post_trained: family -> whether it is post-trained.
+    """
+    names = sorted(set(families))
+    lineage_names = sorted({lineages[name] for name in names})
+    position = {name: f for f, name in enumerate(names)}
+    lineage_position = {name: i for i, name in enumerate(lineage_names)}
+    return {
+        "families": tuple(names),
+        "lineages": tuple(lineage_names),
+        "family": np.array([position[name] for name in families], dtype=np.int64),
+        "lineage_of_family": np.array(
+            [lineage_position[lineages[name]] for name in names], dtype=np.int64
+        ),
+        "post_trained_of_family": np.array(
+            [float(post_trained[name]) for name in names], dtype=np.float64
+        ),
+    }
+
+
+def _leaderboard(
+    table: RawTable, floors: str | Path | None, *, tokens_may_be_missing: bool
+) -> Leaderboard:
+    columns, benchmark_columns, warnings = sort_columns(table)
+    parsed = parse_rows(table, columns, tokens_may_be_missing=tokens_may_be_missing)
+    warnings += parsed.warnings
+    if not benchmark_columns:
+        raise table.error("a table without scores: add a column per benchmark")
+    scores = np.array(
+        [
+            [_score(table, row, position) for position in benchmark_columns.values()]
+            for row in range(len(table.rows))
+        ]
+    )
+    if np.isnan(scores).all():
+        raise table.error("a table without scores: fill in the columns of the benchmarks")
+
+    lineages = agree_by_family(table, "lineage", parsed.families, parsed.lineages, {})
+    lineages = {family: lineages.get(family, family) for family in parsed.families}
+    post_trained = agree_by_family(table, "post_trained", parsed.families, parsed.post_trained, {})
+    silent = sorted(set(parsed.families) - post_trained.keys())
+    if silent:
+        warnings.append(
+            f"{table.source}: post_trained is not given and taken as false for"
+            f" {'all families' if not post_trained else 'the families ' + ', '.join(silent)}"
+        )
+    post_trained |= dict.fromkeys(silent, False)
+
+    tokens_t = np.array(parsed.tokens_t)
+    by_name = sorted(range(len(parsed.models)), key=parsed.models.__getitem__)
+    kept = [row for row in by_name if not np.isnan(tokens_t[row])]
+    left_out = [parsed.models[row] for row in by_name if np.isnan(tokens_t[row])]
+    if left_out:
+        warnings.append(
+            f"{table.source}: left out, since their token counts are not public:"
+            f" {', '.join(left_out)}"
+        )
+    benchmarks = tuple(benchmark_columns)
+    for j, name in enumerate(benchmarks):
+        if np.isnan(scores[kept, j]).all():
+            warnings.append(f"{table.source}: no model has a score on {name}")
+    scoreless = [parsed.models[row] for row in kept if np.isnan(scores[row]).all()]
+    if scoreless:
+        warnings.append(f"{table.source}: models without a score: {', '.join(scoreless)}")
+    benchmark_floors, floor_warnings = _floors(table.source, floors, benchmarks)
+    return Leaderboard(
+        models=tuple(parsed.models[row] for row in kept),
+        **_index_families([parsed.families[row] for row in kept], lineages, post_trained),
+        benchmarks=benchmarks,
+        params_b=np.array(parsed.params_b)[kept],
+        active_params_b=np.array(parsed.active_params_b)[kept],
+        tokens_t=tokens_t[kept],
+        released=tuple(parsed.released[row] for row in kept),
+        scores=scores[kept],
+        floors=benchmark_floors,
+        warnings=tuple(warnings + floor_warnings),
+    )
+
+
+def _score(table: RawTable, row: int, position: int) -> float:
+    score = number_of(table, row, position)
+    if score > 1:
+        what = "did you mean fractions? divide percent by 100"
+        header = table.header[position]
+        if match_benchmark(header, list(bundled_floors())) is None:
+            what += "; a column that is no benchmark must go" + did_you_mean(header, COLUMNS)
+        raise table.error(f"scores are fractions in [0, 1]; {what}", row=row, column=position)
+    if score < 0:
+        raise table.error(
+            "scores are fractions in [0, 1]; write the raw score, not one that is relative to"
+            " chance",
+            row=row,
+            column=position,
+        )
+    return score
+
+
+def _floors(
+    source: str, path: str | Path | None, benchmarks: Sequence[str]
+) -> tuple[np.ndarray, list[str]]:
+    """Returns the ``(benchmark,)`` floors and warnings about those that are assumed."""
+    given = {} if path is None else load_floors(path, benchmarks)
+    floors = {**bundled_floors(), **given}
+    unknown = [name for name in benchmarks if name not in floors]
+    warnings = []
+    if unknown:
+        warnings.append(
+            f"{source}: chance floor 0 is assumed for {', '.join(unknown)}: give a table of floors"
+        )
+    return np.array([floors.get(name, 0.0) for name in benchmarks]), warnings
+
+
+def _undo_corrections(table: RawTable) -> RawTable:
+    """Puts the published values back into the bundled table."""
+    row_of = {cells[table.header.index("model")]: row for row, cells in enumerate(table.rows)}
+    rows = [list(cells) for cells in table.rows]
+    corrections = read_bundled("corrections.csv")
+    for cells in corrections.rows:
+        entry = dict(zip(corrections.header, cells, strict=True))
+        rows[row_of[entry["model"]]][table.header.index(entry["column"])] = entry["published"]
+    return replace(table, rows=rows)

@@ -1,0 +1,123 @@
+"""Increasing links: from the linear predictor to the share of a benchmark above chance.
+
+A link is a NamedTuple of parameter arrays, one slice per benchmark, that can be called::
+
+    share = link(predictor)        # (..., benchmark) -> (..., benchmark), in [0, 1]
+
+so it travels through ``jax.jit``, ``jax.vmap`` and ``jax.grad`` like any other parameter,
+and :func:`sloth_jax.law.scores` never asks which one it got. Three are given:
+
+* :class:`Logistic`, the "basic" law of Maia Polo et al. (arXiv 2412.06540, section 3);
+* :class:`Mixture`, a weighted mean of logistic curves per benchmark, flexible enough for a
+  late or sharp onset and close to the logistic when its weights say so;
+* :class:`MonotoneNetwork`, the learnt link of the same paper (appendix on trained links): a
+  small tanh network whose weights are not negative.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple, Protocol
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+
+class Link(Protocol):
+    """Anything that maps a linear predictor to [0, 1], increasing, benchmark by benchmark."""
+
+    def __call__(self, predictor: Array) -> Array:
+        """Map ``predictor (..., benchmark)`` to a share in [0, 1] of the same shape."""
+        ...
+
+
+class Logistic(NamedTuple):
+    """The logistic function, the same for every benchmark; it has no parameters."""
+
+    def __call__(self, predictor: Array) -> Array:
+        """Map ``predictor (..., benchmark)`` to ``1 / (1 + exp(-predictor))``."""
+        return jax.nn.sigmoid(predictor)
+
+
+# The mixture's curves stand on a fixed grid: only their weights are learnt. Free centres and
+# steepnesses would let curves swap places, which no sampler mixes over.
+GRID_CENTRES = (-3.0, -1.5, 0.0, 1.5, 3.0)
+GRID_STEEPNESS = 2.0
+# Weights for which the mixture on that grid is nearest to the logistic function: non-negative
+# least squares over [-8, 8], off by 0.008 at most; tests/test_links.py derives them again.
+GRID_LOGISTIC_WEIGHTS = (0.0693, 0.1960, 0.4694, 0.1960, 0.0693)
+_LOGISTIC_VARIANCE = math.pi**2 / 3.0
+
+
+class Mixture(NamedTuple):
+    """A weighted mean of logistic curves on a grid, per benchmark, standardised.
+
+    A mixture can start late, rise fast, pause or flatten early, where the logistic has one shape.
+    As a distribution function it is shifted and stretched to the mean (0) and variance (pi^2/3)
+    of the logistic distribution: otherwise every change of its shape could be undone by the bias
+    and the loadings of the benchmark, and neither optimiser nor sampler would know which to move.
+
+    Attributes:
+        tilt: log of each curve's weight relative to its weight in the logistic function,
+            ``(curve, benchmark)``, real; a constant added to a benchmark's column changes
+            nothing, and zeros give the logistic link (to 0.01). There are as many curves as
+            :data:`GRID_CENTRES`.
+    """
+
+    tilt: Array
+
+    def weights(self) -> Array:
+        """Weight of each curve, ``(curve, benchmark)``; each column sums to 1."""
+        # w_kj = w0_k exp(tilt_kj) / sum_l w0_l exp(tilt_lj)
+        base = jnp.log(jnp.asarray(GRID_LOGISTIC_WEIGHTS, self.tilt.dtype))
+        return jax.nn.softmax(base[:, None] + self.tilt, axis=0)
+
+    def __call__(self, predictor: Array) -> Array:
+        """Map ``predictor (..., benchmark)`` to a share in [0, 1] of the same shape."""
+        weight = self.weights()
+        centre = jnp.asarray(GRID_CENTRES, weight.dtype)[:, None]
+        # A logistic curve of steepness s has variance (pi^2/3) / s^2; a mixture adds the spread
+        # of its centres.
+        mean = jnp.sum(weight * centre, axis=0)
+        spread = jnp.sum(weight * (centre - mean[None, :]) ** 2, axis=0)
+        stretch = jnp.sqrt(spread / _LOGISTIC_VARIANCE + 1.0 / GRID_STEEPNESS**2)
+        # g_j(eta) = sum_k w_kj logistic( s (mean_j + stretch_j eta - centre_k) )
+        place = GRID_STEEPNESS * (mean + stretch * predictor)
+        # A loop over the few curves fuses into one pass; a trailing axis of five would not.
+        share = jnp.zeros_like(place)
+        for curve, at in enumerate(GRID_CENTRES):
+            share += weight[curve] * jax.nn.sigmoid(place - GRID_STEEPNESS * at)
+        return share
+
+
+class MonotoneNetwork(NamedTuple):
+    """A 1-h-h-1 tanh network per benchmark with non-negative weights, hence increasing.
+
+    The predictor is squashed by tanh before it enters, the output by the logistic function.
+
+    Attributes:
+        input_weight: ``(benchmark, hidden)``, positive.
+        input_bias: ``(benchmark, hidden)``, real.
+        hidden_weight: ``(benchmark, hidden, hidden)``, [to, from], positive.
+        hidden_bias: ``(benchmark, hidden)``, real.
+        output_weight: ``(benchmark, hidden)``, positive.
+        output_bias: ``(benchmark,)``, real.
+    """
+
+    input_weight: Array
+    input_bias: Array
+    hidden_weight: Array
+    hidden_bias: Array
+    output_weight: Array
+    output_bias: Array
+
+    def __call__(self, predictor: Array) -> Array:
+        """Map ``predictor (..., benchmark)`` to a share in [0, 1] of the same shape."""
+        # h1 = tanh(W1 tanh(eta) + b1);  h2 = tanh(W2 h1 + b2);  g = logistic(w3 . h2 + b3)
+        squashed = jnp.tanh(predictor)[..., None]
+        first = jnp.tanh(squashed * self.input_weight + self.input_bias)
+        second = jnp.tanh(
+            jnp.einsum("jkh,...jh->...jk", self.hidden_weight, first) + self.hidden_bias
+        )
+        return jax.nn.sigmoid(jnp.sum(second * self.output_weight, axis=-1) + self.output_bias)

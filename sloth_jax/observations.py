@@ -1,0 +1,95 @@
+"""The numbers of a table as arrays without labels: what point fits and samplers work on."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+
+from sloth_jax.covariates import Scaling, covariate_matrix
+from sloth_jax.leaderboard import Leaderboard
+
+
+class Observations(NamedTuple):
+    """Arrays of a table; a cross-validation fold differs from another in ``observed`` alone.
+
+    Attributes:
+        scores: fractions, ``(model, benchmark)``; 0 where not observed.
+        observed: whether a score may be used, ``(model, benchmark)``, bool.
+        covariates: ``(model, covariate)``.
+        family: index of each model's family, ``(model,)``.
+        lineage: index of each family's lineage, ``(family,)``.
+        post_trained: 1 for post-trained families, else 0, ``(family,)``.
+        floor: chance floors, ``(benchmark,)``.
+        family_covariates: mean covariates of a family's observed models, ``(family, covariate)``;
+            of all its models where none is observed.
+        family_observed: whether any model of a family has a score, ``(family, benchmark)``, bool.
+    """
+
+    scores: Array
+    observed: Array
+    covariates: Array
+    family: Array
+    lineage: Array
+    post_trained: Array
+    floor: Array
+    family_covariates: Array
+    family_observed: Array
+
+
+def observe(table: Leaderboard, scaling: Scaling, *, interaction: bool = True) -> Observations:
+    """Arrays of a table on given axes.
+
+    Args:
+        table: what was read, with missing scores as NaN.
+        scaling: the standardisation of sizes and tokens, usually that of the same table.
+        interaction: whether the product of the logs is a covariate.
+
+    Returns:
+        :class:`Observations` in JAX's default float type.
+    """
+    observed = np.isfinite(table.scores)
+    blank = Observations(
+        scores=jnp.asarray(np.where(observed, table.scores, 0.0)),
+        observed=jnp.asarray(observed),
+        covariates=covariate_matrix(
+            scaling, table.params_b, table.tokens_t, interaction=interaction
+        ),
+        family=jnp.asarray(table.family),
+        lineage=jnp.asarray(table.lineage_of_family),
+        post_trained=jnp.asarray(table.post_trained_of_family, dtype=float),
+        floor=jnp.asarray(table.floors),
+        family_covariates=jnp.zeros(()),
+        family_observed=jnp.zeros(()),
+    )
+    return with_mask(blank, blank.observed)
+
+
+def with_mask(observations: Observations, observed: Array) -> Observations:
+    """The same arrays with other scores hidden; pure, so folds can be ``vmap``-ed.
+
+    Args:
+        observations: arrays of a table.
+        observed: which scores may be used, ``(model, benchmark)``, bool.
+
+    Returns:
+        Observations whose family means and masks follow ``observed``.
+    """
+    families = observations.lineage.shape[0]
+    x = observations.covariates
+
+    def total(values: Array) -> Array:
+        return jax.ops.segment_sum(values, observations.family, families)
+
+    seen = jnp.any(observed, axis=1).astype(x.dtype)[:, None]
+    count, size = total(seen), total(jnp.ones_like(seen))
+    mean_seen = total(seen * x) / jnp.maximum(count, 1.0)
+    mean_all = total(x) / jnp.maximum(size, 1.0)
+    return observations._replace(
+        observed=observed,
+        family_covariates=jnp.where(count > 0, mean_seen, mean_all),
+        family_observed=total(observed.astype(x.dtype)) > 0,
+    )

@@ -1,0 +1,213 @@
+"""Reading tables: a file or a data frame becomes cells of text, and errors name the cell.
+
+Nothing here knows what a column means; :mod:`sloth_jax.columns` does. Cells are read as text and
+parsed by us, so that an error can quote what stands in the file. Nothing is evaluated or
+unpickled.
+"""
+
+from __future__ import annotations
+
+import csv
+import difflib
+import importlib.resources
+import io
+import math
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sloth_jax.errors import InputError
+
+MODEL_SPELLINGS = frozenset({"model", "modelname", "name"})
+"""Spellings (see :func:`spelling`) of the column that names a row, which errors quote."""
+
+_EMPTY = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
+
+
+class TableError(InputError):
+    """A table cannot be used; the message is one line and says how to mend the table."""
+
+
+@dataclass(frozen=True)
+class RawTable:
+    """Cells of text as they stand in a file, empty where nothing is known.
+
+    Attributes:
+        source: what error messages call the table.
+        header: ``(column,)`` names.
+        rows: ``(row, column)`` cells; those that mean "nothing" are the empty string.
+        numbers: ``(row,)`` row numbers as a spreadsheet shows them: the header is row 1.
+    """
+
+    source: str
+    header: list[str]
+    rows: list[list[str]]
+    numbers: list[int]
+
+    def error(
+        self, what: str, *, row: int | None = None, column: int | str | None = None
+    ) -> TableError:
+        """Builds the one-line message: file, row, column, value, what is wrong, what to do."""
+        places = []
+        if row is not None:
+            place = f"row {self.numbers[row]}"
+            model = self.model(row)
+            places.append(f"{place} (model {quoted(model)})" if model else place)
+        if column is not None:
+            name = column if isinstance(column, str) else self.header[column]
+            places.append(f"column {quoted(name)}")
+            if row is not None and isinstance(column, int):
+                places.append(f"value {quoted(self.rows[row][column])}")
+        message = ": ".join(filter(None, [self.source, ", ".join(places), what]))
+        return TableError(one_line(message))
+
+    def model(self, row: int) -> str:
+        """Returns the name of a row's model, empty where there is none."""
+        for position, header in enumerate(self.header):
+            if spelling(header) in MODEL_SPELLINGS:
+                return self.rows[row][position]
+        return ""
+
+
+def read_table(path: Path) -> RawTable:
+    """Reads a CSV or parquet file (``.parquet``, ``.pq``); :class:`TableError` if it cannot."""
+    source = str(path)
+
+    def fail(what: str) -> TableError:
+        return TableError(one_line(f"{source}: {what}"))
+
+    try:
+        content = path.read_bytes()
+    except IsADirectoryError:
+        raise fail("is a directory: give the path of a CSV or parquet file") from None
+    except FileNotFoundError:
+        raise fail("no such file: check the path") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise fail(f"cannot be read ({reason}): check the path and its permissions") from error
+    if path.suffix.lower() in (".parquet", ".pq"):
+        try:
+            frame = pd.read_parquet(io.BytesIO(content))
+        except ImportError as error:
+            raise fail("reading parquet needs pyarrow: install it, or save as CSV") from error
+        except Exception as error:  # pyarrow raises errors of many kinds on broken files
+            raise fail(f"not a readable parquet file ({error}): write the file anew") from error
+        return table_from_frame(frame, source)
+    return _parse_csv(content, source)
+
+
+def read_bundled(name: str) -> RawTable:
+    """Reads one of the CSV files that come with the package."""
+    content = importlib.resources.files("sloth_jax.data").joinpath(name).read_bytes()
+    return _parse_csv(content, name)
+
+
+def _parse_csv(content: bytes, source: str) -> RawTable:
+    def fail(what: str) -> TableError:
+        return TableError(one_line(f"{source}: {what}"))
+
+    try:
+        text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark
+    except UnicodeDecodeError as error:
+        row = content.count(b"\n", 0, error.start) + 1
+        raise fail(f"row {row}: not UTF-8 text: save the table as 'CSV UTF-8'") from error
+    header: list[str] | None = None
+    rows: list[list[str]] = []
+    numbers: list[int] = []
+    number = 0
+    try:
+        for number, record in enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), 1):
+            cells = [_clean(cell) for cell in record]
+            if not any(cells):
+                continue  # spreadsheets leave empty rows; the numbering counts them
+            if header is None:
+                header = cells
+                continue
+            if len(cells) != len(header):
+                raise fail(
+                    f"row {number}: {len(cells)} cells, but the header has {len(header)}: put"
+                    " quotes around cells with commas, and fill in or remove the row"
+                )
+            rows.append([_blank(cell) for cell in cells])
+            numbers.append(number)
+    except csv.Error as error:
+        raise fail(f"row {number + 1}: malformed CSV ({error}): check its quotes") from error
+    if header is None:
+        raise fail("the file is empty: a table has a header and one row per model")
+    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
+        raise fail("columns are not separated by commas: save the table with commas")
+    return _checked(RawTable(source, header, rows, numbers))
+
+
+def table_from_frame(frame: pd.DataFrame, source: str) -> RawTable:
+    """Turns a data frame into cells of text; ``source`` is what errors call it."""
+    if any(name is not None for name in frame.index.names):
+        frame = frame.reset_index(
+            allow_duplicates=True
+        )  # a named index is a column that somebody set aside
+    columns = [frame.iloc[:, position].tolist() for position in range(frame.shape[1])]
+    cells = [[_blank(_clean(cell_text(value))) for value in column] for column in columns]
+    rows = [list(row) for row in zip(*cells, strict=True)]
+    header = [_clean(str(name)) for name in frame.columns]
+    return _checked(RawTable(source, header, rows, list(range(2, len(rows) + 2))))
+
+
+def _checked(table: RawTable) -> RawTable:
+    for position, name in enumerate(table.header):
+        if name and name in table.header[:position]:
+            raise table.error("the column occurs twice: remove or rename one", column=name)
+    if not table.rows:
+        raise table.error("the table has no rows: give one row per model")
+    return table
+
+
+def cell_text(value: Any) -> str:
+    """Returns the text of a cell; floats as the shortest text that reads back the same."""
+    if isinstance(value, str):
+        return value
+    if value is None or value is pd.NA or value is pd.NaT:
+        return ""
+    if isinstance(value, bool | np.bool_):
+        return str(bool(value))
+    if isinstance(value, float | np.floating):
+        return "" if math.isnan(value) else repr(float(value))
+    if isinstance(value, pd.Timestamp):
+        return value.date().isoformat()
+    if isinstance(value, bytes):
+        return value.decode("utf-8", errors="replace")
+    return str(value)
+
+
+def _clean(cell: str) -> str:
+    """Strips a cell; line breaks inside, which spreadsheets allow, become single spaces."""
+    return " ".join(cell.split())
+
+
+def _blank(cell: str) -> str:
+    return "" if cell.lower() in _EMPTY else cell
+
+
+def one_line(text: str) -> str:
+    """Squeezes a text into one printable line."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def quoted(value: str) -> str:
+    """Quotes a value for a message; long ones are cut."""
+    return repr(value if len(value) <= 60 else value[:57] + "...")
+
+
+def spelling(name: str) -> str:
+    """Reduces a name to its letters and digits, so that spellings can be compared."""
+    return "".join(c for c in name.casefold() if c.isalnum()) or name
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Returns a question that names the closest of the choices, or nothing."""
+    keys = {spelling(choice): choice for choice in choices}
+    close = difflib.get_close_matches(spelling(name), list(keys), n=1)
+    return f"; did you mean {quoted(keys[close[0]])}?" if close else ""

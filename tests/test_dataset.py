@@ -1,0 +1,269 @@
+"""The bundled tables: complete, plausible, and traceable to what was published."""
+
+from __future__ import annotations
+
+import csv
+import importlib.util
+import re
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from sloth_jax.leaderboard import load_leaderboard
+
+ROOT = Path(__file__).resolve().parents[1]
+DATA = ROOT / "sloth_jax" / "data"
+PUBLISHED = ROOT.parent / "shared" / "data" / "sloth_leaderboard.csv"
+
+needs_published = pytest.mark.skipif(
+    not PUBLISHED.exists(),
+    reason=f"NOT CHECKED against the published table: {PUBLISHED} is not there",
+)
+
+BENCHMARKS = (
+    "MMLU", "ARC", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K",
+    "IFEval", "BBH", "MATH Lvl 5", "GPQA", "MUSR", "MMLU-PRO",
+)  # fmt: skip
+
+# A size in a name differs from the parameter count by at most this fraction of the count.
+NAME_TOLERANCE = 0.40
+
+
+def rows(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def size_in_name(model: str) -> tuple[float, bool] | None:
+    """Returns the size in billions that a name states, and whether it is an upper bound."""
+    start, end = r"(?:^|[-_])", r"(?=[-_]|$)"
+    if match := re.search(start + r"(\d+)x(\d+)b" + end, model):
+        return float(match[1]) * float(match[2]), True  # experts share layers: 8x7b is less than 56
+    if match := re.search(start + r"(\d+)(?:[._](\d+))?b" + end, model):  # 70b, 1.5b, 1_6b
+        return float(f"{match[1]}.{match[2] or 0}"), False
+    if match := re.search(start + r"(\d+)b(\d+)" + end, model):  # 7b1
+        return float(f"{match[1]}.{match[2]}"), False
+    if match := re.search(start + r"(\d+)m" + end, model):  # 560m
+        return float(match[1]) / 1000, False
+    return None
+
+
+@pytest.fixture(scope="module")
+def script():
+    """The build script as a module."""
+    spec = importlib.util.spec_from_file_location(
+        "build_dataset", ROOT / "scripts" / "build_dataset.py"
+    )
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.mark.parametrize(
+    ("name", "size"),
+    [
+        ("llama-2-70b-chat", 70.0),
+        ("qwen1.5-1.8b", 1.8),
+        ("qwen1.5-0.5b-chat", 0.5),
+        ("stablelm-2-1_6b", 1.6),
+        ("bloom-7b1", 7.1),
+        ("rwkv-4-1b5-pile", 1.5),
+        ("bloom-560m", 0.56),
+        ("mixtral-8x7b-v0.1", 56.0),
+        ("orca_mini_v3_13b", 13.0),
+        ("phi-1_5", None),
+        ("gpt2", None),
+    ],
+)
+def test_the_name_parser_reads_names(name, size):
+    found = size_in_name(name)
+    assert (found[0] if found else None) == size
+
+
+def test_every_published_model_is_there():
+    table = rows(DATA / "leaderboard.csv")
+    assert len(table) == 188
+    models = [row["model"] for row in table]
+    assert models == sorted(set(models))
+    assert tuple(table[0])[8:] == BENCHMARKS
+    assert models == [row["model"] for row in rows(ROOT / "scripts" / "model_cards.csv")]
+
+
+def test_bundled_table_loads():
+    board = load_leaderboard()
+    assert board.benchmarks == BENCHMARKS
+    assert len(board.models) == 178
+    assert load_leaderboard(benchmarks=["GSM8K"]).benchmarks == ("GSM8K",)
+    # The one thing to warn about: models whose developers keep the token count to themselves.
+    assert len(board.warnings) == 1
+    left_out = set(board.warnings[0].split(": ")[-1].split(", "))
+    empty = {row["model"] for row in rows(DATA / "leaderboard.csv") if not row["tokens_t"]}
+    assert left_out == empty
+    assert len(empty) == 10
+
+
+def test_floors_are_in_range_and_add_up():
+    table = rows(DATA / "benchmarks.csv")
+    assert tuple(row["benchmark"] for row in table) == BENCHMARKS
+    floors = {row["benchmark"]: float(row["floor"]) for row in table}
+    assert all(0 <= floor < 1 for floor in floors.values())
+    items = {row["benchmark"]: int(row["items"]) for row in table}
+    assert items["BBH"] == 21 * 250 + 187 + 146 + 178
+    assert items["MUSR"] == 756
+    assert floors["MUSR"] == pytest.approx((125 + 256 / 5 + 250 / 3) / 756, abs=1e-6)
+    # A mean of 1/choices lies between that of 19 choices and that of 2.
+    assert 1 / 19 < floors["BBH"] < 1 / 2
+
+
+def test_sizes_agree_with_names():
+    checked = 0
+    for row in rows(DATA / "leaderboard.csv"):
+        stated = size_in_name(row["model"])
+        if stated is None:
+            continue
+        checked += 1
+        size, is_bound = stated
+        count = float(row["params_b"])
+        if is_bound:
+            assert size / 2 < count <= size, row["model"]
+            assert 0 < float(row["active_params_b"]) < count, row["model"]
+        else:
+            assert abs(size - count) <= NAME_TOLERANCE * count, row["model"]
+    assert checked > 170
+
+
+def test_each_family_has_one_lineage_and_one_kind():
+    for columns in (("family", "lineage"), ("family", "post_trained")):
+        pairs = {tuple(row[column] for column in columns) for row in rows(DATA / "leaderboard.csv")}
+        assert len(pairs) == len({family for family, _ in pairs})
+
+
+def test_every_correction_reproduces():
+    table = {row["model"]: row for row in rows(DATA / "leaderboard.csv")}
+    corrections = rows(DATA / "corrections.csv")
+    assert len({(row["model"], row["column"]) for row in corrections}) == len(corrections)
+    for row in corrections:
+        assert table[row["model"]][row["column"]] == row["corrected"]
+        assert row["published"] != row["corrected"]
+        assert row["reason"]
+        assert row["source"]
+
+
+def test_known_faults_are_mended():
+    board = load_leaderboard()
+    size = dict(zip(board.models, board.params_b, strict=True))
+    tokens = dict(zip(board.models, board.tokens_t, strict=True))
+    family = {m: board.families[f] for m, f in zip(board.models, board.family, strict=True)}
+    assert size["stablelm-2-1_6b"] == size["stablelm-2-1_6b-chat"] == 1.64
+    assert size["bloom-1b1"] == 1.07
+    assert size["rwkv-4-1b5-pile"] == 1.52
+    assert (tokens["gemma-2-9b"], tokens["gemma-2-2b"]) == (8.0, 2.0)
+    assert family["stablelm-2-1_6b"] == "stablelm-2"
+    published = load_leaderboard(corrected=False)
+    assert published.params_b[published.models.index("stablelm-2-1_6b")] == 6.0
+
+
+def test_no_hosts_in_the_files():
+    for path in (*DATA.glob("*.csv"), ROOT / "scripts" / "model_cards.csv"):
+        text = path.read_text(encoding="utf-8")
+        assert "://" not in text
+        assert "www." not in text
+        assert "\r" not in text
+        assert text.endswith("\n")
+
+
+@needs_published
+def test_uncorrected_values_are_those_published():
+    published = {row["Model"]: row for row in rows(PUBLISHED)}
+    with_tokens = {m for m, row in published.items() if row["Pretraining Data Size (T)"]}
+    board = load_leaderboard(corrected=False)
+    assert set(board.models) == with_tokens
+    assert len(with_tokens) == 175
+    assert np.isnan(board.active_params_b).all()
+    for m, model in enumerate(board.models):
+        row = published[model]
+        f = board.family[m]
+        assert board.families[f] == row["Family2"]
+        assert board.lineages[board.lineage_of_family[f]] == row["Family"]
+        assert board.post_trained_of_family[f] == (row["Instruct"] == "True")
+        assert board.params_b[m] == float(row["#Params (B)"])
+        assert board.tokens_t[m] == float(row["Pretraining Data Size (T)"])
+
+
+@needs_published
+def test_scores_are_those_published():
+    published = {row["Model"]: row for row in rows(PUBLISHED)}
+    for row in rows(DATA / "leaderboard.csv"):
+        for name in BENCHMARKS:
+            theirs = published[row["model"]][name]
+            assert bool(row[name]) == bool(theirs)
+            if theirs:
+                assert float(row[name]) == round(float(theirs), 6)
+
+
+@needs_published
+def test_rebuilding_gives_the_same_bytes(script, tmp_path, capsys):
+    assert script.main(["--source", str(PUBLISHED), "--out", str(tmp_path)]) == 0
+    for name in ("leaderboard.csv", "benchmarks.csv", "corrections.csv"):
+        assert (tmp_path / name).read_bytes() == (DATA / name).read_bytes()
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted(
+        ["leaderboard.csv", "benchmarks.csv", "corrections.csv"]
+    )
+    assert "188 rows" in capsys.readouterr().out
+
+
+def published_again(script, folder: Path) -> Path:
+    """Writes the columns of the published table that the script reads, from the bundled ones."""
+    table = {row["model"]: dict(row) for row in rows(DATA / "leaderboard.csv")}
+    for row in rows(DATA / "corrections.csv"):
+        table[row["model"]][row["column"]] = row["published"]
+    names = dict(script.PUBLISHED)
+    path = folder / "published.csv"
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow([*names.values(), *BENCHMARKS])
+        for row in table.values():
+            writer.writerow([row[column] for column in (*names, *BENCHMARKS)])
+    return path
+
+
+def test_corrections_undone_and_done_again_change_nothing(script, tmp_path):
+    tables = script.build(published_again(script, tmp_path))
+    for name, cells in tables.items():
+        script.write_csv(tmp_path / name, cells)
+        assert (tmp_path / name).read_bytes() == (DATA / name).read_bytes()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ("\nolmo-1b,", "\nolmo-9b,", "model_cards.csv lacks 1 models: olmo-9b"),
+        ("\nolmo-1b,olmo,olmo,False,1.0", "\nolmo-1b,olmo,olmo,False,1.18", "'olmo-1b'"),
+        ("Pretraining Data Size (T)", "Tokens", "lacks the columns"),
+        ("\nolmo-7b,", "\nolmo-1b,", "twice"),
+    ],
+)
+def test_the_script_refuses_inputs_that_do_not_fit(script, tmp_path, capsys, old, new, part):
+    source = published_again(script, tmp_path)
+    text = source.read_text(encoding="utf-8")
+    assert text.count(old) == 1
+    source.write_text(text.replace(old, new), encoding="utf-8")
+    out = tmp_path / "out"
+    assert script.main(["--source", str(source), "--out", str(out)]) == 2
+    error = capsys.readouterr().err
+    assert part in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_the_script_refuses_a_missing_model_and_a_missing_file(script, tmp_path, capsys):
+    source = published_again(script, tmp_path)
+    lines = source.read_text(encoding="utf-8").splitlines(keepends=True)
+    source.write_text("".join(lines[:-1]), encoding="utf-8")
+    assert script.main(["--source", str(source), "--out", str(tmp_path / "out")]) == 2
+    assert "published.csv lacks 1 models: yi-9b" in capsys.readouterr().err
+    assert script.main(["--source", str(tmp_path / "no.csv"), "--out", str(tmp_path)]) == 2
+    assert "cannot be read" in capsys.readouterr().err
