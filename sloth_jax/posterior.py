@@ -196,9 +196,8 @@ def sample_posterior(
         def one(inputs: tuple[Array, Array]) -> tuple[Params, Population, Array]:
             position, key = inputs
             sites = constrain_fn(joint, (observations,), {}, unravel(position))
-            state = numpyro.handlers.substitute(numpyro.handlers.seed(joint, 0), sites)(
-                observations
-            )
+            replay: Any = numpyro.handlers.substitute(numpyro.handlers.seed(joint, 0), sites)
+            state: State = replay(observations)
             params = draw_family_effects(state, observations, key)
             expected = scores(params, observations.covariates, observations.family)
             return params, state.population, expected
