@@ -15,7 +15,7 @@ from sloth_jax.covariates import covariate_matrix
 from sloth_jax.law import Params, scores
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.observations import observe
-from sloth_jax.point import PointFit, mean_intercepts
+from sloth_jax.point import PointFit, mean_intercepts, without_deviations
 from sloth_jax.posterior import Posterior
 from sloth_jax.query import Query
 
@@ -151,8 +151,7 @@ def _predict_point(fit: PointFit, query: Query, x: Array) -> Array:
                 fit.table.post_trained_of_family.mean() if np.isnan(post_trained) else post_trained
             )
             rows.append((1.0 - share) * means[0] + share * means[1])
-    zeros = jnp.zeros((len(rows), fit.params.bias.shape[0]))
-    params = fit.params._replace(intercept=jnp.stack(rows), specific=zeros, growth=zeros)
+    params = without_deviations(fit.params._replace(intercept=jnp.stack(rows)))
     return scores(params, x, jnp.arange(len(rows)))
 
 
@@ -176,7 +175,7 @@ def _predict_draws(fit: Posterior, query: Query, x: Array, key: Array) -> np.nda
         else:
             unit = jax.random.normal(named_key("lineage", lineage), (draws, skills))
             effect = population.lineage_scale[:, None] * unit
-        keys = jax.random.split(named_key("family", family), 4)
+        keys = jax.random.split(named_key("family", family), 5)
         if np.isnan(post_trained):
             shifted = jax.random.bernoulli(keys[0], base_share, (draws,)).astype(effect.dtype)
         else:
@@ -184,8 +183,9 @@ def _predict_draws(fit: Posterior, query: Query, x: Array, key: Array) -> np.nda
         own = jax.random.normal(keys[1], (draws, skills))
         intercept = effect + shifted[:, None] * population.post_training + own
         specific = population.specific_scale * jax.random.normal(keys[2], (draws, benchmarks))
-        growth = population.growth_scale * jax.random.normal(keys[3], (draws, benchmarks))
-        return intercept, specific, growth
+        growth = population.growth_scale[:, None] * jax.random.normal(keys[3], (draws, skills))
+        own_growth = jax.random.normal(keys[4], (draws, benchmarks))
+        return intercept, specific, growth, population.specific_growth_scale * own_growth
 
     effects, noises = [], []
     for model, family, lineage, post_trained in zip(
@@ -195,14 +195,18 @@ def _predict_draws(fit: Posterior, query: Query, x: Array, key: Array) -> np.nda
         if index is None:
             effects.append(new_family(family, lineage, float(post_trained)))
         else:
-            own = (params.intercept, params.specific, params.growth)
+            own = (params.intercept, params.specific, params.growth, params.specific_growth)
             effects.append(tuple(effect[:, index] for effect in own))
         # One key per draw would cost more; noise is drawn for all draws of a model at once.
         df = population.noise_df[:, None]
         noise = jax.random.t(named_key("noise", model), df, (draws, benchmarks))
         noises.append(population.noise * noise)
-    intercept, specific, growth = (jnp.stack(parts, axis=1) for parts in zip(*effects, strict=True))
-    rows = params._replace(intercept=intercept, specific=specific, growth=growth)
+    intercept, specific, growth, specific_growth = (
+        jnp.stack(parts, axis=1) for parts in zip(*effects, strict=True)
+    )
+    rows = params._replace(
+        intercept=intercept, specific=specific, growth=growth, specific_growth=specific_growth
+    )
 
     @jax.jit
     def predict(rows: Params) -> Array:

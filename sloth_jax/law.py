@@ -2,17 +2,17 @@
 
 A model ``m`` of family ``f`` has the skills
 
-    theta_m = alpha_f + B' x_m                                     (skill,)
+    theta_m = alpha_f + B' x_m + gamma_f x_m1                      (skill,)
 
 and scores on benchmark ``j``
 
     mu_mj = c_j + (1 - c_j) g_j( lambda_j' theta_m + b_j + u_fj + v_fj x_m1 )
 
 with covariates ``x`` from :mod:`sloth_jax.covariates` (the first is log size), a chance floor
-``c`` and an increasing link ``g`` from :mod:`sloth_jax.links`. ``u`` and ``v`` are a family's own
-deviations on single benchmarks, in level (the factor analyst's unique factor) and in growth with
-size; both are zero in the published law. Source: Maia Polo et al.,
-"Sloth: scaling laws for LLM skills", arXiv 2412.06540, section 3.
+``c`` and an increasing link ``g`` from :mod:`sloth_jax.links`. ``gamma`` is a family's own growth
+of skills with size; ``u`` and ``v`` are its own deviations on single benchmarks, in level (the
+factor analyst's unique factor) and in growth. All three are zero in the published law. Source:
+Maia Polo et al., "Sloth: scaling laws for LLM skills", arXiv 2412.06540, section 3.
 
 Both inference paths call :func:`scores` and nothing else: :mod:`sloth_jax.point` through optax,
 :mod:`sloth_jax.prior` through NumPyro. Nothing here validates; tables are checked where they
@@ -44,7 +44,9 @@ class Params(NamedTuple):
         bias: b, predictor of each benchmark at zero skills, ``(benchmark,)``, real.
         specific: u, a family's own deviation on each benchmark, on the scale of the predictor,
             ``(family, benchmark)``, real; zeros in the published law.
-        growth: v, a family's own change of that deviation per unit of the first covariate,
+        growth: gamma, a family's own growth of skills per unit of the first covariate, on top of
+            the shared slope, ``(family, skill)``, real; zeros in the published law.
+        specific_growth: v, the same for its deviation on each benchmark,
             ``(family, benchmark)``, real; zeros in the published law.
         floor: c, score by chance, a fraction, ``(benchmark,)``, in [0, 1).
         link: g, an increasing link with one slice per benchmark.
@@ -56,6 +58,7 @@ class Params(NamedTuple):
     bias: Array
     specific: Array
     growth: Array
+    specific_growth: Array
     floor: Array
     link: Link
 
@@ -71,15 +74,16 @@ def skills(params: Params, covariates: Array, family: Array) -> Array:
     Returns:
         theta, ``(model, skill)``, in the units that the loadings give them.
     """
-    # theta_m = alpha_f(m) + B' x_m
-    return params.intercept[family] + matmul(covariates, params.slope)
+    # theta_m = alpha_f(m) + B' x_m + gamma_f(m) x_m1
+    own = params.intercept[family] + params.growth[family] * covariates[:, :1]
+    return own + matmul(covariates, params.slope)
 
 
 def linear_predictor(params: Params, covariates: Array, family: Array) -> Array:
     """What enters the link, ``(model, benchmark)``; arguments as for :func:`skills`."""
     theta = skills(params, covariates, family)
     # eta_mj = lambda_j' theta_m + b_j + u_f(m)j + v_f(m)j x_m1
-    own = params.specific[family] + params.growth[family] * covariates[:, :1]
+    own = params.specific[family] + params.specific_growth[family] * covariates[:, :1]
     return matmul(theta, params.loading.T) + params.bias[None, :] + own
 
 

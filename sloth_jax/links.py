@@ -24,6 +24,11 @@ import jax.numpy as jnp
 from jax import Array
 
 
+def _to(predictor: Array, values: Array) -> Array:
+    """Repeat values of benchmarks over the leading axes of a predictor."""
+    return jnp.broadcast_to(values, predictor.shape)
+
+
 class Link(Protocol):
     """Anything that maps a linear predictor to [0, 1], increasing, benchmark by benchmark."""
 
@@ -61,7 +66,7 @@ class Mixture(NamedTuple):
     Attributes:
         tilt: log of each curve's weight relative to its weight in the logistic function,
             ``(curve, benchmark)``, real; a constant added to a benchmark's column changes
-            nothing, and zeros give the logistic link (to 0.01). There are as many curves as
+            nothing, and zeros give the logistic link to within 0.02. There are as many curves as
             :data:`GRID_CENTRES`.
     """
 
@@ -83,11 +88,11 @@ class Mixture(NamedTuple):
         spread = jnp.sum(weight * (centre - mean[None, :]) ** 2, axis=0)
         stretch = jnp.sqrt(spread / _LOGISTIC_VARIANCE + 1.0 / GRID_STEEPNESS**2)
         # g_j(eta) = sum_k w_kj logistic( s (mean_j + stretch_j eta - centre_k) )
-        place = GRID_STEEPNESS * (mean + stretch * predictor)
+        place = GRID_STEEPNESS * (_to(predictor, mean) + _to(predictor, stretch) * predictor)
         # A loop over the few curves fuses into one pass; a trailing axis of five would not.
         share = jnp.zeros_like(place)
         for curve, at in enumerate(GRID_CENTRES):
-            share += weight[curve] * jax.nn.sigmoid(place - GRID_STEEPNESS * at)
+            share += _to(place, weight[curve]) * jax.nn.sigmoid(place - GRID_STEEPNESS * at)
         return share
 
 
@@ -116,8 +121,9 @@ class MonotoneNetwork(NamedTuple):
         """Map ``predictor (..., benchmark)`` to a share in [0, 1] of the same shape."""
         # h1 = tanh(W1 tanh(eta) + b1);  h2 = tanh(W2 h1 + b2);  g = logistic(w3 . h2 + b3)
         squashed = jnp.tanh(predictor)[..., None]
-        first = jnp.tanh(squashed * self.input_weight + self.input_bias)
-        second = jnp.tanh(
-            jnp.einsum("jkh,...jh->...jk", self.hidden_weight, first) + self.hidden_bias
-        )
-        return jax.nn.sigmoid(jnp.sum(second * self.output_weight, axis=-1) + self.output_bias)
+        units = jnp.broadcast_to(squashed, (*predictor.shape, self.input_weight.shape[1]))
+        first = jnp.tanh(units * _to(units, self.input_weight) + _to(units, self.input_bias))
+        mixed = jnp.einsum("jkh,...jh->...jk", self.hidden_weight, first, precision="highest")
+        second = jnp.tanh(mixed + _to(units, self.hidden_bias))
+        output = jnp.sum(second * _to(units, self.output_weight), axis=-1)
+        return jax.nn.sigmoid(output + _to(predictor, self.output_bias))

@@ -157,7 +157,7 @@ def random_params(key: Array, observations: Observations, *, skills: int, link: 
         link: one of :data:`LINKS`.
 
     Returns:
-        :class:`Params` with zero ``specific`` and ``growth``.
+        :class:`Params` with zero deviations ``specific``, ``growth`` and ``specific_growth``.
     """
     benchmarks = observations.scores.shape[1]
     families = observations.lineage.shape[0]
@@ -171,7 +171,8 @@ def random_params(key: Array, observations: Observations, *, skills: int, link: 
         loading=0.5 * jax.random.normal(keys[2], (benchmarks, skills)),
         bias=jnp.log(share / (1.0 - share)),
         specific=jnp.zeros((families, benchmarks)),
-        growth=jnp.zeros((families, benchmarks)),
+        growth=jnp.zeros((families, skills)),
+        specific_growth=jnp.zeros((families, benchmarks)),
         floor=observations.floor,
         link=random_link(keys[3], link, benchmarks),
     )
@@ -229,13 +230,13 @@ def fit_point(
         params = random_params(key, observations, skills=skills, link=link)
         # None is an empty tree: what is None here is not optimised.
         floor = jnp.clip(params.floor, 0.005, 0.995) if learn_floors else None
-        return unconstrain(params._replace(specific=None, growth=None, floor=floor))
+        free = params._replace(specific=None, growth=None, specific_growth=None, floor=floor)
+        return unconstrain(free)
 
     def complete(free: Params) -> Params:
         params = constrain(free)
-        zeros = jnp.zeros((observations.lineage.shape[0], observations.scores.shape[1]))
         floor = params.floor if learn_floors else observations.floor
-        return params._replace(specific=zeros, growth=zeros, floor=floor)
+        return without_deviations(params)._replace(floor=floor)
 
     minimum = minimise(
         lambda free: huber_loss(complete(free), observations),
@@ -259,6 +260,13 @@ def fit_point(
         converged=bool(converged),
         mean_absolute_error=float(jnp.mean(error)),
     )
+
+
+def without_deviations(params: Params) -> Params:
+    """The same parameters with families that differ by their intercepts only, as published."""
+    families, skills = params.intercept.shape
+    own = jnp.zeros((families, params.bias.shape[0]))
+    return params._replace(specific=own, growth=jnp.zeros((families, skills)), specific_growth=own)
 
 
 def check_skills(skills: int, table: Leaderboard) -> None:

@@ -152,7 +152,7 @@ def sample_posterior(
     loading = np.asarray(values.pop("loading"))
     pivots = choose_pivots(loading)
     rotation = rotation_to_pivots(loading, pivots)
-    for site in ("slope", "lineage_unit", "post_training"):
+    for site in ("slope", "lineage_unit", "post_training", "growth_unit"):
         values[site] = values[site] @ rotation
     values |= split_loading(loading @ rotation, pivots)
 
@@ -255,7 +255,8 @@ def _find_mode(
     medians = {
         "lineage_scale": jnp.asarray(scales.lineage),
         "specific_scale": jnp.full(benchmarks, scales.specific),
-        "growth_scale": jnp.full(benchmarks, scales.growth),
+        "growth_scale": jnp.asarray(scales.growth),
+        "specific_growth_scale": jnp.full(benchmarks, scales.growth),
         "noise": jnp.full(benchmarks, scales.noise),
     }
 
@@ -276,7 +277,8 @@ def _find_mode(
             "link_tilt": params.link.tilt,  # pyright: ignore
             "lineage_unit": jnp.zeros((lineages, skills)),
             "post_training": jnp.zeros(skills),
-            "growth_unit": jnp.zeros((families, benchmarks)),
+            "growth_unit": jnp.zeros((families, skills)),
+            "specific_growth_unit": jnp.zeros((families, benchmarks)),
             "level": jnp.tile(params.bias, (families, 1)),
         }
 

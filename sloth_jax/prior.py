@@ -4,13 +4,16 @@ In the words of the glossary, for family ``f`` of lineage ``l`` and benchmark ``
 
     alpha_f = lineage_l + post_trained_f * post_training + N(0, 1)          efficiency, (skill,)
     level_fj = b_j + lambda_j' (alpha_f + B' xbar_f) + N(0, specific_scale_j)
-    eta_mj   = level_fj + lambda_j' B' (x_m - xbar_f) + growth_fj (x_m1 - xbar_f1)
+    eta_mj   = level_fj + lambda_j' B' (x_m - xbar_f)
+                        + (lambda_j' growth_f + specific_growth_fj) (x_m1 - xbar_f1)
     score_mj ~ Student-t(4, c_j + (1 - c_j) g_j(eta_mj), noise_j)
 
-Families of a lineage share its effect, lineages share the population, and every family may leave
-the common skills on single benchmarks, in level and in growth with size, by as much as the data
-ask for: ``specific_scale`` and the scale of ``growth`` are learnt per benchmark. A skill is
-measured in units of the spread between families of one lineage.
+Families of a lineage share its effect, and lineages share the population. A family may grow
+faster or slower with size than others, in skills and on single benchmarks, and may stand apart on
+single benchmarks, by as much as the data ask for: the scales of ``growth``, ``specific_growth``
+and the unique factors are learnt. The growth terms widen a forecast the further it leaves the
+sizes at which its family was seen. A skill is measured in units of the spread between families of
+one lineage.
 
 Three choices make the posterior easier to sample, and change nothing else:
 
@@ -61,8 +64,9 @@ class Scales:
         post_training: shift of post-trained families, in skill units.
         specific: median spread of a family's own level on one benchmark, in predictor units;
             the spread that worked in earlier point fits of the law.
-        growth: median spread of a family's own growth on one benchmark, in predictor units per
-            standard deviation of log size; most slopes are shared.
+        growth: median spread of families' own growth in skills, in skill units per standard
+            deviation of log size, and on single benchmarks, in predictor units; a tenth of the
+            shared slope's scale, since most of the growth is shared.
         link: tilt of a curve's weight in the link; e-fold changes are plausible.
         noise: median scale of the score noise, a fraction; two points of a score.
         spread: log standard deviation of the learnt scales; a factor of two either way.
@@ -90,7 +94,8 @@ class Population(NamedTuple):
         lineage_scale: spread of lineages in skill units, scalar.
         post_training: shift of post-trained families, ``(skill,)``.
         specific_scale: spread of families' own levels, ``(benchmark,)``.
-        growth_scale: spread of families' own growth, ``(benchmark,)``.
+        growth_scale: spread of families' own growth in skills, scalar.
+        specific_growth_scale: spread of their own growth on benchmarks, ``(benchmark,)``.
         noise: scale of the score noise, a fraction, ``(benchmark,)``.
         noise_df: degrees of freedom of the score noise, scalar.
     """
@@ -100,6 +105,7 @@ class Population(NamedTuple):
     post_training: Array
     specific_scale: Array
     growth_scale: Array
+    specific_growth_scale: Array
     noise: Array
     noise_df: Array
 
@@ -158,8 +164,8 @@ class FamilyLevels(dist.Distribution):
         effect, own = jax.random.split(key)
         shape = sample_shape + self.loc.shape
         effects = jax.random.normal(effect, (*shape[:-1], self.loading.shape[1]))
-        own_part = jax.random.normal(own, shape) * self.scale
-        return self.loc + effects @ self.loading.T + own_part
+        factors = jnp.broadcast_to(self.scale, shape) * jax.random.normal(own, shape)
+        return jnp.broadcast_to(self.loc, shape) + matmul(effects, self.loading.T) + factors
 
     def log_prob(self, value: ArrayLike, intermediates: Any = None) -> Array:
         """Log density of levels ``(family, benchmark)``, one number per family."""
@@ -314,13 +320,19 @@ def hierarchical_law(
     lineage = lineage_scale * _sample("lineage_unit", normal(1.0, lineages, skills))
     post_training = _sample("post_training", normal(scales.post_training, skills))
     specific_scale = _sample("specific_scale", learnt_scale(scales.specific, benchmarks))
-    growth_scale = _sample("growth_scale", learnt_scale(scales.growth, benchmarks))
-    growth = growth_scale[None, :] * _sample("growth_unit", normal(1.0, families, benchmarks))
+    growth_scale = _sample("growth_scale", learnt_scale(scales.growth))
+    growth = growth_scale * _sample("growth_unit", normal(1.0, families, skills))
+    specific_growth_scale = _sample(
+        "specific_growth_scale", learnt_scale(scales.growth, benchmarks)
+    )
+    specific_growth = specific_growth_scale[None, :] * _sample(
+        "specific_growth_unit", normal(1.0, families, benchmarks)
+    )
     noise = _sample("noise", learnt_scale(scales.noise, benchmarks))
 
     shift = observations.post_trained[:, None] * post_training[None, :]
-    intercept = lineage[observations.lineage] + shift
-    at_mean = intercept + matmul(observations.family_covariates, slope)
+    efficiency = lineage[observations.lineage] + shift
+    at_mean = efficiency + matmul(observations.family_covariates, slope)
     expected_level = bias[None, :] + matmul(at_mean, loading.T)
     level = _sample(
         "level",
@@ -328,13 +340,16 @@ def hierarchical_law(
             expected_level, loading, specific_scale, observations.family_observed
         ).to_event(1),
     )
+    mean_size = observations.family_covariates[:, :1]
     params = Params(
-        intercept=intercept,
+        # Growth counts from the family's mean size; the law counts it from zero.
+        intercept=efficiency - growth * mean_size,
         slope=slope,
         loading=loading,
         bias=bias,
-        specific=level - expected_level - growth * observations.family_covariates[:, :1],
+        specific=level - expected_level - specific_growth * mean_size,
         growth=growth,
+        specific_growth=specific_growth,
         floor=observations.floor,
         link=link,
     )
@@ -351,6 +366,7 @@ def hierarchical_law(
         post_training,
         specific_scale,
         growth_scale,
+        specific_growth_scale,
         noise,
         jnp.asarray(scales.noise_df, noise.dtype),
     )
@@ -372,7 +388,9 @@ def draw_family_effects(state: State, observations: Observations, key: Array) ->
     """
     params, scale = state.params, state.population.specific_scale
     seen = observations.family_observed
-    at_mean = params.intercept + matmul(observations.family_covariates, params.slope)
+    mean_size = observations.family_covariates[:, :1]
+    efficiency = params.intercept + params.growth * mean_size
+    at_mean = efficiency + matmul(observations.family_covariates, params.slope)
     residual = state.level - params.bias[None, :] - matmul(at_mean, params.loading.T)
     weight = seen / scale[None, :] ** 2
     # effect | level ~ N(G^-1 L' D^-1 r, G^-1),  G = I + L' D^-1 L over the observed benchmarks
@@ -390,5 +408,5 @@ def draw_family_effects(state: State, observations: Observations, key: Array) ->
     at_mean_own = jnp.where(seen, residual - matmul(effect, params.loading.T), own)
     return params._replace(
         intercept=params.intercept + effect,
-        specific=at_mean_own - params.growth * observations.family_covariates[:, :1],
+        specific=at_mean_own - params.specific_growth * mean_size,
     )
