@@ -10,6 +10,7 @@ import argparse
 import json
 import time
 from pathlib import Path
+from typing import Any
 
 import jax
 import matplotlib
@@ -49,7 +50,9 @@ def run(out: Path, *, seed: int, smoke: bool) -> None:
     )
     truth = full.scores[asked]
 
-    size = {"warmup": 20, "draws": 10, "starts": 1, "start_steps": 50} if smoke else {}
+    size: dict[str, Any] = {}
+    if smoke:
+        size = {"warmup": 5, "draws": 5, "max_tree_depth": 3, "starts": 1, "start_steps": 20}
     fit_key, forecast_key = jax.random.split(jax.random.key(seed))
     posterior = sj.sample_posterior(training, key=fit_key, progress=not smoke, **size)
     predictions = sj.forecast(posterior, query, key=forecast_key)
@@ -66,7 +69,7 @@ def run(out: Path, *, seed: int, smoke: bool) -> None:
         "smoke": smoke,
         "hidden": [full.models[i] for i in np.flatnonzero(hidden)],
         "mean_absolute_error_of_median": error,
-        "inside_90": int(table["inside"].sum()),
+        "inside_90": int(np.sum(table["inside"])),
         "scores": len(table),
         "seconds": round(time.perf_counter() - began, 1),
         "diagnostics": vars(posterior.diagnostics),

@@ -20,7 +20,7 @@ from jax import Array
 from sloth_jax.constraints import constrain, unconstrain
 from sloth_jax.covariates import Scaling, fit_scaling
 from sloth_jax.errors import InputError
-from sloth_jax.law import Params, scores
+from sloth_jax.law import Params, matmul, scores
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import GRID_CENTRES, Link, Logistic, Mixture, MonotoneNetwork
 from sloth_jax.observations import Observations, observe
@@ -36,8 +36,9 @@ class Minimum(NamedTuple):
     Attributes:
         argument: tree of arrays with a leading axis ``start``.
         value: objective at the end, ``(start,)``.
-        converged: whether the last tenth of the steps lowered the objective by less than a
-            thousandth of what all steps did, ``(start,)``, bool.
+        converged: whether the second half of the steps lowered the objective by less than a
+            hundredth of what all steps did, ``(start,)``, bool. The last steps alone would not
+            tell: the rate has fallen to zero by then, so they never move.
     """
 
     argument: Any
@@ -80,8 +81,8 @@ def minimise(
 
         (argument, _), trace = jax.lax.scan(step, (start, optimiser.init(start)), length=steps)
         end = objective(argument)
-        late = trace[-max(steps // 10, 1)] - end
-        return argument, end, late <= 1e-3 * (trace[0] - end)
+        late = trace[steps // 2] - end
+        return argument, end, late <= 1e-2 * (trace[0] - end)
 
     return Minimum(*jax.jit(jax.vmap(descend))(starts))
 
@@ -290,9 +291,9 @@ def mean_intercepts(intercept: Array, observations: Observations) -> Array:
         observed, the mean of the other.
     """
     seen = jnp.any(observations.family_observed, axis=1).astype(intercept.dtype)
-    kinds = jnp.stack([1.0 - observations.post_trained, observations.post_trained]) * seen
+    kinds = jnp.stack([(1.0 - observations.post_trained) * seen, observations.post_trained * seen])
     count = jnp.sum(kinds, axis=1, keepdims=True)
-    means = (kinds @ intercept) / jnp.maximum(count, 1.0)
+    means = matmul(kinds, intercept) / jnp.maximum(count, 1.0)
     return jnp.where(count > 0, means, means[::-1])
 
 

@@ -1,0 +1,268 @@
+"""The command: its output, its determinism, and one clear line for everything it cannot use."""
+
+from __future__ import annotations
+
+import re
+import stat
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from small import table
+
+import sloth_jax
+from sloth_jax.cli import main
+from sloth_jax.files import check_writable, write_text
+
+QUERY = "model,family,params_b,tokens_t\nbig,family0,64,2\nother,unheard-of,8,2\n"
+TINY = ["--skills", "1", "--draws", "8", "--warmup", "20"]
+COLUMNS = ["model", "benchmark", "mean", "median", "lower", "upper", "level", "family_models"]
+
+
+@pytest.fixture
+def folder(tmp_path):
+    data, _ = table(families=4, sizes=3)
+    data.to_csv(tmp_path / "table.csv")
+    (tmp_path / "query.csv").write_text(QUERY)
+    return tmp_path
+
+
+def run(*arguments: object) -> int:
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    return 0 if stop.value.code is None else int(stop.value.code)
+
+
+def predict(folder, *more: object, table="table.csv", query="query.csv") -> int:
+    return run("predict", "--data", folder / table, "--query", folder / query, *more)
+
+
+def test_posterior_predictions_have_intervals_and_are_reproducible(folder, capsys):
+    assert predict(folder, *TINY, "--out", folder / "a.csv", "--seed", 3, "--level", 0.8) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "no training model of unheard-of" in captured.err
+    first = pd.read_csv(folder / "a.csv")
+    assert list(first.columns) == COLUMNS
+    assert len(first) == 8
+    assert (first["lower"] < first["upper"]).all()
+    assert (first["level"] == 0.8).all()
+    assert list(first["family_models"]) == [3] * 4 + [0] * 4
+
+    # The same seed gives the same bytes, whatever the order of the table's rows.
+    lines = (folder / "table.csv").read_text().splitlines()
+    (folder / "shuffled.csv").write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    again = ("--out", folder / "b.csv", "--seed", 3, "--level", 0.8)
+    assert predict(folder, *TINY, *again, table="shuffled.csv") == 0
+    assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
+
+
+def test_point_predictions_leave_the_interval_empty(folder):
+    assert predict(folder, "--point", "--skills", 1, "--out", folder / "p.csv") == 0
+    predictions = pd.read_csv(folder / "p.csv")
+    assert list(predictions.columns) == COLUMNS
+    assert predictions["lower"].isna().all()
+    assert predictions["upper"].isna().all()
+    assert predictions["mean"].between(0, 1).all()
+
+
+def test_without_out_a_table_is_printed(folder, capsys):
+    assert predict(folder, "--point", "--skills", 1) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split() == COLUMNS
+    assert len(printed) == 9
+    assert "none" in printed[1]  # says that there is no interval
+
+
+def test_parquet_tables_are_read(folder):
+    pd.read_csv(folder / "table.csv").to_parquet(folder / "table.parquet")
+    options = ("--point", "--skills", 1, "--out")
+    assert predict(folder, *options, folder / "a.csv") == 0
+    assert predict(folder, *options, folder / "b.csv", table="table.parquet") == 0
+    assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
+
+
+def test_floors_are_used(folder):
+    (folder / "floors.csv").write_text("benchmark,floor\nGSM8K,0.05\n")
+    options = ("--point", "--skills", 1, "--out")
+    assert predict(folder, *options, folder / "a.csv") == 0
+    assert predict(folder, *options, folder / "b.csv", "--floors", folder / "floors.csv") == 0
+    assert (folder / "a.csv").read_bytes() != (folder / "b.csv").read_bytes()
+
+
+def edit(row: int, column: str, value: object):
+    def change(frame: pd.DataFrame) -> pd.DataFrame:
+        frame = frame.astype(object)
+        frame.loc[row, column] = value
+        return frame
+
+    return change
+
+
+def no_scores(frame: pd.DataFrame) -> pd.DataFrame:
+    frame[["MMLU", "ARC", "HellaSwag", "GSM8K"]] = np.nan
+    return frame
+
+
+# name: change of the table, what the one line must say
+BAD_TABLES = {
+    "missing column": (lambda f: f.drop(columns="tokens_t"), ["tokens_t", "missing"]),
+    "duplicated model": (edit(1, "model", "family0-0"), ["row 3", "family0-0", "row 2"]),
+    "percent": (edit(2, "MMLU", 45.2), ["row 4", "MMLU", "45.2", "did you mean fractions?"]),
+    "negative score": (edit(2, "ARC", -0.1), ["row 4", "ARC", "-0.1"]),
+    "text score": (edit(0, "ARC", "good"), ["row 2", "ARC", "good"]),
+    "zero size": (edit(0, "params_b", 0), ["row 2", "params_b", "positive"]),
+    "negative tokens": (edit(0, "tokens_t", -1), ["row 2", "tokens_t", "positive"]),
+    "missing tokens": (edit(3, "tokens_t", ""), ["row 5", "tokens_t", "empty"]),
+    "infinite size": (edit(3, "params_b", "inf"), ["row 5", "params_b", "infinite"]),
+    "no rows": (lambda f: f.iloc[:0], ["no rows"]),
+    "no scores": (no_scores, ["without scores"]),
+}
+
+
+def refused(capsys, out, *says: str) -> None:
+    captured = capsys.readouterr()
+    error = [line for line in captured.err.splitlines() if line.startswith("sloth-jax")]
+    assert len(error) == 1, captured.err
+    assert captured.err.endswith(error[0] + "\n")
+    for words in says:
+        assert words in error[0]
+    assert captured.out == ""
+    assert not out.exists()
+
+
+@pytest.mark.parametrize("name", BAD_TABLES)
+def test_bad_tables_are_refused_in_one_line(name, folder, capsys):
+    change, says = BAD_TABLES[name]
+    change(pd.read_csv(folder / "table.csv")).to_csv(folder / "bad.csv", index=False)
+    out = folder / "out.csv"
+    assert predict(folder, "--out", out, table="bad.csv") == 2
+    refused(capsys, out, "bad.csv", *says)
+
+
+def test_duplicated_column_is_refused(folder, capsys):
+    text = (folder / "table.csv").read_text().replace("ARC", "MMLU", 1)
+    (folder / "bad.csv").write_text(text)
+    assert predict(folder, "--out", folder / "out.csv", table="bad.csv") == 2
+    refused(capsys, folder / "out.csv", "bad.csv", "MMLU", "twice")
+
+
+@pytest.mark.parametrize(
+    ("content", "says"),
+    [(b"", "empty"), (b"model,fam\xff\xfe", "UTF-8"), (b'a,"b\n', "CSV"), (None, "no such file")],
+)
+def test_unreadable_tables_are_refused(folder, capsys, content, says):
+    if content is not None:
+        (folder / "bad.csv").write_bytes(content)
+    assert predict(folder, "--out", folder / "out.csv", table="bad.csv") == 2
+    refused(capsys, folder / "out.csv", "bad.csv", says)
+
+
+def test_unknown_benchmark_in_a_query_is_refused(folder, capsys):
+    (folder / "query.csv").write_text("model,family,params_b,tokens_t,MMLO\na,b,1,1,0.5\n")
+    assert predict(folder, "--out", folder / "out.csv") == 2
+    refused(capsys, folder / "out.csv", "query.csv", "MMLO", "did you mean 'MMLU'?")
+
+
+def test_unknown_benchmark_in_floors_is_refused(folder, capsys):
+    (folder / "floors.csv").write_text("benchmark,floor\nMMLO,0.25\n")
+    out = folder / "out.csv"
+    assert predict(folder, "--out", out, "--floors", folder / "floors.csv") == 2
+    refused(capsys, out, "floors.csv", "MMLO")
+
+
+@pytest.mark.parametrize(
+    ("options", "says"),
+    [
+        (("--skills", 5), "5 skills do not fit 4 benchmarks"),
+        (("--skills", 0), "too small"),
+        (("--level", 1), "not between 0 and 1"),
+        (("--level", "nan"), "not between 0 and 1"),
+        (("--level", "high"), "invalid fraction value: 'high'"),
+        (("--draws", 1), "too small"),
+        (("--colour", "red"), "unrecognized arguments"),
+    ],
+)
+def test_bad_options_are_refused_in_one_line(options, says, folder, capsys):
+    assert predict(folder, "--out", folder / "out.csv", *options) == 2
+    refused(capsys, folder / "out.csv", says)
+
+
+def test_unwritable_out_fails_before_the_fit(folder, capsys, monkeypatch):
+    def must_not_run(*_args, **_kwargs):
+        raise AssertionError("fitted before looking at --out")
+
+    monkeypatch.setattr("sloth_jax.leaderboard.load_leaderboard", must_not_run)
+    for out, says in [
+        (folder / "no" / "p.csv", "no folder"),
+        (folder, "it is a folder"),
+    ]:
+        assert predict(folder, "--out", out) == 2
+        error = capsys.readouterr().err
+        assert error.startswith(f"sloth-jax: {out}")
+        assert says in error
+        assert error.count("\n") == 1
+
+
+def test_an_interrupted_run_says_so(folder, capsys, monkeypatch):
+    def interrupt(*_args, **_kwargs):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sloth_jax.point.fit_point", interrupt)
+    assert predict(folder, "--point", "--skills", 1, "--out", folder / "out.csv") == 130
+    assert "interrupted" in capsys.readouterr().err
+    assert not (folder / "out.csv").exists()
+
+
+def test_data_describes_the_bundled_table(capsys):
+    assert run("data") == 0
+    printed = capsys.readouterr().out
+    assert "178 models" in printed
+    assert "MATH Lvl 5" in printed
+
+
+def test_data_writes_a_table_that_predict_accepts(tmp_path, capsys):
+    assert run("data", "--out", tmp_path / "t.csv") == 0
+    loaded = sloth_jax.load_leaderboard(tmp_path / "t.csv")
+    bundled = sloth_jax.load_leaderboard()
+    assert loaded.models == bundled.models
+    np.testing.assert_array_equal(loaded.scores, bundled.scores)
+    np.testing.assert_array_equal(loaded.floors, bundled.floors)
+    assert run("data", "--uncorrected", "--out", tmp_path / "u.csv") == 0
+    assert (tmp_path / "t.csv").read_bytes() != (tmp_path / "u.csv").read_bytes()
+    assert "left out" in capsys.readouterr().err
+
+
+def test_version(capsys):
+    assert run("--version") == 0
+    assert capsys.readouterr().out == f"sloth-jax {sloth_jax.__version__}\n"
+
+
+@pytest.mark.parametrize("command", [(), ("predict",), ("data",)])
+def test_help_shows_an_example(command, capsys):
+    assert run(*command, "--help") == 0
+    assert re.search(r"example: sloth-jax \w+", capsys.readouterr().out)
+
+
+def test_the_installed_command_runs():
+    done = subprocess.run(
+        [sys.executable, "-m", "sloth_jax.cli", "--version"], capture_output=True, text=True
+    )
+    assert done.returncode == 0
+    assert done.stdout.startswith("sloth-jax ")
+
+
+def test_write_text_replaces_a_file_whole_and_readable(tmp_path):
+    path = tmp_path / "a.csv"
+    write_text(path, "old\n")
+    write_text(path, "new\n")
+    assert path.read_text() == "new\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+    assert path.stat().st_mode & stat.S_IRUSR
+
+
+def test_check_writable_leaves_nothing_behind(tmp_path):
+    check_writable(tmp_path / "a.csv")
+    assert list(tmp_path.iterdir()) == []

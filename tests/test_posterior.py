@@ -1,0 +1,187 @@
+"""The sampler, its diagnostics, and forecasts from its draws, on a table with a known law."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from scipy import stats
+from small import table
+
+from sloth_jax import InputError, forecast, sample_posterior
+from sloth_jax.law import scores
+from sloth_jax.observations import observe
+from sloth_jax.posterior import diagnose
+from sloth_jax.query import Query
+
+QUICK = {
+    "skills": 1,
+    "warmup": 150,
+    "draws": 100,
+    "chains": 2,
+    "max_tree_depth": 6,
+    "starts": 2,
+    "start_steps": 500,
+}
+QUERY = """model,family,lineage,post_trained,params_b,tokens_t
+big,family0,lineage0,False,64,2
+new-in-lineage,stranger,lineage0,False,4,2
+new,alien,aliens,False,4,2
+new-unknown,martian,martians,,4,2
+"""
+
+
+@pytest.fixture(scope="module")
+def data():
+    made, _ = table(noise=0.01)
+    rng = np.random.default_rng(1)
+    # Half of the scores removed at random, but for the first family, which the tests look at.
+    gone = (rng.random(made.scores.shape) < 0.5) & (made.family > 0)[:, None]
+    return replace(made, scores=np.where(gone, np.nan, made.scores))
+
+
+@pytest.fixture(scope="module")
+def posterior(data):
+    return sample_posterior(data, key=jax.random.key(0), **QUICK)
+
+
+@pytest.fixture(scope="module")
+def predictions(posterior, data):
+    frame = pd.read_csv(io.StringIO(QUERY))
+    query = Query.from_frame(frame, data)
+    return forecast(posterior, query, key=jax.random.key(1))
+
+
+def test_expected_scores_cover_the_truth_of_hidden_scores(posterior, data):
+    made, truth = table(noise=0.01)
+    observations = observe(made, posterior.scaling)
+    expected = np.asarray(scores(truth, observations.covariates, observations.family))
+    flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), posterior.params)
+    draws = jax.vmap(lambda p: scores(p, observations.covariates, observations.family))(flat)
+    hidden = np.isnan(data.scores)
+    lower, upper = np.quantile(draws, [0.005, 0.995], axis=0)
+    inside = ((lower <= expected) & (expected <= upper))[hidden]
+    assert np.abs(np.median(draws, axis=0) - expected)[hidden].mean() < 0.03
+    # 99 % intervals of a well specified law; neighbours are correlated, so leave room.
+    assert inside.mean() > 0.9
+
+
+def test_same_key_same_draws(posterior, data):
+    again = sample_posterior(data, key=jax.random.key(0), **QUICK)
+    for a, b in zip(jax.tree.leaves(again.params), jax.tree.leaves(posterior.params), strict=True):
+        np.testing.assert_array_equal(a, b)
+
+
+def test_draws_carry_chains_and_named_shapes(posterior, data):
+    families, benchmarks = len(data.families), len(data.benchmarks)
+    assert posterior.params.intercept.shape == (2, 100, families, 1)
+    assert posterior.params.specific.shape == (2, 100, families, benchmarks)
+    assert posterior.population.noise.shape == (2, 100, benchmarks)
+    assert posterior.settings["warmup"] == 150
+
+
+def test_intervals_widen_as_less_is_known(predictions):
+    lower, upper = predictions.interval(0.9)
+    known, in_lineage, new, unknown = (upper - lower).mean(axis=1)
+    assert known < in_lineage < new
+    assert new < 1.2 * unknown  # not knowing the post-training cannot narrow an interval
+    np.testing.assert_array_equal(predictions.family_models, [4, 0, 0, 0])
+
+
+def test_draws_are_scores(predictions):
+    assert predictions.draws.shape == (200, 4, 4)
+    assert (predictions.draws >= 0).all()
+    assert (predictions.draws <= 1).all()
+
+
+def test_summary_has_one_row_per_model_and_benchmark(predictions):
+    summary = predictions.summary(0.5)
+    assert list(summary.columns) == [
+        "model", "benchmark", "mean", "median", "lower", "upper", "level", "family_models",
+    ]  # fmt: skip
+    assert len(summary) == 16
+    assert (summary["lower"] <= summary["median"]).all()
+    assert (summary["median"] <= summary["upper"]).all()
+    np.testing.assert_allclose(
+        summary["lower"], np.quantile(predictions.draws, 0.25, axis=0).ravel()
+    )
+
+
+def test_a_model_has_the_same_draws_whatever_else_is_asked(posterior, data, predictions):
+    frame = pd.read_csv(io.StringIO(QUERY)).iloc[[2, 0]]
+    alone = forecast(posterior, Query.from_frame(frame, data), key=jax.random.key(1))
+    np.testing.assert_allclose(alone.draws, predictions.draws[:, [2, 0]], atol=1e-12)
+
+
+def test_noise_of_forecasts_has_the_scale_it_was_learnt_with(posterior, data):
+    # Forecasts of training models scatter around their expected scores as Student-t(4) noise.
+    frame = data.to_frame().drop(columns=list(data.benchmarks)).iloc[[3]]
+    query = Query.from_frame(frame, data)
+    draws = forecast(posterior, query, key=jax.random.key(5)).draws[:, 0]
+    flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), posterior.params)
+    observations = observe(data, posterior.scaling)
+    x, family = observations.covariates[3:4], observations.family[3:4]
+    expected = np.asarray(jax.vmap(lambda p: scores(p, x, family))(flat))[:, 0]
+    scale = np.asarray(posterior.population.noise).reshape(-1, 4)
+    standard = ((draws - expected) / scale).ravel()
+    assert stats.kstest(standard, stats.t(4).cdf).pvalue > 1e-3
+
+
+@pytest.mark.parametrize("level", [0.0, 1.0, -0.1, float("nan")])
+def test_levels_outside_the_unit_interval_are_refused(predictions, level):
+    with pytest.raises(ValueError, match="not between 0 and 1"):
+        predictions.interval(level)
+
+
+def test_a_forecast_from_a_posterior_needs_a_key(posterior, data):
+    frame = pd.read_csv(io.StringIO(QUERY))
+    with pytest.raises(ValueError, match="needs a random key"):
+        forecast(posterior, Query.from_frame(frame, data))
+
+
+def test_more_skills_than_benchmarks_are_refused(data):
+    with pytest.raises(InputError, match="5 skills do not fit 4 benchmarks"):
+        sample_posterior(data, key=jax.random.key(0), skills=5)
+
+
+def _diagnose(expected, **changes):
+    shape = expected.shape[:2]
+    energy = np.random.default_rng(0).normal(size=shape)
+    inputs = {"energy": energy, "diverging": np.zeros(shape, bool), "steps": np.full(shape, 7)}
+    return diagnose(expected, **{**inputs, **changes})
+
+
+def test_independent_draws_are_trusted():
+    expected = np.random.default_rng(1).normal(size=(4, 500, 3))
+    assert _diagnose(expected).problems() == ()
+
+
+def test_chains_that_disagree_are_not():
+    expected = np.random.default_rng(2).normal(size=(4, 500, 3))
+    expected[0] += 1.0
+    assert any("R-hat" in problem for problem in _diagnose(expected).problems())
+
+
+def test_a_chain_that_sticks_is_not():
+    steps = np.random.default_rng(3).normal(size=(4, 500, 1))
+    problems = _diagnose(np.cumsum(steps, axis=1)).problems()
+    assert any("ESS" in problem for problem in problems)
+
+
+def test_divergences_and_energy_are_reported():
+    expected = np.random.default_rng(4).normal(size=(4, 500, 1))
+    diverging = np.zeros((4, 500), bool)
+    diverging[0, :3] = True
+    slow = np.cumsum(np.random.default_rng(5).normal(size=(4, 500)), axis=1)
+    problems = _diagnose(expected, diverging=diverging, energy=slow).problems()
+    assert any("3 of 2000 draws diverged" in problem for problem in problems)
+    assert any("BFMI" in problem for problem in problems)
+
+
+def test_a_single_chain_is_never_trusted():
+    expected = np.random.default_rng(6).normal(size=(1, 500, 1))
+    assert any("R-hat nan" in problem for problem in _diagnose(expected).problems())
