@@ -17,6 +17,7 @@ from sloth_jax.files import check_writable, write_text
 BAD_INPUT = 2
 INTERRUPTED = 130
 _CHAINS = 4
+_SKILLS = 3
 
 
 class _Parser(argparse.ArgumentParser):
@@ -91,7 +92,10 @@ def _parser() -> argparse.ArgumentParser:
         "--level", type=_level, default=0.9, help="probability inside the intervals (default: 0.9)"
     )
     predict.add_argument(
-        "--skills", type=_number(1), default=3, metavar="D", help="number of skills (default: 3)"
+        "--skills",
+        type=_number(1),
+        metavar="D",
+        help=f"number of skills (default: {_SKILLS}, or the number of benchmarks if that is less)",
     )
     predict.add_argument(
         "--point", action="store_true", help="point fit: seconds, but no intervals"
@@ -133,6 +137,9 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _predict(options: argparse.Namespace) -> None:
+    # A log file gets a line now and then, not ten a second; tqdm looks when it is imported.
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_MININTERVAL", "10")
     # Heavy imports wait until the arguments are known to be good.
     import jax
 
@@ -146,14 +153,15 @@ def _predict(options: argparse.Namespace) -> None:
         check_writable(options.out)
     table = load_leaderboard(options.data, floors=options.floors)
     query = load_query(options.query, table)
-    check_skills(options.skills, table)
+    skills = options.skills or min(_SKILLS, len(table.benchmarks))
+    check_skills(skills, table)
     for warning in (*table.warnings, *query.warnings):
         _tell(f"note: {warning}")
     fit_key, forecast_key = jax.random.split(jax.random.key(options.seed))
     size = f"{len(table.models)} models on {len(table.benchmarks)} benchmarks"
     if options.point:
         _tell(f"Fitting a point to {size} ...")
-        fit = fit_point(table, key=fit_key, skills=options.skills)
+        fit = fit_point(table, key=fit_key, skills=skills)
         if not fit.converged:
             _tell("warning: the point fit had not settled; treat its numbers as rough")
     else:
@@ -162,13 +170,10 @@ def _predict(options: argparse.Namespace) -> None:
             f"Sampling {_CHAINS} chains of {options.warmup} + {per_chain} draws from {size}; "
             "this takes minutes ..."
         )
-        # A log file gets a line now and then, not ten a second.
-        if not sys.stderr.isatty():
-            os.environ.setdefault("TQDM_MININTERVAL", "10")
         fit = sample_posterior(
             table,
             key=fit_key,
-            skills=options.skills,
+            skills=skills,
             warmup=options.warmup,
             draws=per_chain,
             chains=_CHAINS,

@@ -84,6 +84,13 @@ def test_parquet_tables_are_read(folder):
     assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
 
 
+def test_a_table_with_few_benchmarks_gets_as_many_skills(folder):
+    frame = pd.read_csv(folder / "table.csv").drop(columns=["ARC", "HellaSwag"])
+    frame.to_csv(folder / "two.csv", index=False)
+    assert predict(folder, "--point", "--out", folder / "p.csv", table="two.csv") == 0
+    assert len(pd.read_csv(folder / "p.csv")) == 4
+
+
 def test_floors_are_used(folder):
     (folder / "floors.csv").write_text("benchmark,floor\nGSM8K,0.05\n")
     options = ("--point", "--skills", 1, "--out")
