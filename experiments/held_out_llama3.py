@@ -96,6 +96,7 @@ def plot(predictions: sj.Forecast, truth: np.ndarray, floors: np.ndarray, path: 
     median = np.median(predictions.draws, axis=0)
     with style():
         figure, axes = plt.subplots(1, 2, figsize=(8.4, 3.8), sharey=True, layout="constrained")
+        figure.get_layout_engine().set(wspace=0.08)  # pyright: ignore - "100%" and "0%" meet
         for i, (model, ax) in enumerate(zip(predictions.models, axes, strict=True)):
             plot_intervals(
                 median[i], lower[i], upper[i], predictions.benchmarks,

@@ -103,9 +103,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--draws",
         type=_number(_CHAINS),
-        default=600,
+        default=500,
         metavar="N",
-        help=f"posterior draws, over {_CHAINS} chains (default: 600)",
+        help=f"posterior draws, over {_CHAINS} chains (default: 500)",
     )
     predict.add_argument(
         "--warmup",

@@ -6,7 +6,7 @@ A leaderboard table has one row per model and one column per benchmark, next to 
 one line that names the file, the row, the column, the value, what is wrong and how to mend it
 (:class:`TableError`). Behind this module tables are arrays with labels.
 
-A query is the same kind of table without scores: models to be predicted.
+A query is the same kind of table without scores: :mod:`sloth_jax.query`.
 """
 
 from __future__ import annotations

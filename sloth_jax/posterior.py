@@ -106,14 +106,14 @@ def sample_posterior(
     key: Array,
     skills: int = 3,
     warmup: int = 250,
-    draws: int = 150,
+    draws: int = 125,
     chains: int = 4,
     scales: Scales = Scales(),
     interaction: bool = True,
     max_tree_depth: int = 7,
     target_accept: float = 0.8,
-    starts: int = 6,
-    start_steps: int = 2000,
+    starts: int = 4,
+    start_steps: int = 1500,
     progress: bool = False,
 ) -> Posterior:
     """Sample the posterior of the hierarchical law with NUTS.
@@ -164,7 +164,9 @@ def sample_posterior(
     sites = {name: jnp.asarray(value) for name, value in values.items()}
     # One flat vector: with a tree of sites NUTS spends more time on its own bookkeeping, leaf by
     # leaf, than on the density.
-    centre, unravel = ravel_pytree(unconstrain_fn(joint, (observations,), {}, sites))
+    # Compiled, since one eager pass through the prior takes seconds.
+    to_unconstrained = jax.jit(lambda sites: unconstrain_fn(joint, (observations,), {}, sites))
+    centre, unravel = ravel_pytree(to_unconstrained(sites))
 
     def potential(flat: Array) -> Array:
         return jnp.asarray(potential_energy(joint, (observations,), {}, unravel(flat)))
