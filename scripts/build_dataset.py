@@ -38,11 +38,11 @@ import argparse
 import csv
 import io
 import math
-import os
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
+
+from sloth_jax.files import OutputError, csv_text, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = ROOT / "scripts" / "model_cards.csv"
@@ -287,19 +287,6 @@ def build(source: Path, cards_path: Path = CARDS) -> dict[str, list[list[str]]]:
     }
 
 
-def write_csv(path: Path, rows: list[list[str]]) -> None:
-    """Writes rows of cells; the file is either the old one or the whole new one."""
-    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8", newline="") as file:
-            csv.writer(file, lineterminator="\n").writerows(rows)
-        os.chmod(temporary, 0o644)  # mkstemp makes files that only their owner can read
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
-        raise
-
-
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2: the inputs do not fit together)."""
     parser = argparse.ArgumentParser(description="Write the bundled tables of sloth_jax.")
@@ -310,8 +297,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         tables = build(arguments.source)
         arguments.out.mkdir(parents=True, exist_ok=True)
         for name, rows in tables.items():
-            write_csv(arguments.out / name, rows)
-    except (BuildError, OSError) as error:
+            write_text(arguments.out / name, csv_text(rows))
+    except (BuildError, OutputError, OSError) as error:
         print(f"build_dataset: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     for name, rows in tables.items():

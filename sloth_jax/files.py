@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import os
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 
 from sloth_jax.errors import InputError
@@ -73,3 +76,10 @@ def write_text(path: str | Path, text: str) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise OutputError(f"{path}: could not be written ({error.strerror or error})") from None
+
+
+def csv_text(rows: Iterable[Iterable[object]]) -> str:
+    """Rows of cells as CSV with Unix line ends, the first row being the header."""
+    buffer = io.StringIO()
+    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    return buffer.getvalue()

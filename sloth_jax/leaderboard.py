@@ -11,8 +11,6 @@ A query is the same kind of table without scores: :mod:`sloth_jax.query`.
 
 from __future__ import annotations
 
-import csv
-import io
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -31,7 +29,7 @@ from sloth_jax.columns import (
     parse_rows,
     sort_columns,
 )
-from sloth_jax.files import write_text
+from sloth_jax.files import csv_text, write_text
 from sloth_jax.tables import (
     RawTable,
     TableError,
@@ -197,12 +195,8 @@ class Leaderboard:
     def to_csv_text(self) -> str:
         """Returns the table as CSV, floats as the shortest text that reads back the same."""
         frame = self.to_frame()
-        buffer = io.StringIO()
-        writer = csv.writer(buffer, lineterminator="\n")
-        writer.writerow(frame.columns)
-        for row in frame.itertuples(index=False, name=None):
-            writer.writerow([cell_text(value) for value in row])
-        return buffer.getvalue()
+        rows = frame.itertuples(index=False, name=None)
+        return csv_text([frame.columns, *([cell_text(value) for value in row] for row in rows)])
 
     def _mask(self, mask: np.ndarray, name: str) -> np.ndarray:
         mask = np.asarray(mask)

@@ -162,8 +162,7 @@ def sample_posterior(
         )
 
     sites = {name: jnp.asarray(value) for name, value in values.items()}
-    # One flat vector: with a tree of sites NUTS spends more time on its own bookkeeping, leaf by
-    # leaf, than on the density.
+    # One flat vector keeps the bookkeeping of NUTS, which goes leaf by leaf, to a single leaf.
     # Compiled, since one eager pass through the prior takes seconds.
     to_unconstrained = jax.jit(lambda sites: unconstrain_fn(joint, (observations,), {}, sites))
     centre, unravel = ravel_pytree(to_unconstrained(sites))

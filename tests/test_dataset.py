@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sloth_jax.files import csv_text, write_text
 from sloth_jax.leaderboard import load_leaderboard
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -233,7 +234,7 @@ def published_again(script, folder: Path) -> Path:
 def test_corrections_undone_and_done_again_change_nothing(script, tmp_path):
     tables = script.build(published_again(script, tmp_path))
     for name, cells in tables.items():
-        script.write_csv(tmp_path / name, cells)
+        write_text(tmp_path / name, csv_text(cells))
         assert (tmp_path / name).read_bytes() == (DATA / name).read_bytes()
 
 
