@@ -13,6 +13,18 @@ Writes three, each sorted and byte for byte reproducible:
 - ``corrections.csv``: every value that differs from the published one, with its reason. Undoing
   them gives the published values exactly.
 
+Two more files may be given, both about the published cross-validation (Maia Polo et al., arXiv
+2412.06540; derived from the lists of test families and the result arrays of felipemaiapolo/sloth,
+MIT), each for one more table:
+
+- ``--folds``: which models of which family are train or test in which fold. ``folds.csv`` keeps
+  one row per tested family, because the rest follows from a rule: of the models with all scores
+  the ``n_train`` smallest are for training. The script stops if a role in the source does not
+  follow from it with the published sizes.
+- ``--errors``: the mean absolute error of each of the authors' methods on held-out models, mean
+  over a fold's models, then over folds, then over benchmarks. ``published_errors.csv`` holds the
+  same numbers, one in each row, the methods in the authors' order.
+
 Rules for the corrected values:
 
 - ``params_b``: the published nominal size stays where it is within 10 % of the model card's count;
@@ -135,6 +147,9 @@ SOURCE_OF = {
     "tokens_t": "tokens_source",
 }
 
+FOLD_COLUMNS = ("leaderboard", "n_train", "fold", "family", "model", "role")
+SETTINGS = tuple((board, n_train) for board in ("v1", "v2", "both") for n_train in (1, 2))
+
 
 class BuildError(Exception):
     """The inputs do not fit together; the message is one line."""
@@ -146,15 +161,15 @@ def chance_floor(tasks: dict[str, tuple[int, int]]) -> tuple[float, int]:
     return sum(n / choices for n, choices in tasks.values()) / items, items
 
 
-def read_rows(path: Path, needed: Sequence[str]) -> dict[str, dict[str, str]]:
-    """Reads a CSV file into rows by model name.
+def read_records(path: Path, needed: Sequence[str]) -> list[dict[str, str]]:
+    """Reads a CSV file.
 
     Args:
         path: the file.
-        needed: columns that must be there; the first of them names the model.
+        needed: columns that must be there.
 
     Raises:
-        BuildError: the file cannot be read, lacks a column, or names a model twice.
+        BuildError: the file cannot be read or lacks a column.
     """
     try:
         text = path.read_text(encoding="utf-8-sig")
@@ -164,12 +179,25 @@ def read_rows(path: Path, needed: Sequence[str]) -> dict[str, dict[str, str]]:
     missing = [column for column in needed if column not in (reader.fieldnames or ())]
     if missing:
         raise BuildError(f"{path}: lacks the columns {', '.join(missing)}")
+    return list(reader)
+
+
+def read_rows(path: Path, needed: Sequence[str]) -> dict[str, dict[str, str]]:
+    """Reads a CSV file into rows by the name in one column.
+
+    Args:
+        path: the file.
+        needed: columns that must be there; the first of them names the row.
+
+    Raises:
+        BuildError: the file cannot be read, lacks a column, or names a row twice.
+    """
     rows: dict[str, dict[str, str]] = {}
-    for row in reader:
-        model = row[needed[0]]
-        if model in rows:
-            raise BuildError(f"{path}: model {model!r} stands there twice")
-        rows[model] = row
+    for row in read_records(path, needed):
+        name = row[needed[0]]
+        if name in rows:
+            raise BuildError(f"{path}: {needed[0].lower()} {name!r} stands there twice")
+        rows[name] = row
     return rows
 
 
@@ -287,14 +315,108 @@ def build(source: Path, cards_path: Path = CARDS) -> dict[str, list[list[str]]]:
     }
 
 
+def build_folds(folds: Path, source: Path) -> list[list[str]]:
+    """Builds the table of tested families, and checks that it says all that the folds say.
+
+    Args:
+        folds: one row per model of a tested family, with its role.
+        source: the published table, for sizes and scores as they were when the folds were made.
+
+    Returns:
+        rows of cells, the header first; sorted by setting and fold, the families of a fold in the
+        order of ``folds``.
+
+    Raises:
+        BuildError: a file cannot be used, or a role does not follow from the rule.
+    """
+    names = {board: [b[0] for b in BENCHMARKS if board in (b[2], "both")] for board, _ in SETTINGS}
+    table = read_rows(source, [*PUBLISHED.values(), *names["both"]])
+    tested: dict[tuple[int, int, str], dict[str, str]] = {}  # setting, fold, family -> model: role
+    for row in read_records(folds, FOLD_COLUMNS):
+        try:
+            setting = SETTINGS.index((row["leaderboard"], int(row["n_train"])))
+            fold = int(row["fold"])
+        except ValueError:
+            place = " ".join(row[column] for column in FOLD_COLUMNS)
+            raise BuildError(f"{folds}: not a published setting and fold: {place}") from None
+        roles = tested.setdefault((setting, fold, row["family"]), {})
+        if row["model"] in roles:
+            raise BuildError(f"{folds}: model {row['model']!r} stands in one fold twice")
+        roles[row["model"]] = row["role"]
+
+    cells = [["leaderboard", "n_train", "fold", "family"]]
+    for (setting, fold, family), roles in sorted(tested.items(), key=lambda item: item[0][:2]):
+        board, n_train = SETTINGS[setting]
+        complete = [
+            (float(row[PUBLISHED["params_b"]]), model)
+            for model, row in table.items()
+            if row[PUBLISHED["family"]] == family
+            and row[PUBLISHED["tokens_t"]]
+            and all(row[name] for name in names[board])
+        ]
+        expected = {
+            model: "train" if rank < n_train else "test"
+            for rank, (_, model) in enumerate(sorted(complete))
+        }
+        if roles != expected or len(expected) <= n_train:
+            raise BuildError(
+                f"{folds}: {board}, n_train {n_train}, fold {fold}: the roles of family {family!r}"
+                f" do not follow from the sizes in {source.name}: expected {expected}, found"
+                f" {roles}"
+            )
+        cells.append([board, str(n_train), str(fold), family])
+    for setting, (board, n_train) in enumerate(SETTINGS):
+        keys = [key for key in tested if key[0] == setting]
+        numbers = {fold for _, fold, _ in keys}
+        if not numbers or numbers != set(range(len(numbers))):
+            raise BuildError(f"{folds}: {board}, n_train {n_train}: folds are not numbered 0, 1...")
+        if len({family for *_, family in keys}) < len(keys):
+            raise BuildError(f"{folds}: {board}, n_train {n_train}: a family is in two folds")
+    return cells
+
+
+def build_errors(errors: Path) -> list[list[str]]:
+    """Builds the table of published errors.
+
+    Args:
+        errors: one row per method, one column per setting (``v1_n1``).
+
+    Returns:
+        rows of cells, the header first; methods in the order of ``errors``.
+
+    Raises:
+        BuildError: the file cannot be used, or an error is not a fraction.
+    """
+    columns = [f"{board}_n{n_train}" for board, n_train in SETTINGS]
+    cells = [["method", "leaderboard", "n_train", "mean_abs_error"]]
+    for method, row in read_rows(errors, ["method", *columns]).items():
+        for (board, n_train), column in zip(SETTINGS, columns, strict=True):
+            try:
+                error = float(row[column])
+            except (TypeError, ValueError):
+                error = math.nan
+            if not 0 <= error <= 1:
+                raise BuildError(f"{errors}: method {method!r}: {column} is {row[column]!r}")
+            cells.append([method, board, str(n_train), repr(error)])
+    return cells
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2: the inputs do not fit together)."""
     parser = argparse.ArgumentParser(description="Write the bundled tables of sloth_jax.")
     parser.add_argument("--source", type=Path, required=True, help="the published table (CSV)")
+    parser.add_argument("--folds", type=Path, help="the published folds (CSV), for folds.csv")
+    parser.add_argument(
+        "--errors", type=Path, help="the published errors (CSV), for published_errors.csv"
+    )
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
     arguments = parser.parse_args(argv)
     try:
         tables = build(arguments.source)
+        if arguments.folds is not None:
+            tables["folds.csv"] = build_folds(arguments.folds, arguments.source)
+        if arguments.errors is not None:
+            tables["published_errors.csv"] = build_errors(arguments.errors)
         arguments.out.mkdir(parents=True, exist_ok=True)
         for name, rows in tables.items():
             write_text(arguments.out / name, csv_text(rows))

@@ -2,11 +2,14 @@
 
 The public face of the package. A table is read by :func:`load_leaderboard`, the law is
 :func:`sloth_jax.law.scores`, :func:`fit_point` and :func:`sample_posterior` fit it, and
-:func:`forecast` answers queries with predictive draws.
+:func:`forecast` answers queries with predictive draws. :func:`make_folds` and
+:func:`cross_validate` lay methods side by side on held-out models.
 """
 
 from sloth_jax.covariates import COVARIATES, Scaling, covariate_matrix, fit_scaling
+from sloth_jax.crossval import cross_validate
 from sloth_jax.errors import InputError
+from sloth_jax.folds import Folds, lineage_groups, make_folds
 from sloth_jax.forecasting import Forecast, forecast
 from sloth_jax.law import Params, scores, skills
 from sloth_jax.leaderboard import Leaderboard, load_leaderboard
@@ -22,6 +25,7 @@ __version__ = "0.1.0"
 __all__ = [
     "COVARIATES",
     "Diagnostics",
+    "Folds",
     "Forecast",
     "InputError",
     "Leaderboard",
@@ -37,11 +41,14 @@ __all__ = [
     "TableError",
     "__version__",
     "covariate_matrix",
+    "cross_validate",
     "fit_point",
     "fit_scaling",
     "forecast",
+    "lineage_groups",
     "load_leaderboard",
     "load_query",
+    "make_folds",
     "sample_posterior",
     "scores",
     "skills",

@@ -9,37 +9,13 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import Any, NoReturn
+from typing import NoReturn
 
-from sloth_jax.errors import InputError
+from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.files import check_writable, write_text
 
-BAD_INPUT = 2
-INTERRUPTED = 130
 _CHAINS = 4
 _SKILLS = 3
-
-
-class _Parser(argparse.ArgumentParser):
-    """A parser whose errors are one line, like all others of the command."""
-
-    def error(self, message: str) -> NoReturn:
-        self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
-
-
-def _tell(text: str) -> None:
-    print(text, file=sys.stderr, flush=True)
-
-
-def _number(low: int) -> Any:
-    def parse(text: str) -> int:
-        value = int(text)
-        if value < low:
-            raise argparse.ArgumentTypeError(f"{value} is too small: give {low} or more")
-        return value
-
-    parse.__name__ = "whole number"  # argparse names the type by it
-    return parse
 
 
 def _level(text: str) -> float:
@@ -55,14 +31,14 @@ _level.__name__ = "fraction"
 def _parser() -> argparse.ArgumentParser:
     from sloth_jax import __version__
 
-    parser = _Parser(
+    parser = Parser(
         prog="sloth-jax",
         description="Predict how language models score on benchmarks before they are trained.",
         epilog="example: sloth-jax predict --query query.csv --out predictions.csv",
     )
     parser.add_argument("--version", action="version", version=f"sloth-jax {__version__}")
     commands = parser.add_subparsers(
-        dest="command", required=True, metavar="COMMAND", parser_class=_Parser
+        dest="command", required=True, metavar="COMMAND", parser_class=Parser
     )
 
     predict = commands.add_parser(
@@ -93,7 +69,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument(
         "--skills",
-        type=_number(1),
+        type=number(1),
         metavar="D",
         help=f"number of skills (default: {_SKILLS}, or the number of benchmarks if that is less)",
     )
@@ -102,19 +78,19 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.add_argument(
         "--draws",
-        type=_number(_CHAINS),
+        type=number(_CHAINS),
         default=500,
         metavar="N",
         help=f"posterior draws, over {_CHAINS} chains (default: 500)",
     )
     predict.add_argument(
         "--warmup",
-        type=_number(20),
+        type=number(20),
         default=250,
         metavar="N",
         help="draws per chain spent on adaptation (default: 250)",
     )
-    predict.add_argument("--seed", type=_number(0), default=0, help="random seed (default: 0)")
+    predict.add_argument("--seed", type=number(0), default=0, help="random seed (default: 0)")
     predict.add_argument(
         "--out", metavar="PREDICTIONS.csv", help="write a CSV there instead of printing a table"
     )
@@ -156,17 +132,17 @@ def _predict(options: argparse.Namespace) -> None:
     skills = options.skills or min(_SKILLS, len(table.benchmarks))
     check_skills(skills, table)
     for warning in (*table.warnings, *query.warnings):
-        _tell(f"note: {warning}")
+        tell(f"note: {warning}")
     fit_key, forecast_key = jax.random.split(jax.random.key(options.seed))
     size = f"{len(table.models)} models on {len(table.benchmarks)} benchmarks"
     if options.point:
-        _tell(f"Fitting a point to {size} ...")
+        tell(f"Fitting a point to {size} ...")
         fit = fit_point(table, key=fit_key, skills=skills)
         if not fit.converged:
-            _tell("warning: the point fit had not settled; treat its numbers as rough")
+            tell("warning: the point fit had not settled; treat its numbers as rough")
     else:
         per_chain = -(-options.draws // _CHAINS)
-        _tell(
+        tell(
             f"Sampling {_CHAINS} chains of {options.warmup} + {per_chain} draws from {size}; "
             "this takes minutes ..."
         )
@@ -180,14 +156,14 @@ def _predict(options: argparse.Namespace) -> None:
             progress=True,
         )
         for problem in fit.diagnostics.problems():
-            _tell(f"warning: the chains do not meet the standard for trust: {problem}")
+            tell(f"warning: the chains do not meet the standard for trust: {problem}")
     predictions = forecast(fit, query, key=forecast_key)
     summary = predictions.summary(options.level)
     new = sorted(
         {f for f, n in zip(query.families, predictions.family_models, strict=True) if not n}
     )
     if new:
-        _tell(
+        tell(
             f"note: no training model of {', '.join(new)}: predicted from the population of "
             "families, marked by family_models = 0"
         )
@@ -195,7 +171,7 @@ def _predict(options: argparse.Namespace) -> None:
         write_text(
             options.out, summary.to_csv(index=False, float_format="%.6f", lineterminator="\n")
         )
-        _tell(f"Wrote {len(summary)} predictions to {options.out}")
+        tell(f"Wrote {len(summary)} predictions to {options.out}")
     else:
         print(summary.to_string(index=False, float_format="%.3f", na_rep="none"))
 
@@ -209,10 +185,10 @@ def _data(options: argparse.Namespace) -> None:
         check_writable(options.out)
     table = load_leaderboard(corrected=not options.uncorrected)
     for warning in table.warnings:
-        _tell(f"note: {warning}")
+        tell(f"note: {warning}")
     if options.out is not None:
         write_text(options.out, table.to_csv_text())
-        _tell(f"Wrote {len(table.models)} models to {options.out}")
+        tell(f"Wrote {len(table.models)} models to {options.out}")
         return
     scored = np.isfinite(table.scores)
     print(
@@ -243,18 +219,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         SystemExit: always, with the exit code.
     """
     options = _parser().parse_args(arguments)
-    try:
-        options.run(options)
-    except KeyboardInterrupt:
-        _tell("interrupted: nothing was written")
-        sys.exit(INTERRUPTED)
-    except InputError as error:
-        _tell(f"sloth-jax: {error}")
-        sys.exit(BAD_INPUT)
-    except BrokenPipeError:
-        # The reader of stdout (head, less) has gone; silence the interpreter's own complaint.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    sys.exit(0)
+    run_and_exit("sloth-jax", lambda: options.run(options), interrupted="nothing was written")
 
 
 if __name__ == "__main__":

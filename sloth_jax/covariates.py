@@ -10,6 +10,7 @@ placed on the same axes, and units cancel: billions or units give the same covar
 
 from __future__ import annotations
 
+import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -18,6 +19,10 @@ from jax import Array
 from jax.typing import ArrayLike
 
 COVARIATES = ("log_params", "log_tokens", "log_params_x_log_tokens")
+
+# What of compute enters: the law's own translog, the same without the product, or nothing but
+# training FLOPs (6 s t), as older laws have it (Owen, arXiv 2401.04757).
+KINDS = {"translog": COVARIATES, "additive": COVARIATES[:2], "flops": ("log_flops",)}
 
 
 class Scaling(NamedTuple):
@@ -50,7 +55,7 @@ def fit_scaling(params_b: np.ndarray, tokens_t: np.ndarray) -> Scaling:
 
 
 def covariate_matrix(
-    scaling: Scaling, params_b: ArrayLike, tokens_t: ArrayLike, *, interaction: bool = True
+    scaling: Scaling, params_b: ArrayLike, tokens_t: ArrayLike, *, kind: str = "translog"
 ) -> Array:
     """Covariates of models on the axes of a training table.
 
@@ -58,14 +63,21 @@ def covariate_matrix(
         scaling: standardisation from :func:`fit_scaling`.
         params_b: parameters in billions, ``(model,)``, positive.
         tokens_t: pretraining tokens in trillions, ``(model,)``, positive.
-        interaction: whether to append the product of the two standardised logs.
+        kind: one of :data:`KINDS`.
 
     Returns:
-        ``(model, covariate)`` in the order of :data:`COVARIATES`.
+        ``(model, covariate)`` in the order that :data:`KINDS` gives.
+
+    Raises:
+        ValueError: if there is no such kind.
     """
+    if kind not in KINDS:
+        raise ValueError(f"no covariates {kind!r}: choose one of {', '.join(KINDS)}")
     log_params = (jnp.log(jnp.asarray(params_b)) - scaling.log_params_mean) / scaling.log_params_sd
     log_tokens = (jnp.log(jnp.asarray(tokens_t)) - scaling.log_tokens_mean) / scaling.log_tokens_sd
-    columns = [log_params, log_tokens]
-    if interaction:
-        columns.append(log_params * log_tokens)
-    return jnp.stack(columns, axis=-1)
+    if kind == "flops":
+        # log(6 s t) = log s + log t + constant, on a scale like that of the two
+        sizes = scaling.log_params_sd * log_params + scaling.log_tokens_sd * log_tokens
+        return (sizes / math.hypot(scaling.log_params_sd, scaling.log_tokens_sd))[..., None]
+    columns = [log_params, log_tokens, log_params * log_tokens]
+    return jnp.stack(columns[: len(KINDS[kind])], axis=-1)

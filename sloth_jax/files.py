@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import gzip
 import io
 import os
 import tempfile
@@ -48,8 +49,24 @@ def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 file so that a reader finds the old content or the new, never a part.
 
     Args:
-        path: file to write or replace.
+        path: file to write or replace; compressed where its name ends in ``.gz``.
         text: its whole content.
+
+    Raises:
+        OutputError: if it cannot be written; what was there before is still there.
+    """
+    content = text.encode()
+    if Path(path).suffix == ".gz":
+        content = gzip.compress(content, mtime=0)  # without the time: the same text, the same bytes
+    write_bytes(path, content)
+
+
+def write_bytes(path: str | Path, content: bytes) -> None:
+    """Write a file so that a reader finds the old content or the new, never a part.
+
+    Args:
+        path: file to write or replace.
+        content: its whole content.
 
     Raises:
         OutputError: if it cannot be written; what was there before is still there.
@@ -58,15 +75,10 @@ def write_text(path: str | Path, text: str) -> None:
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(
-            "w",
-            encoding="utf-8",
-            newline="",
-            dir=path.parent,
-            prefix=f".{path.name}.",
-            delete=False,
+            dir=path.parent, prefix=f".{path.name}.", delete=False
         ) as stream:
             temporary = Path(stream.name)
-            stream.write(text)
+            stream.write(content)
         # A temporary file is private to its owner; a result is as readable as any new file.
         umask = os.umask(0)
         os.umask(umask)

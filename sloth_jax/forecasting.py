@@ -15,7 +15,7 @@ from sloth_jax.covariates import covariate_matrix
 from sloth_jax.law import Params, scores
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.observations import observe
-from sloth_jax.point import PointFit, mean_intercepts, without_deviations
+from sloth_jax.point import PointFit, mean_intercepts
 from sloth_jax.posterior import Posterior
 from sloth_jax.query import Query
 
@@ -108,7 +108,7 @@ def forecast(fit: Posterior | PointFit, query: Query, *, key: Array | None = Non
     Raises:
         ValueError: if a posterior comes without a key.
     """
-    x = covariate_matrix(fit.scaling, query.params_b, query.tokens_t, interaction=fit.interaction)
+    x = covariate_matrix(fit.scaling, query.params_b, query.tokens_t, kind=fit.covariates)
     if isinstance(fit, PointFit):
         draws = np.asarray(_predict_point(fit, query, x))[None]
     elif key is None:
@@ -139,7 +139,7 @@ def _known(family: str, table: Leaderboard) -> int | None:
 
 
 def _predict_point(fit: PointFit, query: Query, x: Array) -> Array:
-    observations = observe(fit.table, fit.scaling, interaction=fit.interaction)
+    observations = observe(fit.table, fit.scaling, covariates=fit.covariates)
     means = mean_intercepts(fit.params.intercept, observations)
     rows = []
     for family, post_trained in zip(query.families, query.post_trained, strict=True):
@@ -151,7 +151,13 @@ def _predict_point(fit: PointFit, query: Query, x: Array) -> Array:
                 fit.table.post_trained_of_family.mean() if np.isnan(post_trained) else post_trained
             )
             rows.append((1.0 - share) * means[0] + share * means[1])
-    params = without_deviations(fit.params._replace(intercept=jnp.stack(rows)))
+    params = fit.params._replace(intercept=jnp.stack(rows))
+    if params.growth is not None:
+        # Slopes are shrunk to the shared ones, and a new family has those.
+        shared = jnp.zeros_like(params.growth[:1])
+        known = [_known(family, fit.table) for family in query.families]
+        growth = [shared if f is None else params.growth[f : f + 1] for f in known]
+        params = params._replace(growth=jnp.concatenate(growth))
     return scores(params, x, jnp.arange(len(rows)))
 
 
@@ -196,7 +202,7 @@ def _predict_draws(fit: Posterior, query: Query, x: Array, key: Array) -> np.nda
             effects.append(new_family(family, lineage, float(post_trained)))
         else:
             own = (params.intercept, params.specific, params.growth, params.specific_growth)
-            effects.append(tuple(effect[:, index] for effect in own))
+            effects.append(tuple(jnp.asarray(effect)[:, index] for effect in own))
         # One key per draw would cost more; noise is drawn for all draws of a model at once.
         df = population.noise_df[:, None]
         noise = jax.random.t(named_key("noise", model), df, (draws, benchmarks))

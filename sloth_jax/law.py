@@ -11,7 +11,7 @@ and scores on benchmark ``j``
 with covariates ``x`` from :mod:`sloth_jax.covariates` (the first is log size), a chance floor
 ``c`` and an increasing link ``g`` from :mod:`sloth_jax.links`. ``gamma`` is a family's own growth
 of skills with size; ``u`` and ``v`` are its own deviations on single benchmarks, in level (the
-factor analyst's unique factor) and in growth. All three are zero in the published law. Source:
+factor analyst's unique factor) and in growth. The published law has none of the three. Source:
 Maia Polo et al., "Sloth: scaling laws for LLM skills", arXiv 2412.06540, section 3.
 
 Both inference paths call :func:`scores` and nothing else: :mod:`sloth_jax.point` through optax,
@@ -43,11 +43,11 @@ class Params(NamedTuple):
         loading: lambda, how much each skill moves each benchmark, ``(benchmark, skill)``, real.
         bias: b, predictor of each benchmark at zero skills, ``(benchmark,)``, real.
         specific: u, a family's own deviation on each benchmark, on the scale of the predictor,
-            ``(family, benchmark)``, real; zeros in the published law.
+            ``(family, benchmark)``, real; None where families have none.
         growth: gamma, a family's own growth of skills per unit of the first covariate, on top of
-            the shared slope, ``(family, skill)``, real; zeros in the published law.
+            the shared slope, ``(family, skill)``, real; None where families have none.
         specific_growth: v, the same for its deviation on each benchmark,
-            ``(family, benchmark)``, real; zeros in the published law.
+            ``(family, benchmark)``, real; None where families have none.
         floor: c, score by chance, a fraction, ``(benchmark,)``, in [0, 1).
         link: g, an increasing link with one slice per benchmark.
     """
@@ -56,9 +56,9 @@ class Params(NamedTuple):
     slope: Array
     loading: Array
     bias: Array
-    specific: Array
-    growth: Array
-    specific_growth: Array
+    specific: Array | None
+    growth: Array | None
+    specific_growth: Array | None
     floor: Array
     link: Link
 
@@ -75,16 +75,22 @@ def skills(params: Params, covariates: Array, family: Array) -> Array:
         theta, ``(model, skill)``, in the units that the loadings give them.
     """
     # theta_m = alpha_f(m) + B' x_m + gamma_f(m) x_m1
-    own = params.intercept[family] + params.growth[family] * covariates[:, :1]
-    return own + matmul(covariates, params.slope)
+    theta = params.intercept[family] + matmul(covariates, params.slope)
+    if params.growth is not None:
+        theta += params.growth[family] * covariates[:, :1]
+    return theta
 
 
 def linear_predictor(params: Params, covariates: Array, family: Array) -> Array:
     """What enters the link, ``(model, benchmark)``; arguments as for :func:`skills`."""
     theta = skills(params, covariates, family)
     # eta_mj = lambda_j' theta_m + b_j + u_f(m)j + v_f(m)j x_m1
-    own = params.specific[family] + params.specific_growth[family] * covariates[:, :1]
-    return matmul(theta, params.loading.T) + params.bias[None, :] + own
+    eta = matmul(theta, params.loading.T) + params.bias[None, :]
+    if params.specific is not None:
+        eta += params.specific[family]
+    if params.specific_growth is not None:
+        eta += params.specific_growth[family] * covariates[:, :1]
+    return eta
 
 
 def scores(params: Params, covariates: Array, family: Array) -> Array:

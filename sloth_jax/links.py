@@ -29,6 +29,11 @@ def _to(predictor: Array, values: Array) -> Array:
     return jnp.broadcast_to(values, predictor.shape)
 
 
+def _per_unit(values: Array) -> Array:
+    """Values of hidden units, ``(benchmark, hidden)``, with an axis for models."""
+    return values[:, :, None]
+
+
 class Link(Protocol):
     """Anything that maps a linear predictor to [0, 1], increasing, benchmark by benchmark."""
 
@@ -120,10 +125,13 @@ class MonotoneNetwork(NamedTuple):
     def __call__(self, predictor: Array) -> Array:
         """Map ``predictor (..., benchmark)`` to a share in [0, 1] of the same shape."""
         # h1 = tanh(W1 tanh(eta) + b1);  h2 = tanh(W2 h1 + b2);  g = logistic(w3 . h2 + b3)
-        squashed = jnp.tanh(predictor)[..., None]
-        units = jnp.broadcast_to(squashed, (*predictor.shape, self.input_weight.shape[1]))
-        first = jnp.tanh(units * _to(units, self.input_weight) + _to(units, self.input_bias))
-        mixed = jnp.einsum("jkh,...jh->...jk", self.hidden_weight, first, precision="highest")
-        second = jnp.tanh(mixed + _to(units, self.hidden_bias))
-        output = jnp.sum(second * _to(units, self.output_weight), axis=-1)
-        return jax.nn.sigmoid(output + _to(predictor, self.output_bias))
+        # Models stand on the last axis inside: the networks are tiny and the models many, so that
+        # products of (hidden, hidden) with (hidden, model) matrices run over contiguous memory.
+        leading = predictor.shape[:-1]
+        squashed = jnp.tanh(predictor.reshape(-1, predictor.shape[-1])).T[:, None, :]
+        first = jnp.tanh(_per_unit(self.input_weight) * squashed + _per_unit(self.input_bias))
+        mixed = jnp.einsum("jkh,jhm->jkm", self.hidden_weight, first, precision="highest")
+        second = jnp.tanh(mixed + _per_unit(self.hidden_bias))
+        output = jnp.einsum("jk,jkm->jm", self.output_weight, second, precision="highest")
+        share = jax.nn.sigmoid(output + self.output_bias[:, None])
+        return share.T.reshape(*leading, -1)

@@ -40,13 +40,13 @@ class Observations(NamedTuple):
     family_observed: Array
 
 
-def observe(table: Leaderboard, scaling: Scaling, *, interaction: bool = True) -> Observations:
+def observe(table: Leaderboard, scaling: Scaling, *, covariates: str = "translog") -> Observations:
     """Arrays of a table on given axes.
 
     Args:
         table: what was read, with missing scores as NaN.
         scaling: the standardisation of sizes and tokens, usually that of the same table.
-        interaction: whether the product of the logs is a covariate.
+        covariates: one of :data:`sloth_jax.covariates.KINDS`.
 
     Returns:
         :class:`Observations` in JAX's default float type.
@@ -55,9 +55,7 @@ def observe(table: Leaderboard, scaling: Scaling, *, interaction: bool = True) -
     blank = Observations(
         scores=jnp.asarray(np.where(observed, table.scores, 0.0)),
         observed=jnp.asarray(observed),
-        covariates=covariate_matrix(
-            scaling, table.params_b, table.tokens_t, interaction=interaction
-        ),
+        covariates=covariate_matrix(scaling, table.params_b, table.tokens_t, kind=covariates),
         family=jnp.asarray(table.family),
         lineage=jnp.asarray(table.lineage_of_family),
         post_trained=jnp.asarray(table.post_trained_of_family, dtype=float),

@@ -1,16 +1,14 @@
 """Point fits: one best set of parameters, by many starts of Adam in one compiled program.
 
 The published point fit minimises the mean Huber loss over the observed scores (Maia Polo et al.,
-arXiv 2412.06540, appendix on estimation; delta 0.01). :func:`fit_point` does so;
-:func:`minimise` is the optimiser by itself, which :mod:`sloth_jax.posterior` uses as well to find
-where its chains start.
+arXiv 2412.06540, appendix on estimation; delta 0.01). :func:`fit_point` does so for a table,
+:func:`fit_observations` for arrays: a pure function, so that cross-validation maps it over folds.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -24,67 +22,47 @@ from sloth_jax.law import Params, matmul, scores
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import GRID_CENTRES, Link, Logistic, Mixture, MonotoneNetwork
 from sloth_jax.observations import Observations, observe
+from sloth_jax.optimise import minimise
 
 LINKS = ("logistic", "mixture", "network")
+LOSSES = ("huber", "l1", "l2")
 DIVERGED = "every start of the fit diverged: look for extreme sizes or token counts in the table"
+DELTA = 0.01  # of Huber's loss, a fraction of a full score
 _HIDDEN_UNITS = 10
+# How far a family's slope may leave the shared one where slopes are shrunk, and how exactly scores
+# are fitted: medians of the same scales in the hierarchical prior (sloth_jax.prior.Scales).
+_SLOPE_SCALE = 0.2
+_NOISE_SCALE = 0.02
 
 
-class Minimum(NamedTuple):
-    """Where an objective was brought to from each start.
+@dataclass(frozen=True)
+class PointSettings:
+    """What is fitted and how.
 
     Attributes:
-        argument: tree of arrays with a leading axis ``start``.
-        value: objective at the end, ``(start,)``.
-        converged: whether the second half of the steps lowered the objective by less than a
-            hundredth of what all steps did, ``(start,)``, bool. The last steps alone would not
-            tell: the rate has fallen to zero by then, so they never move.
+        skills: number of skills, at most the number of benchmarks.
+        link: one of :data:`LINKS`.
+        loss: one of :data:`LOSSES`: Huber's with delta 0.01, absolute or squared errors.
+        learn_floors: whether floors are fitted too, from the table's as a start.
+        family_slopes: whether every family has a slope of its own on the first covariate, shrunk
+            towards the shared one: its effect on a benchmark is penalised like a normal deviation
+            with standard deviation 0.2 on the scale of the predictor.
+        starts: how many random starts.
+        steps: Adam steps of each.
     """
 
-    argument: Any
-    value: Array
-    converged: Array
+    skills: int = 3
+    link: str = "mixture"
+    loss: str = "huber"
+    learn_floors: bool = False
+    family_slopes: bool = False
+    starts: int = 10
+    steps: int = 2000
 
-    def best(self) -> tuple[Any, Array, Array]:
-        """Argument, value and convergence of the start that ended lowest."""
-        winner = jnp.nanargmin(self.value)
-        return (
-            jax.tree.map(lambda a: a[winner], self.argument),
-            self.value[winner],
-            self.converged[winner],
-        )
-
-
-def minimise(
-    objective: Callable[[Any], Array], starts: Any, *, steps: int, learning_rate: float = 0.05
-) -> Minimum:
-    """Minimise a function from many starts at once with Adam and a cosine-decayed rate.
-
-    Args:
-        objective: from a tree of arrays to a scalar; pure.
-        starts: tree of arrays with a leading axis ``start``.
-        steps: Adam steps from every start.
-        learning_rate: rate of the first step; it falls to zero along a cosine.
-
-    Returns:
-        A :class:`Minimum`. A start that ends in NaN is never the best; only if all do is the
-        best value NaN.
-    """
-    optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
-
-    def descend(start: Any) -> tuple[Any, Array, Array]:
-        def step(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], Array]:
-            argument, state = carry
-            value, gradient = jax.value_and_grad(objective)(argument)
-            updates, state = optimiser.update(gradient, state, argument)
-            return (optax.apply_updates(argument, updates), state), value
-
-        (argument, _), trace = jax.lax.scan(step, (start, optimiser.init(start)), length=steps)
-        end = objective(argument)
-        late = trace[steps // 2] - end
-        return argument, end, late <= 1e-2 * (trace[0] - end)
-
-    return Minimum(*jax.jit(jax.vmap(descend))(starts))
+    def __post_init__(self) -> None:
+        for name, value, known in (("link", self.link, LINKS), ("loss", self.loss, LOSSES)):
+            if value not in known:
+                raise ValueError(f"no {name} {value!r}: choose one of {', '.join(known)}")
 
 
 @dataclass(frozen=True, eq=False)
@@ -95,8 +73,9 @@ class PointFit:
         params: fitted parameters; families of :attr:`table`, in its order.
         table: the table it was fitted to.
         scaling: standardisation of its covariates.
-        interaction: whether the product of the logs is a covariate.
-        loss: mean Huber loss of the best start.
+        covariates: which covariates it has, of :data:`sloth_jax.covariates.KINDS`.
+        settings: what was fitted and how.
+        loss: objective of the best start.
         losses: of every start, ``(start,)``.
         converged: whether the best start had settled.
         mean_absolute_error: over the observed scores of the table, a fraction.
@@ -105,7 +84,8 @@ class PointFit:
     params: Params
     table: Leaderboard
     scaling: Scaling
-    interaction: bool
+    covariates: str
+    settings: PointSettings
     loss: float
     losses: Array
     converged: bool
@@ -158,7 +138,7 @@ def random_params(key: Array, observations: Observations, *, skills: int, link: 
         link: one of :data:`LINKS`.
 
     Returns:
-        :class:`Params` with zero deviations ``specific``, ``growth`` and ``specific_growth``.
+        :class:`Params` of families that differ by their intercepts only.
     """
     benchmarks = observations.scores.shape[1]
     families = observations.lineage.shape[0]
@@ -171,21 +151,94 @@ def random_params(key: Array, observations: Observations, *, skills: int, link: 
         slope=0.5 * jax.random.normal(keys[1], (observations.covariates.shape[1], skills)),
         loading=0.5 * jax.random.normal(keys[2], (benchmarks, skills)),
         bias=jnp.log(share / (1.0 - share)),
-        specific=jnp.zeros((families, benchmarks)),
-        growth=jnp.zeros((families, skills)),
-        specific_growth=jnp.zeros((families, benchmarks)),
+        specific=None,
+        growth=None,
+        specific_growth=None,
         floor=observations.floor,
         link=random_link(keys[3], link, benchmarks),
     )
 
 
-def huber_loss(params: Params, observations: Observations, delta: float = 0.01) -> Array:
-    """Mean Huber loss over the observed scores; ``delta`` is a fraction of a full score."""
-    expected = scores(params, observations.covariates, observations.family)
-    loss = optax.huber_loss(expected, observations.scores, delta=delta)
+def mean_loss(params: Params, observations: Observations, loss: str = "huber") -> Array:
+    """Mean over the observed scores of one of :data:`LOSSES`."""
+    error = scores(params, observations.covariates, observations.family) - observations.scores
+    if loss == "huber":
+        each = optax.huber_loss(error, delta=DELTA)
+    else:
+        each = jnp.abs(error) if loss == "l1" else 0.5 * error**2
     # A masked score adds nothing, to the loss or to its gradient.
-    seen = jnp.sum(jnp.where(observations.observed, loss, 0.0))
+    seen = jnp.sum(jnp.where(observations.observed, each, 0.0))
     return seen / jnp.maximum(jnp.sum(observations.observed), 1)
+
+
+def slope_penalty(params: Params, observations: Observations, loss: str = "huber") -> Array:
+    """What slopes of families cost, on the scale of :func:`mean_loss`; 0 where there are none."""
+    if params.growth is None:
+        return jnp.zeros(())
+    # Errors e with a Laplace (or, for l2, normal) scale b, deviations lambda_j' gamma_f with
+    # normal scale s: minus the log density is sum |e| / b + sum (lambda_j' gamma_f)^2 / (2 s^2).
+    unit = {"huber": DELTA * _NOISE_SCALE, "l1": _NOISE_SCALE, "l2": _NOISE_SCALE**2}[loss]
+    deviation = matmul(params.growth, params.loading.T)
+    count = jnp.maximum(jnp.sum(observations.observed), 1)
+    return unit * jnp.sum(deviation**2) / (2.0 * _SLOPE_SCALE**2 * count)
+
+
+class FittedPoint(NamedTuple):
+    """Arrays of a point fit.
+
+    Attributes:
+        params: parameters of the best start.
+        loss: its objective, scalar; NaN if every start diverged.
+        losses: objective of every start, ``(start,)``.
+        converged: whether the best start had settled, scalar, bool.
+    """
+
+    params: Params
+    loss: Array
+    losses: Array
+    converged: Array
+
+
+def fit_observations(
+    observations: Observations, key: Array, settings: PointSettings
+) -> FittedPoint:
+    """Fit the law to arrays: a pure function, to be mapped over folds.
+
+    Args:
+        observations: from :func:`sloth_jax.observations.observe`, perhaps with a mask.
+        key: random key of the starts.
+        settings: what is fitted and how.
+
+    Returns:
+        A :class:`FittedPoint`. A family without any observed score has the mean intercept of the
+        families with the same post-training.
+    """
+
+    def start(key: Array) -> Params:
+        params = random_params(key, observations, skills=settings.skills, link=settings.link)
+        # None is an empty tree: what is None here is not optimised.
+        floor = jnp.clip(params.floor, 0.005, 0.995) if settings.learn_floors else None
+        growth = jnp.zeros_like(params.intercept) if settings.family_slopes else None
+        return unconstrain(params._replace(floor=floor, growth=growth))
+
+    def complete(free: Params) -> Params:
+        params = constrain(free)
+        return params if settings.learn_floors else params._replace(floor=observations.floor)
+
+    def objective(free: Params) -> Array:
+        params = complete(free)
+        fit = mean_loss(params, observations, settings.loss)
+        return fit + slope_penalty(params, observations, settings.loss)
+
+    starts = jax.vmap(start)(jax.random.split(key, settings.starts))
+    minimum = minimise(objective, starts, steps=settings.steps)
+    free, loss, converged = minimum.best()
+    params = complete(free)
+    params = params._replace(intercept=_fill_unseen(params.intercept, observations))
+    return FittedPoint(params, loss, minimum.value, converged)
+
+
+_fit_observations = jax.jit(fit_observations, static_argnames="settings")
 
 
 def fit_point(
@@ -194,24 +247,29 @@ def fit_point(
     key: Array,
     skills: int = 3,
     link: str = "mixture",
+    loss: str = "huber",
+    covariates: str = "translog",
     learn_floors: bool = False,
-    interaction: bool = True,
+    family_slopes: bool = False,
     starts: int = 10,
     steps: int = 2000,
 ) -> PointFit:
-    """Fit the law by mean Huber loss from many random starts, and keep the best.
+    """Fit the law from many random starts, and keep the best.
 
-    Missing scores are masked: they are not imputed, and no row is dropped for them. Families
-    enter as intercepts; one without any observed score gets the mean intercept of the families
-    with the same post-training.
+    Missing scores are masked: they are not imputed, and no row is dropped for them. A family
+    without any observed score gets the mean intercept of the families with the same
+    post-training, and the shared slopes.
 
     Args:
         table: scores to fit.
         key: random key of the starts.
-        skills: number of skills, at most the number of benchmarks.
+        skills: see :class:`PointSettings`, as for ``link``, ``loss``, ``learn_floors``,
+            ``family_slopes``, ``starts`` and ``steps``.
         link: one of :data:`LINKS`.
-        learn_floors: whether floors are fitted too, from the table's as a start.
-        interaction: whether log size times log tokens is a covariate.
+        loss: one of :data:`LOSSES`.
+        covariates: one of :data:`sloth_jax.covariates.KINDS`.
+        learn_floors: whether floors are fitted too.
+        family_slopes: whether families have slopes of their own, shrunk to the shared ones.
         starts: how many random starts.
         steps: Adam steps of each.
 
@@ -221,53 +279,28 @@ def fit_point(
     Raises:
         InputError: if ``skills`` is not between 1 and the number of benchmarks, or every start
             diverged.
-        ValueError: if there is no such link.
+        ValueError: if there is no such link, loss or kind of covariates.
     """
+    settings = PointSettings(skills, link, loss, learn_floors, family_slopes, starts, steps)
     check_skills(skills, table)
     scaling = fit_scaling(table.params_b, table.tokens_t)
-    observations = observe(table, scaling, interaction=interaction)
-
-    def start(key: Array) -> Params:
-        params = random_params(key, observations, skills=skills, link=link)
-        # None is an empty tree: what is None here is not optimised.
-        floor = jnp.clip(params.floor, 0.005, 0.995) if learn_floors else None
-        free = params._replace(specific=None, growth=None, specific_growth=None, floor=floor)
-        return unconstrain(free)
-
-    def complete(free: Params) -> Params:
-        params = constrain(free)
-        floor = params.floor if learn_floors else observations.floor
-        return without_deviations(params)._replace(floor=floor)
-
-    minimum = minimise(
-        lambda free: huber_loss(complete(free), observations),
-        jax.vmap(start)(jax.random.split(key, starts)),
-        steps=steps,
-    )
-    free, loss, converged = minimum.best()
-    if not bool(jnp.isfinite(loss)):
+    observations = observe(table, scaling, covariates=covariates)
+    fitted = _fit_observations(observations, key, settings)
+    if not bool(jnp.isfinite(fitted.loss)):
         raise InputError(DIVERGED)
-    params = complete(free)
-    params = params._replace(intercept=_fill_unseen(params.intercept, observations))
-    expected = scores(params, observations.covariates, observations.family)
+    expected = scores(fitted.params, observations.covariates, observations.family)
     error = jnp.abs(expected - observations.scores)[observations.observed]
     return PointFit(
-        params=params,
+        params=fitted.params,
         table=table,
         scaling=scaling,
-        interaction=interaction,
-        loss=float(loss),
-        losses=minimum.value,
-        converged=bool(converged),
+        covariates=covariates,
+        settings=settings,
+        loss=float(fitted.loss),
+        losses=fitted.losses,
+        converged=bool(fitted.converged),
         mean_absolute_error=float(jnp.mean(error)),
     )
-
-
-def without_deviations(params: Params) -> Params:
-    """The same parameters with families that differ by their intercepts only, as published."""
-    families, skills = params.intercept.shape
-    own = jnp.zeros((families, params.bias.shape[0]))
-    return params._replace(specific=own, growth=jnp.zeros((families, skills)), specific_growth=own)
 
 
 def check_skills(skills: int, table: Leaderboard) -> None:

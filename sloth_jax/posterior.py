@@ -14,14 +14,15 @@ import xarray as xr
 from jax import Array
 from jax.flatten_util import ravel_pytree
 from numpyro.infer import MCMC, NUTS
-from numpyro.infer.util import constrain_fn, log_density, potential_energy, unconstrain_fn
+from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
 
 from sloth_jax.covariates import Scaling, fit_scaling
 from sloth_jax.errors import InputError
 from sloth_jax.law import Params, scores
 from sloth_jax.leaderboard import Leaderboard
+from sloth_jax.mode import ModeSettings, find_mode
 from sloth_jax.observations import Observations, observe
-from sloth_jax.point import DIVERGED, check_skills, minimise, random_params
+from sloth_jax.point import DIVERGED, check_skills
 from sloth_jax.prior import (
     Population,
     Scales,
@@ -84,7 +85,7 @@ class Posterior:
         population: what families are drawn from; leading axes ``(chain, draw)``.
         table: the table it was conditioned on.
         scaling: standardisation of its covariates.
-        interaction: whether the product of the logs is a covariate.
+        covariates: which covariates it has, of :data:`sloth_jax.covariates.KINDS`.
         pivots: benchmarks whose loadings fix the rotation of the skills.
         diagnostics: whether to trust it.
         settings: what it was sampled with.
@@ -94,7 +95,7 @@ class Posterior:
     population: Population
     table: Leaderboard
     scaling: Scaling
-    interaction: bool
+    covariates: str
     pivots: tuple[int, ...]
     diagnostics: Diagnostics
     settings: dict[str, Any]
@@ -109,7 +110,7 @@ def sample_posterior(
     draws: int = 125,
     chains: int = 4,
     scales: Scales = Scales(),
-    interaction: bool = True,
+    covariates: str = "translog",
     max_tree_depth: int = 7,
     target_accept: float = 0.8,
     starts: int = 4,
@@ -129,7 +130,7 @@ def sample_posterior(
         draws: draws per chain kept.
         chains: number of chains.
         scales: scales of the prior.
-        interaction: whether log size times log tokens is a covariate.
+        covariates: one of :data:`sloth_jax.covariates.KINDS`.
         max_tree_depth: longest trajectory is ``2 ** max_tree_depth - 1`` leapfrog steps.
         target_accept: acceptance probability that the step size is tuned to.
         starts: random starts of the mode search.
@@ -144,11 +145,15 @@ def sample_posterior(
     """
     check_skills(skills, table)
     scaling = fit_scaling(table.params_b, table.tokens_t)
-    observations = observe(table, scaling, interaction=interaction)
+    observations = observe(table, scaling, covariates=covariates)
     lineages = len(table.lineages)
     start_key, jitter_key, chain_key, effect_key = jax.random.split(key, 4)
 
-    values = _find_mode(observations, start_key, skills, lineages, scales, starts, start_steps)
+    settings = ModeSettings(skills, lineages, scales, starts, start_steps)
+    mode = find_mode(observations, start_key, settings)
+    if not bool(jnp.isfinite(mode.value)):
+        raise InputError(DIVERGED)
+    values = dict(mode.sites)
     loading = np.asarray(values.pop("loading"))
     pivots = choose_pivots(loading)
     rotation = rotation_to_pivots(loading, pivots)
@@ -215,7 +220,7 @@ def sample_posterior(
         population=population,
         table=table,
         scaling=scaling,
-        interaction=interaction,
+        covariates=covariates,
         pivots=pivots,
         diagnostics=diagnose(
             np.asarray(expected)[:, :, np.asarray(observations.observed)],
@@ -235,59 +240,6 @@ def sample_posterior(
             "scales": scales,
         },
     )
-
-
-def _find_mode(
-    observations: Observations,
-    key: Array,
-    skills: int,
-    lineages: int,
-    scales: Scales,
-    starts: int,
-    steps: int,
-) -> dict[str, Array]:
-    """Values of all sites at the best mode found, with learnt scales held at their medians.
-
-    A joint mode would be useless: where the density of a hierarchical law is highest its scales
-    are zero.
-    """
-    benchmarks = observations.scores.shape[1]
-    families = observations.lineage.shape[0]
-    medians = {
-        "lineage_scale": jnp.asarray(scales.lineage),
-        "specific_scale": jnp.full(benchmarks, scales.specific),
-        "growth_scale": jnp.asarray(scales.growth),
-        "specific_growth_scale": jnp.full(benchmarks, scales.growth),
-        "noise": jnp.full(benchmarks, scales.noise),
-    }
-
-    def joint(observations: Observations) -> State:
-        return hierarchical_law(observations, skills=skills, lineages=lineages, scales=scales)
-
-    conditioned = numpyro.handlers.substitute(joint, medians)
-
-    def objective(sites: dict[str, Array]) -> Array:
-        return -jnp.asarray(log_density(conditioned, (observations,), {}, sites)[0])
-
-    def start(key: Array) -> dict[str, Array]:
-        params = random_params(key, observations, skills=skills, link="mixture")
-        return {
-            "slope": params.slope,
-            "loading": params.loading,
-            "bias": params.bias,
-            "link_tilt": params.link.tilt,  # pyright: ignore
-            "lineage_unit": jnp.zeros((lineages, skills)),
-            "post_training": jnp.zeros(skills),
-            "growth_unit": jnp.zeros((families, skills)),
-            "specific_growth_unit": jnp.zeros((families, benchmarks)),
-            "level": jnp.tile(params.bias, (families, 1)),
-        }
-
-    minimum = minimise(objective, jax.vmap(start)(jax.random.split(key, starts)), steps=steps)
-    sites, value, _ = minimum.best()
-    if not bool(jnp.isfinite(value)):
-        raise InputError(DIVERGED)
-    return medians | sites
 
 
 def diagnose(

@@ -386,26 +386,55 @@ def draw_family_effects(state: State, observations: Observations, key: Array) ->
         factors only; for benchmarks on which a family has no score the latter come from the
         prior. Scores of observed pairs are the same as with ``state.params``.
     """
-    params, scale = state.params, state.population.specific_scale
-    seen = observations.family_observed
+    effect, factor = _conditional_effects(state, observations)
+    effect_key, own_key = jax.random.split(key)
+    draw = jax.random.normal(effect_key, effect.shape)
+    noise = jax.scipy.linalg.solve_triangular(factor, draw[..., None], trans=1, lower=True)
+    own = jax.random.normal(own_key, state.level.shape)
+    return _with_effects(state, observations, effect + noise[..., 0], own)
+
+
+def expected_family_effects(state: State, observations: Observations) -> Params:
+    """The same with family effects and unobserved unique factors at their conditional means.
+
+    Args:
+        state: one draw, or a mode, of :func:`hierarchical_law`.
+        observations: what it was conditioned on.
+    """
+    effect, _ = _conditional_effects(state, observations)
+    return _with_effects(state, observations, effect, jnp.zeros_like(state.level))
+
+
+def _residual(state: State, observations: Observations) -> Array:
+    """Levels of families minus what their lineages and covariates predict."""
+    params = state.params
+    assert params.growth is not None  # of every hierarchical law
     mean_size = observations.family_covariates[:, :1]
     efficiency = params.intercept + params.growth * mean_size
     at_mean = efficiency + matmul(observations.family_covariates, params.slope)
-    residual = state.level - params.bias[None, :] - matmul(at_mean, params.loading.T)
-    weight = seen / scale[None, :] ** 2
+    return state.level - params.bias[None, :] - matmul(at_mean, params.loading.T)
+
+
+def _conditional_effects(state: State, observations: Observations) -> tuple[Array, Array]:
+    """Family effects given the levels: mean, and the Cholesky factor of their precision."""
+    params, scale = state.params, state.population.specific_scale
+    weight = observations.family_observed / scale[None, :] ** 2
     # effect | level ~ N(G^-1 L' D^-1 r, G^-1),  G = I + L' D^-1 L over the observed benchmarks
     gram = jnp.eye(params.loading.shape[1])[None] + jnp.einsum(
         "fj,ja,jb->fab", weight, params.loading, params.loading, precision="highest"
     )
-    pull = matmul(weight * residual, params.loading)
-    effect_key, own_key = jax.random.split(key)
+    pull = matmul(weight * _residual(state, observations), params.loading)
     factor = jnp.linalg.cholesky(gram)
-    draw = jax.random.normal(effect_key, pull.shape)
-    mean = jax.scipy.linalg.cho_solve((factor, True), pull[..., None])
-    noise = jax.scipy.linalg.solve_triangular(factor, draw[..., None], trans=1, lower=True)
-    effect = (mean + noise)[..., 0]
-    own = scale[None, :] * jax.random.normal(own_key, residual.shape)
-    at_mean_own = jnp.where(seen, residual - matmul(effect, params.loading.T), own)
+    return jax.scipy.linalg.cho_solve((factor, True), pull[..., None])[..., 0], factor
+
+
+def _with_effects(state: State, observations: Observations, effect: Array, own: Array) -> Params:
+    """Parameters with given family effects; ``own``: unobserved unique factors over their scale."""
+    params, scale = state.params, state.population.specific_scale
+    assert params.specific_growth is not None  # of every hierarchical law
+    mean_size = observations.family_covariates[:, :1]
+    rest = _residual(state, observations) - matmul(effect, params.loading.T)
+    at_mean_own = jnp.where(observations.family_observed, rest, scale[None, :] * own)
     return params._replace(
         intercept=params.intercept + effect,
         specific=at_mean_own - params.specific_growth * mean_size,

@@ -1,10 +1,18 @@
 """What every test runs under: 64-bit floats, no silent rank promotion, no windows."""
 
+import os
 from pathlib import Path
 
 import jax
 import matplotlib
 import pytest
+
+# Workers side by side get a core each: JAX would otherwise start as many threads in each of them as
+# there are cores, and they would wait for one another. Before JAX looks at the machine.
+worker = os.environ.get("PYTEST_XDIST_WORKER", "")
+if worker and hasattr(os, "sched_setaffinity"):
+    cores = sorted(os.sched_getaffinity(0))
+    os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")

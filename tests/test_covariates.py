@@ -33,9 +33,9 @@ def test_span_is_that_of_logs_and_their_raw_product():
     np.testing.assert_allclose(raw @ solution, ours, atol=1e-8)
 
 
-def test_interaction_is_optional():
+def test_the_product_is_optional():
     scaling = fit_scaling(SIZES, TOKENS)
-    without = covariate_matrix(scaling, SIZES, TOKENS, interaction=False)
+    without = covariate_matrix(scaling, SIZES, TOKENS, kind="additive")
     np.testing.assert_array_equal(without, covariate_matrix(scaling, SIZES, TOKENS)[:, :2])
 
 

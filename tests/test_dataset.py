@@ -216,6 +216,61 @@ def test_rebuilding_gives_the_same_bytes(script, tmp_path, capsys):
     assert "188 rows" in capsys.readouterr().out
 
 
+@needs_published
+def test_rebuilding_with_folds_and_errors_gives_the_same_bytes(script, shared, tmp_path):
+    folds = shared / "data" / "cv_folds.csv"
+    errors = shared / "data" / "reference_cv_summary.csv"
+    out = ["--source", str(PUBLISHED), "--out", str(tmp_path)]
+    assert script.main([*out, "--folds", str(folds), "--errors", str(errors)]) == 0
+    built = {path.name: path.read_bytes() for path in tmp_path.iterdir()}
+    assert sorted(built) == sorted(
+        [
+            "leaderboard.csv",
+            "benchmarks.csv",
+            "corrections.csv",
+            "folds.csv",
+            "published_errors.csv",
+        ]
+    )
+    assert built == {name: (DATA / name).read_bytes() for name in built}
+
+
+@needs_published
+def test_published_errors_are_those_published(shared):
+    with (shared / "data" / "reference_cv_summary.csv").open(encoding="utf-8", newline="") as file:
+        published = list(csv.DictReader(file))
+    table = rows(DATA / "published_errors.csv")
+    assert len(table) == 28 * 6
+    assert list(dict.fromkeys(row["method"] for row in table)) == [p["method"] for p in published]
+    ours = {(r["method"], r["leaderboard"], r["n_train"]): r["mean_abs_error"] for r in table}
+    assert len(ours) == len(table)
+    for row in published:
+        for name in ("v1", "v2", "both"):
+            for n_train in "12":
+                error = float(row[f"{name}_n{n_train}"])
+                assert float(ours[row["method"], name, n_train]) == error
+
+
+def test_published_errors_are_plausible():
+    table = rows(DATA / "published_errors.csv")
+    error = {
+        (row["method"], row["leaderboard"], row["n_train"]): float(row["mean_abs_error"])
+        for row in table
+    }
+    assert error["logF_sigmoid_faminter", "v1", "1"] == 0.049  # the paper's plain baseline
+    assert all(0.02 < value < 0.3 for value in error.values())
+
+
+def test_tested_families_are_in_the_table():
+    published = load_leaderboard(corrected=False)
+    table = rows(DATA / "folds.csv")
+    assert {row["family"] for row in table} <= set(published.families)
+    folds = {(row["leaderboard"], row["n_train"], row["fold"]) for row in table}
+    assert len(folds) == 73
+    tested = {(row["leaderboard"], row["n_train"], row["family"]) for row in table}
+    assert len(tested) == len(table) == 109
+
+
 def published_again(script, folder: Path) -> Path:
     """Writes the columns of the published table that the script reads, from the bundled ones."""
     table = {row["model"]: dict(row) for row in rows(DATA / "leaderboard.csv")}
@@ -268,3 +323,87 @@ def test_the_script_refuses_a_missing_model_and_a_missing_file(script, tmp_path,
     assert "published.csv lacks 1 models: yi-9b" in capsys.readouterr().err
     assert script.main(["--source", str(tmp_path / "no.csv"), "--out", str(tmp_path)]) == 2
     assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.fixture
+def folds_again(script, tmp_path) -> Path:
+    """Writes the roles of models that the bundled folds and published sizes imply."""
+    published = load_leaderboard(corrected=False)
+    board_of = {row["benchmark"]: row["leaderboard"] for row in rows(DATA / "benchmarks.csv")}
+    cells = [script.FOLD_COLUMNS]
+    for row in rows(DATA / "folds.csv"):
+        wanted = [
+            j
+            for j, name in enumerate(published.benchmarks)
+            if row["leaderboard"] in (board_of[name], "both")
+        ]
+        family = published.family == published.families.index(row["family"])
+        complete = published.observed[:, wanted].all(axis=1)
+        models = sorted(np.flatnonzero(family & complete), key=lambda m: published.params_b[m])
+        for rank, m in enumerate(models):
+            role = "train" if rank < int(row["n_train"]) else "test"
+            cells.append((*row.values(), published.models[m], role))
+    path = tmp_path / "folds_again.csv"
+    write_text(path, csv_text(cells))
+    return path
+
+
+def test_folds_taken_apart_and_built_again(script, folds_again, tmp_path):
+    cells = script.build_folds(folds_again, published_again(script, tmp_path))
+    assert csv_text(cells) == (DATA / "folds.csv").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "part"),
+    [
+        ("v1,1,0,bloom,bloom-560m,train", "v1,1,0,bloom,bloom-560m,test", "roles of family"),
+        ("v1,1,0,bloom,bloom-560m,train\n", "", "v1, n_train 1, fold 0: the roles of"),
+        ("v1,1,0,bloom,bloom-560m,", "v1,1,0,bloom,bloom-1b1,", "stands in one fold twice"),
+        ("v1,1,0,bloom,bloom-560m,", "v3,1,0,bloom,bloom-560m,", "not a published setting"),
+        ("v1,1,0,bloom,bloom-560m,", "v1,one,0,bloom,bloom-560m,", "not a published setting"),
+        ("v1,1,0,bloom,", "v1,1,77,bloom,", "not numbered"),
+        ("v1,1,11,olmo,", "v1,1,12,olmo,", "not numbered"),
+        ("v2,1,11,yi-1.5,", "v2,1,0,bloom,", "the roles of family 'bloom'"),
+        ("family,model,role", "family,model,part", "lacks the columns role"),
+    ],
+)
+def test_the_script_refuses_folds_that_do_not_fit(
+    script, folds_again, tmp_path, capsys, old, new, part
+):
+    text = folds_again.read_text(encoding="utf-8")
+    assert old in text
+    folds_again.write_text(text.replace(old, new), encoding="utf-8")
+    out = tmp_path / "out"
+    source = published_again(script, tmp_path)
+    arguments = ["--source", str(source), "--folds", str(folds_again), "--out", str(out)]
+    assert script.main(arguments) == 2
+    error = capsys.readouterr().err
+    assert part in error
+    assert error.count("\n") == 1
+    assert not out.exists()
+
+
+def test_the_script_refuses_a_family_in_two_folds(script, folds_again, tmp_path):
+    text = folds_again.read_text(encoding="utf-8")
+    again = [line for line in text.splitlines(keepends=True) if line.startswith("v1,1,0,")]
+    text += "".join(again).replace("v1,1,0,", "v1,1,1,")
+    folds_again.write_text(text, encoding="utf-8")
+    with pytest.raises(script.BuildError, match="a family is in two folds"):
+        script.build_folds(folds_again, published_again(script, tmp_path))
+
+
+@pytest.mark.parametrize(
+    ("line", "part"),
+    [
+        ("a,0.1,0.1,0.1,0.1,0.1,", "method 'a': both_n2 is ''"),
+        ("a,0.1,0.1,0.1,0.1,0.1", "method 'a': both_n2 is None"),
+        ("a,0.1,4.9,0.1,0.1,0.1,0.1", "method 'a': v1_n2 is '4.9'"),
+        ("b,0,0,0,0,0,0", "method 'b' stands there twice"),
+    ],
+)
+def test_the_script_refuses_errors_that_are_none(script, tmp_path, line, part):
+    path = tmp_path / "errors.csv"
+    header = "method,v1_n1,v1_n2,v2_n1,v2_n2,both_n1,both_n2"
+    path.write_text(f"{header}\nb,0.1,0.1,0.1,0.1,0.1,0.1\n{line}\n", encoding="utf-8")
+    with pytest.raises(script.BuildError, match=re.escape(part)):
+        script.build_errors(path)

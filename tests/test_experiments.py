@@ -8,19 +8,28 @@ import sys
 from pathlib import Path
 
 import pandas as pd
+import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
-def run(script: str, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, str(ROOT / "experiments" / script), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
+def call(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, str(ROOT / script), *arguments], capture_output=True, text=True, cwd=ROOT
     )
+
+
+def run(script: str, *arguments: str) -> str:
+    done = call(f"experiments/{script}", *arguments)
     assert done.returncode == 0, done.stderr
     return done.stdout
+
+
+def refused(script: str, *arguments: str) -> str:
+    done = call(f"experiments/{script}", *arguments)
+    assert done.returncode == 2, done.stderr
+    (line,) = [line for line in done.stderr.splitlines() if not line.startswith("note:")]
+    return line
 
 
 def test_held_out_llama3(tmp_path):
@@ -34,3 +43,108 @@ def test_held_out_llama3(tmp_path):
     assert "llama-3-sauerkrautlm-70b-instruct" in record["hidden"]
     assert {"seed", "settings", "scales", "versions", "diagnostics"} <= record.keys()
     assert (tmp_path / "out" / "held_out_llama3.png").stat().st_size > 10_000
+
+
+METHODS = ("pca_d=1", "logF_sigmoid_faminter", "loss")
+SETTING = ("--leaderboard", "v2", "--n-train", "2", "--smoke")
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory):
+    """A folder of results of two calls: the second adds methods to the first."""
+    out = tmp_path_factory.mktemp("comparison") / "out"
+    run("cross_validation.py", *SETTING, "--out", str(out), "--methods", *METHODS[:2])
+    first = (out / "methods" / "pca_d=1.csv.gz").stat().st_mtime_ns
+    done = call(
+        "experiments/cross_validation.py", *SETTING, "--out", str(out), "--methods", *METHODS
+    )
+    assert done.returncode == 0, done.stderr
+    assert "3 of 5 methods to fit" in done.stderr
+    assert (out / "methods" / "pca_d=1.csv.gz").stat().st_mtime_ns == first  # not done again
+    return out
+
+
+def test_cross_validation_writes_what_it_promises(finished):
+    errors = pd.read_csv(finished / "errors.csv.gz")
+    assert list(errors) == ["fold", "method", "model", "benchmark", "abs_error"]
+    assert errors.groupby("method").size().nunique() == 1
+    summary = pd.read_csv(finished / "summary.csv", index_col="method")
+    assert list(summary)[-3:] == ["average", "published", "training"]
+    assert summary["average"].notna().all()
+    assert summary.loc["pca_d=1", "published"] == 0.0585
+    assert len(pd.read_csv(finished / "differences.csv")) == 4
+    assert {"method", "size_ratio", "entries", "mean"} == set(
+        pd.read_csv(finished / "size_ratio.csv")
+    )
+    record = json.loads((finished / "run.json").read_text())
+    assert record["settings"]["seed"] == 0
+    assert set(record["methods"]) == set(summary.index)
+    assert {"versions", "seconds", "devices", "rank_deficient_folds"} <= record.keys()
+    for figure in ("heatmap.png", "ablation_loss.png", "curves/00_bloom.png"):
+        assert (finished / figure).stat().st_size > 5_000
+
+
+def test_the_same_seed_gives_the_same_bytes(finished, tmp_path):
+    out = tmp_path / "again"
+    methods = ("logF_sigmoid_faminter", "point_d=3_l1")
+    run("cross_validation.py", *SETTING, "--out", str(out), "--methods", *methods)
+    for name in methods:
+        kept = Path("methods") / f"{name}.csv.gz"
+        assert (out / kept).read_bytes() == (finished / kept).read_bytes()
+
+
+def test_results_of_other_settings_are_refused(finished, tmp_path):
+    before = (finished / "run.json").read_bytes()
+    other = ("--leaderboard", "v2", "--n-train", "1", "--smoke", "--out", str(finished))
+    assert "holds results with n_train 2, not 1" in refused("cross_validation.py", *other)
+    assert (finished / "run.json").read_bytes() == before
+    (tmp_path / "notes.txt").write_text("mine")
+    line = refused("cross_validation.py", *SETTING, "--out", str(tmp_path))
+    assert "holds other files and no run.json" in line
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--leaderboard", "v3"), "no leaderboard 'v3' (there are v1, v2, both)"),
+        (("--leaderboard", "v2", "--methods", "factor_sigmoid"), "no method 'factor_sigmoid'"),
+        (("--leaderboard", "v2", "--protocol", "strickt"), "did you mean 'strict'"),
+        (("--leaderboard", "v2", "--n-train", "3"), "choose 1 or 2"),
+    ],
+)
+def test_bad_settings_are_refused_in_one_line(tmp_path, arguments, message):
+    out = tmp_path / "out"
+    line = refused("cross_validation.py", "--n-train", "1", *arguments, "--out", str(out))
+    assert message in line
+    assert not out.exists()
+
+
+def test_the_table_refuses_smoke_runs_and_folders_without_a_run(finished, tmp_path):
+    page = str(tmp_path / "page.md")
+    assert "a smoke run" in refused("comparison_table.py", "--out", page, str(finished))
+    assert "no finished run" in refused("comparison_table.py", "--out", page, str(tmp_path))
+
+
+def test_the_table_shows_ours_beside_theirs(finished, tmp_path):
+    record = json.loads((finished / "run.json").read_text())
+    record["settings"]["smoke"] = False
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "run.json").write_text(json.dumps(record))
+    (folder / "summary.csv").write_bytes((finished / "summary.csv").read_bytes())
+    run("comparison_table.py", "--out", str(tmp_path / "page.md"), str(folder))
+    page = (tmp_path / "page.md").read_text()
+    average = pd.read_csv(finished / "summary.csv", index_col="method")["average"]
+    assert f"0.0585 / {average['pca_d=1']:.4f}" in page
+    assert "| plain: `logF_sigmoid_faminter`, as published | 0.0490 | 0.0379 |" in page
+
+
+def test_cost(tmp_path):
+    out = tmp_path / "cost"
+    arguments = ("--repeats", "1", "--largest", "1", "--steps", "2", "--out", str(out))
+    done = call("benchmarks/cost.py", *arguments)
+    assert done.returncode == 0, done.stderr
+    table = pd.read_csv(out / "cost.csv")
+    assert (table["seconds"] > 0).all()
+    assert (table.groupby("axis")["ratio"].first() == 1.0).all()
+    assert (out / "cost.png").stat().st_size > 5_000

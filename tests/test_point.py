@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from scipy.optimize import rosen
 from small import random_links, random_params, table
 
 from sloth_jax import InputError, fit_point, forecast
@@ -16,33 +15,10 @@ from sloth_jax.constraints import constrain, unconstrain
 from sloth_jax.covariates import fit_scaling
 from sloth_jax.law import scores
 from sloth_jax.observations import observe, with_mask
-from sloth_jax.point import huber_loss, minimise, without_deviations
+from sloth_jax.point import mean_loss
 from sloth_jax.query import Query
 
 QUICK = {"skills": 1, "starts": 4, "steps": 1500}
-
-
-def test_minimise_finds_the_minimum_of_rosenbrock():
-    def objective(z):
-        return (1.0 - z[0]) ** 2 + 100.0 * (z[1] - z[0] ** 2) ** 2
-
-    starts = jnp.asarray([[-1.0, 1.0], [0.5, 0.5], [2.0, -1.0]])
-    minimum = minimise(objective, starts, steps=4000)
-    best, value, converged = minimum.best()
-    np.testing.assert_allclose(best, [1.0, 1.0], atol=1e-2)
-    assert value == pytest.approx(rosen(np.asarray(best)))
-    assert converged
-
-
-def test_minimise_says_when_it_has_not_settled():
-    minimum = minimise(lambda z: -z[0], jnp.zeros((2, 1)), steps=50)
-    assert not minimum.best()[2]
-
-
-def test_a_start_that_turns_nan_never_wins():
-    minimum = minimise(lambda z: jnp.log(z[0]) ** 2, jnp.asarray([[-1.0], [2.0]]), steps=500)
-    assert np.isnan(minimum.value[0])
-    assert minimum.best()[0][0] == pytest.approx(1.0, abs=1e-2)
 
 
 @pytest.mark.parametrize("link", ["logistic", "mixture", "network"])
@@ -55,7 +31,7 @@ def test_constrain_inverts_unconstrain(link):
         np.testing.assert_allclose(a, b, atol=1e-10)
 
 
-def test_huber_loss_counts_observed_scores_only():
+def test_the_loss_counts_observed_scores_only():
     data, truth = table()
     hidden = data.hide(np.arange(len(data.models)) % 2 == 0)
     scaling = fit_scaling(data.params_b, data.tokens_t)
@@ -64,7 +40,7 @@ def test_huber_loss_counts_observed_scores_only():
     error = np.abs(expected - data.scores)[1::2]
     # Huber with delta 0.01: quadratic below, linear above.
     by_hand = np.where(error < 0.01, error**2 / 2, 0.01 * (error - 0.005)).mean()
-    assert huber_loss(truth, observations) == pytest.approx(by_hand)
+    assert mean_loss(truth, observations) == pytest.approx(by_hand)
 
 
 def test_masks_and_missing_scores_are_the_same_observations():
@@ -97,6 +73,41 @@ def test_flexible_links_fit_too(link):
     assert ((fit.params.floor > 0) & (fit.params.floor < 1)).all()
 
 
+def test_slopes_of_families_are_shrunk_but_follow_the_data():
+    data, _ = table(noise=0.0)
+    steep = data.family == 0
+    # The first family gains more from size than the law that made the table says.
+    lift = 0.05 * (np.log(data.params_b) - np.log(data.params_b[steep]).mean())
+    measured = np.where(steep[:, None], data.scores + lift[:, None], data.scores)
+    data = replace(data, scores=np.clip(measured, 0.0, 1.0))
+    fit = fit_point(
+        data, key=jax.random.key(0), link="logistic", family_slopes=True, learn_floors=True, **QUICK
+    )
+    shared = fit_point(data, key=jax.random.key(0), link="logistic", learn_floors=True, **QUICK)
+    growth = np.asarray(fit.params.growth @ fit.params.loading.T).mean(axis=1)
+    assert growth.argmax() == 0
+    assert growth[0] > 0.05
+    assert fit.mean_absolute_error < shared.mean_absolute_error
+
+
+def test_losses_differ_as_they_should():
+    data, truth = table()
+    observations = observe(data, fit_scaling(data.params_b, data.tokens_t))
+    expected = np.asarray(scores(truth, observations.covariates, observations.family))
+    error = np.abs(expected - data.scores)
+    assert mean_loss(truth, observations, "l1") == pytest.approx(error.mean())
+    assert mean_loss(truth, observations, "l2") == pytest.approx((error**2).mean() / 2)
+
+
+@pytest.mark.parametrize("kind", ["additive", "flops"])
+def test_other_covariates_forecast_what_they_fit(kind):
+    data, _ = table()
+    fit = fit_point(data, key=jax.random.key(0), link="logistic", covariates=kind, **QUICK)
+    frame = data.to_frame().drop(columns=list(data.benchmarks))
+    predicted = forecast(fit, Query.from_frame(frame, data)).draws[0]
+    assert np.abs(predicted - data.scores).mean() == pytest.approx(fit.mean_absolute_error)
+
+
 def test_half_of_the_scores_removed_at_random_still_fits():
     data, truth = table(noise=0.002, sizes=6)
     rng = np.random.default_rng(0)
@@ -121,7 +132,7 @@ def test_a_new_family_gets_the_mean_of_its_kind():
     observations = observe(data, fit.scaling)
     for row, members in enumerate([base, ~base]):
         mean = fit.params.intercept[np.flatnonzero(members)].mean(axis=0, keepdims=True)
-        params = without_deviations(fit.params._replace(intercept=mean))
+        params = fit.params._replace(intercept=mean)
         by_hand = scores(params, observations.covariates[:1], jnp.zeros(1, int))
         np.testing.assert_allclose(predicted.draws[0, row], by_hand[0], atol=1e-10)
 
@@ -143,10 +154,14 @@ def test_more_skills_than_benchmarks_are_refused():
         fit_point(data, key=jax.random.key(0), skills=5)
 
 
-def test_unknown_link_is_refused():
+def test_unknown_settings_are_refused():
     data, _ = table()
     with pytest.raises(ValueError, match="no link 'probit'"):
         fit_point(data, key=jax.random.key(0), link="probit")
+    with pytest.raises(ValueError, match="no loss 'l3'"):
+        fit_point(data, key=jax.random.key(0), loss="l3")
+    with pytest.raises(ValueError, match="no covariates 'cubic'"):
+        fit_point(data, key=jax.random.key(0), covariates="cubic")
 
 
 def test_leaderboard_helper_matches_the_loader(tmp_path):

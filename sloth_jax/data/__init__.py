@@ -1,1 +1,1 @@
-"""Bundled tables: scores, floors and corrections, written by ``scripts/build_dataset.py``."""
+"""Bundled tables, written by ``scripts/build_dataset.py``: scores, floors, corrections, folds."""

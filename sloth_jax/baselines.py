@@ -1,0 +1,387 @@
+"""The 28 methods of the published comparison, under their published names.
+
+Source: Maia Polo et al., arXiv 2412.06540, experiments and appendix. In a name
+
+* ``logF``: one benchmark at a time on log FLOPs, 6 s t; with two training models per family its
+  slopes are per family, and so are those of ``pca``. Floors are learnt. Owen (arXiv 2401.04757)
+  where the intercept is shared;
+* ``logSlogT``: one benchmark at a time on log size, log tokens and their product;
+* ``factor`` and ``d``: all benchmarks together through that many skills, the law itself;
+* ``pca`` and ``d``: principal components of the scores regressed on log FLOPs and family, mapped
+  back (Ruan et al., arXiv 2405.10938, adapted);
+* ``sigmoid``: the logistic link; ``trainlink``: the monotone network, fitted from the parameters
+  of the ``sigmoid`` fit and with learnt floors;
+* ``faminter``: an intercept per family, where there is otherwise one for all.
+
+Every one of them but PCA is :func:`sloth_jax.law.scores` with something left out. They are fitted
+as published: raw logarithms as covariates, one start (:mod:`sloth_jax.published_starts`), Adam
+from three rates (:func:`sloth_jax.optimise.descend_on_plateau`), the smallest training error kept.
+All folds of one method are one compiled program, and so are all numbers of skills: what a method
+has fewer of is held at zero, where its gradient is zero as well.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import optax
+from jax import Array
+from jax.flatten_util import ravel_pytree
+
+from sloth_jax.covariates import Scaling, covariate_matrix
+from sloth_jax.crossval import BLOCK, Method, map_folds
+from sloth_jax.errors import InputError
+from sloth_jax.law import Params, scores
+from sloth_jax.leaderboard import Leaderboard
+from sloth_jax.links import Logistic, MonotoneNetwork
+from sloth_jax.optimise import Plateau, descend_on_plateau
+from sloth_jax.published_starts import PublishedGenerator
+
+RATES = (0.1, 0.01, 0.001)
+DELTA = 0.01
+MAX_SKILLS = 4
+_SEED = 42
+_HIDDEN = 10
+_RAW = Scaling(0.0, 1.0, 0.0, 1.0)
+# The published code keeps logits of floors finite by this much.
+_FLOOR_MARGIN = 1e-5
+# Networks would creep on for tens of thousands of steps at ever smaller gains. Asking ten times as
+# much of a gain before it counts makes them stop three times as soon; their errors move by about
+# what another random start moves them.
+_RULES = {
+    "logistic": Plateau(),
+    "network": Plateau(threshold=1e-3, stop_threshold=1e-4),
+}
+
+
+class _Lane(NamedTuple):
+    """One fit: the benchmarks that are fitted together, in one fold."""
+
+    scores: Any  # (model, benchmark)
+    train: Any  # (model, benchmark), bool
+    start: Params  # floors as logits
+
+
+class _Shared(NamedTuple):
+    """What all fits of a method share."""
+
+    covariates: Array  # (model, covariate)
+    family: Array  # (model,), index of intercepts and slopes; all 0 where families share them
+    free: Params  # 1 where a parameter may move
+    rate: Array
+
+
+class _Fitted(NamedTuple):
+    params: Params  # floors as logits
+    error: Array
+    predicted: Array  # (model, benchmark)
+
+
+@dataclass(frozen=True)
+class _Fit:
+    """The published fit from one rate, for :func:`map_folds`."""
+
+    rule: Plateau
+
+    def __call__(self, lane: _Lane, shared: _Shared) -> _Fitted:
+        flat, unravel = ravel_pytree(lane.start)
+        count = jnp.maximum(jnp.sum(lane.train), 1)
+
+        def expected(flat: Array) -> Array:
+            return scores(_law(unravel(flat)), shared.covariates, shared.family)
+
+        def objective(flat: Array) -> tuple[Array, Array]:
+            error = jnp.where(lane.train, expected(flat) - lane.scores, 0.0)
+            huber = optax.huber_loss(error, delta=DELTA)
+            # PyTorch's smooth L1 is Huber's loss over delta; Adam does not see the factor, but for
+            # the 1e-8 in its denominator.
+            return jnp.sum(huber) / (DELTA * count), jnp.sum(jnp.abs(error)) / count
+
+        end = descend_on_plateau(
+            objective,
+            flat,
+            learning_rate=shared.rate,
+            free=ravel_pytree(shared.free)[0],
+            least=ravel_pytree(_lower_bounds(lane.start))[0],
+            rule=self.rule,
+        )
+        return _Fitted(unravel(end.argument), end.error, expected(end.argument))
+
+
+def _law(start: Params) -> Params:
+    """Parameters of the law from what is optimised."""
+    intercept = start.intercept
+    if start.growth is not None and intercept.shape[0] == 1:
+        # One intercept, but slopes of families: the law has one index for both.
+        intercept = jnp.broadcast_to(intercept, start.growth.shape)
+    return start._replace(intercept=intercept, floor=jax.nn.sigmoid(start.floor))
+
+
+def _lower_bounds(params: Params) -> Params:
+    """Zero for the weights of a network, which are kept from falling below; none elsewhere."""
+    bounds = jax.tree.map(lambda a: jnp.full_like(a, -jnp.inf), params)
+    if isinstance(params.link, MonotoneNetwork):
+        weights = ("input_weight", "hidden_weight", "output_weight")
+        zeros = {name: jnp.zeros_like(getattr(params.link, name)) for name in weights}
+        bounds = bounds._replace(link=bounds.link._replace(**zeros))  # pyright: ignore
+    return bounds
+
+
+@dataclass(frozen=True)
+class Baseline:
+    """A published method other than PCA; call it as a :class:`sloth_jax.crossval.Method`.
+
+    Its random start is the published one, so it does not use the key.
+
+    Attributes:
+        covariates: ``"flops"`` or ``"size_tokens"``.
+        skills: number of skills through which all benchmarks are fitted together; None for one
+            benchmark at a time.
+        link: ``"logistic"`` or ``"network"``.
+        family_intercepts: an intercept per family, or one for all.
+        family_slopes: a slope per family on log FLOPs, or one for all.
+        complete: whether it uses complete rows only, as published.
+        max_steps: steps after which a fit stops in any case.
+    """
+
+    covariates: str
+    skills: int | None
+    link: str
+    family_intercepts: bool
+    family_slopes: bool = False
+    complete: bool = True
+    max_steps: int = Plateau().max_steps
+
+    def __call__(self, table: Leaderboard, train: np.ndarray, key: Array) -> np.ndarray:
+        """Fit every fold and predict every row; see :class:`sloth_jax.crossval.Method`."""
+        del key
+        task = _Task(table, train.shape[0], train.tobytes())
+        basic = _fit_basic(replace(self, link="logistic"), task)
+        fitted = basic if self.link == "logistic" else self._fit(task, basic.params)
+        # (fold * group, model, benchmark) -> (fold, model, group * benchmark)
+        predicted = np.asarray(fitted.predicted)
+        predicted = predicted.reshape(len(train), -1, *predicted.shape[1:])
+        return np.moveaxis(predicted, 1, 2).reshape(train.shape)
+
+    @property
+    def _learns_floors(self) -> bool:
+        return self.link == "network" or self.covariates == "flops"
+
+    def _fit(self, task: _Task, warm: Params | None = None) -> _Fitted:
+        """Fit all folds, from published starts or from the parameters of the basic fit."""
+        table = task.table
+        groups = len(table.benchmarks) if self.skills is None else 1
+        width = len(table.benchmarks) // groups
+
+        def lanes(values: np.ndarray) -> np.ndarray:
+            # (fold, model, group * benchmark) -> (fold * group, model, benchmark)
+            split = values.reshape(*values.shape[:2], groups, width)
+            return np.moveaxis(split, 2, 1).reshape(-1, values.shape[1], width)
+
+        if warm is None:
+            one = [self._start(table, group, width) for group in range(groups)]
+            start = jax.tree.map(lambda *a: np.stack(a * task.folds), *one)
+        else:
+            count = task.folds * groups
+            link = jax.tree.map(lambda a: np.stack([a] * count), _network_start(width))
+            start = warm._replace(link=link)
+        measured = np.broadcast_to(np.nan_to_num(table.scores), task.train.shape)
+        own = self.family_intercepts or self.family_slopes
+        shared = _Shared(
+            covariates=self._covariates(table),
+            family=jnp.asarray(table.family if own else 0 * table.family),
+            free=self._free(jax.tree.map(lambda a: a[0], start)),
+            rate=jnp.zeros(()),
+        )
+        # One benchmark at a time: those of one fold make a block.
+        block = groups if self.skills is None else BLOCK
+        fit = _Fit(_RULES[self.link]._replace(max_steps=self.max_steps))
+        folds = jax.tree.map(_in_default_type, _Lane(lanes(measured), lanes(task.train), start))
+        by_rate: list[_Fitted] = [
+            jax.device_get(
+                map_folds(fit, folds, shared._replace(rate=jnp.asarray(rate)), block=block)
+            )
+            for rate in RATES
+        ]
+        best = np.argmin([fitted.error for fitted in by_rate], axis=0)
+        lane = np.arange(len(best))
+        return jax.tree.map(lambda *ends: np.stack(ends)[best, lane], *by_rate)
+
+    def _covariates(self, table: Leaderboard) -> Array:
+        """``(model, 3)``: raw logs, or log FLOPs and two columns of zeros."""
+        if self.covariates == "flops":
+            flops = log_flops(table)
+            return jnp.asarray(np.stack([flops, 0.0 * flops, 0.0 * flops], axis=1))
+        return covariate_matrix(_RAW, table.params_b, table.tokens_t)
+
+    def _start(self, table: Leaderboard, group: int, width: int) -> Params:
+        """The published start of one group of benchmarks."""
+        generator = PublishedGenerator(_SEED)
+        skills = self.skills or 1
+        families = len(table.families)
+        # The order of these four draws is the published one.
+        slopes = 3 if self.covariates == "size_tokens" else families if self.family_slopes else 1
+        slope = np.abs(generator.normal((slopes, skills)))
+        intercept = generator.normal((families if self.family_intercepts else 1, skills))
+        bias = generator.normal((1, width))[0]
+        loading = np.ones((1, skills))
+        if width > 1:
+            loading = np.abs(generator.normal((skills, width))).T
+
+        def padded(values: np.ndarray, rows: int) -> Any:
+            missing = (MAX_SKILLS if self.skills else 1) - skills
+            return np.pad(values, ((0, rows - len(values)), (0, missing)))
+
+        none = np.zeros((1, skills))
+        if self.covariates == "size_tokens":
+            slope = slope[[1, 0, 2]]  # published: tokens before size
+        floor = table.floors.reshape(-1, width)[group]
+        # Where families share the intercept there are idle ones, so that both kinds of method run
+        # the same program; not beside slopes of families, which are a program of their own.
+        idle = not self.family_slopes
+        return Params(
+            intercept=padded(intercept, families if idle else len(intercept)),
+            slope=padded(none if self.family_slopes else slope, 3),
+            loading=padded(loading, width),
+            bias=bias,  # pyright: ignore - arrays of NumPy until they are all there
+            specific=None,
+            growth=padded(slope, families) if self.family_slopes else None,
+            specific_growth=None,
+            floor=np.log((floor + _FLOOR_MARGIN) / (1.0 - floor + _FLOOR_MARGIN)),
+            link=Logistic(),
+        )
+
+    def _free(self, start: Params) -> Params:
+        """1 for what this method fits, 0 for what it holds, like ``start``."""
+        free = jax.tree.map(np.ones_like, start)._replace(
+            slope=np.full_like(start.slope, not self.family_slopes),
+            floor=np.full_like(start.floor, self._learns_floors),
+        )
+        return jax.tree.map(_in_default_type, free)
+
+
+def _in_default_type(values: np.ndarray) -> Array:
+    """NumPy's values in JAX, floats in its default type."""
+    return jnp.asarray(values, None if values.dtype == np.bool_ else float)
+
+
+@dataclass(frozen=True)
+class _Task:
+    """What a baseline is fitted to; equal for the same table and masks."""
+
+    table: Leaderboard
+    folds: int
+    masks: bytes
+
+    @property
+    def train(self) -> np.ndarray:
+        """``(fold, model, benchmark)``, bool."""
+        return np.frombuffer(self.masks, bool).reshape(self.folds, *self.table.scores.shape)
+
+
+# A method with a network begins where the one without ended, which has usually just been run.
+@lru_cache(maxsize=1)
+def _fit_basic(baseline: Baseline, task: _Task) -> _Fitted:
+    return baseline._fit(task)
+
+
+def _network_start(benchmarks: int) -> MonotoneNetwork:
+    """The published start of the networks: PyTorch's for linear layers, weights made positive."""
+    generator = PublishedGenerator(_SEED)
+    hidden = _HIDDEN
+    narrow = 1.0 / np.sqrt(hidden)
+    draws = [
+        (
+            np.abs(generator.uniform((hidden,), 1.0)),
+            generator.uniform((hidden,), 1.0),
+            np.abs(generator.uniform((hidden, hidden), narrow)),
+            generator.uniform((hidden,), narrow),
+            np.abs(generator.uniform((hidden,), narrow)),
+            generator.uniform((1,), narrow)[0],
+        )
+        for _ in range(benchmarks)
+    ]
+    return MonotoneNetwork(*(np.stack(a) for a in zip(*draws, strict=True)))  # pyright: ignore
+
+
+def log_flops(table: Leaderboard) -> np.ndarray:
+    """Log of training compute, 6 s t, in units of 1e21 operations, ``(model,)``."""
+    return np.log(6.0 * table.params_b * table.tokens_t)
+
+
+@dataclass(frozen=True)
+class PrincipalComponents:
+    """PCA of the training scores, components regressed on log FLOPs and family, mapped back.
+
+    Call it as a :class:`sloth_jax.crossval.Method`; nothing in it is random.
+
+    Attributes:
+        components: how many.
+        family_slopes: a slope per family on log FLOPs, or one for all.
+        complete: it cannot use incomplete rows.
+    """
+
+    components: int
+    family_slopes: bool = False
+    complete: bool = True
+
+    def __call__(self, table: Leaderboard, train: np.ndarray, key: Array) -> np.ndarray:
+        """Fit every fold and predict every row; see :class:`sloth_jax.crossval.Method`.
+
+        Raises:
+            InputError: if a training row lacks a score, or there are fewer benchmarks than
+                components.
+        """
+        del key
+        whole, some = np.all(train, axis=2), np.any(train, axis=2)
+        if (whole != some).any():
+            missing = np.argwhere(some & ~whole)[0][1]
+            raise InputError(
+                f"pca needs complete rows, and {table.models[missing]} lacks a score: leave it out"
+            )
+        if self.components > len(table.benchmarks):
+            raise InputError(
+                f"{self.components} components of {len(table.benchmarks)} benchmarks: ask for less"
+            )
+        family = np.eye(len(table.families))[table.family]
+        flops = log_flops(table)[:, None]
+        design = np.hstack([flops * family if self.family_slopes else flops, family])
+        predicted = np.empty((len(train), *table.scores.shape))
+        for fold, rows in enumerate(np.asarray(whole)):
+            centre = table.scores[rows].mean(axis=0)
+            centred = table.scores[rows] - centre
+            axes = np.linalg.svd(centred, full_matrices=False)[2][: self.components]
+            slope = np.linalg.lstsq(design[rows], centred @ axes.T, rcond=None)[0]
+            predicted[fold] = design @ slope @ axes + centre
+        return predicted
+
+
+def published_methods(n_train: int) -> dict[str, Method]:
+    """The 28 published methods by name, in the published order.
+
+    Args:
+        n_train: training models per tested family; with two or more, methods on FLOPs have slopes
+            per family.
+    """
+    slopes = n_train >= 2
+    links = {"sigmoid": "logistic", "trainlink": "network"}
+    methods: dict[str, Method] = {}
+    for short, covariates in (("logF", "flops"), ("logSlogT", "size_tokens")):
+        for suffix, own in (("", False), ("_faminter", True)):
+            for name, link in links.items():
+                methods[f"{short}_{name}{suffix}"] = Baseline(
+                    covariates, None, link, own, slopes and covariates == "flops"
+                )
+    dimensions = range(1, MAX_SKILLS + 1)
+    for d in dimensions:
+        methods[f"pca_d={d}"] = PrincipalComponents(d, slopes)
+    for suffix, own in (("", False), ("_faminter", True)):
+        for name, link in links.items():
+            for d in dimensions:
+                methods[f"factor_{name}{suffix}_d={d}"] = Baseline("size_tokens", d, link, own)
+    return methods

@@ -1,0 +1,193 @@
+"""Optimisers of point fits: pure functions of arrays, so that folds and starts are ``vmap``-ed.
+
+:func:`minimise` is the project's own: Adam with a cosine-decayed rate from many starts.
+:func:`descend_on_plateau` is the published one (Maia Polo et al., arXiv 2412.06540, appendix on
+estimation): Adam whose rate falls whenever the loss stops falling, and which keeps the parameters
+with the smallest mean absolute error it has seen. The baselines of :mod:`sloth_jax.baselines` use
+it, because where such a fit stops is part of what was published.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import optax
+from jax import Array
+
+
+class Minimum(NamedTuple):
+    """Where an objective was brought to from each start.
+
+    Attributes:
+        argument: tree of arrays with a leading axis ``start``.
+        value: objective at the end, ``(start,)``.
+        converged: whether the second half of the steps lowered the objective by less than a
+            hundredth of what all steps did, ``(start,)``, bool. The last steps alone would not
+            tell: the rate has fallen to zero by then, so they never move.
+    """
+
+    argument: Any
+    value: Array
+    converged: Array
+
+    def best(self) -> tuple[Any, Array, Array]:
+        """Argument, value and convergence of the start that ended lowest."""
+        winner = jnp.nanargmin(self.value)
+        return (
+            jax.tree.map(lambda a: a[winner], self.argument),
+            self.value[winner],
+            self.converged[winner],
+        )
+
+
+def minimise(
+    objective: Callable[[Any], Array], starts: Any, *, steps: int, learning_rate: float = 0.05
+) -> Minimum:
+    """Minimise a function from many starts at once with Adam and a cosine-decayed rate.
+
+    Args:
+        objective: from a tree of arrays to a scalar; pure.
+        starts: tree of arrays with a leading axis ``start``.
+        steps: Adam steps from every start.
+        learning_rate: rate of the first step; it falls to zero along a cosine.
+
+    Returns:
+        A :class:`Minimum`. A start that ends in NaN is never the best; only if all do is the
+        best value NaN.
+    """
+    optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
+
+    def descend(start: Any) -> tuple[Any, Array, Array]:
+        def step(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], Array]:
+            argument, state = carry
+            value, gradient = jax.value_and_grad(objective)(argument)
+            updates, state = optimiser.update(gradient, state, argument)
+            return (optax.apply_updates(argument, updates), state), value
+
+        (argument, _), trace = jax.lax.scan(step, (start, optimiser.init(start)), length=steps)
+        end = objective(argument)
+        late = trace[steps // 2] - end
+        return argument, end, late <= 1e-2 * (trace[0] - end)
+
+    return Minimum(*jax.jit(jax.vmap(descend))(starts))
+
+
+class Plateau(NamedTuple):
+    """When the published optimiser lowers its rate and when it stops.
+
+    Attributes:
+        factor: the rate is multiplied by this,
+        patience: after more than so many steps in a row,
+        threshold: none of which lowered the loss by this share below its last low.
+        stop_patience: the fit stops after so many steps in a row,
+        stop_threshold: none of which lowered the error by this much below its last low, a fraction.
+        max_steps: the fit stops here in any case.
+    """
+
+    factor: float = 0.95
+    patience: int = 20
+    threshold: float = 1e-4
+    stop_patience: int = 500
+    stop_threshold: float = 1e-5
+    max_steps: int = 100_000
+
+
+class Descent(NamedTuple):
+    """Where the published optimiser got to.
+
+    Attributes:
+        argument: the parameters with the smallest error, ``(parameter,)``.
+        error: that error.
+        steps: steps taken before it stopped.
+    """
+
+    argument: Array
+    error: Array
+    steps: Array
+
+
+class _Progress(NamedTuple):
+    argument: Array
+    mean: Array  # of gradients
+    square: Array  # mean of their squares
+    rate: Array
+    lowest: Array  # loss at the last low
+    since_lowest: Array
+    best: Array
+    error: Array
+    since_best: Array
+    steps: Array
+
+
+def descend_on_plateau(
+    objective: Callable[[Array], tuple[Array, Array]],
+    start: Array,
+    *,
+    learning_rate: Array | float,
+    free: Array | float = 1.0,
+    least: Array | float = -jnp.inf,
+    rule: Plateau = Plateau(),
+) -> Descent:
+    """Adam that lowers its rate on plateaus, stops on long ones and keeps the best it saw.
+
+    All parameters are one flat vector: a loop over a dozen small arrays would spend its time on
+    bookkeeping.
+
+    Args:
+        objective: from parameters to the loss that is descended and the error by which the best
+            parameters are chosen, both scalars.
+        start: ``(parameter,)``.
+        learning_rate: rate of the first step.
+        free: 1 where a parameter may move, 0 where not, ``(parameter,)``.
+        least: lower bounds, to which a step that went below is set back, ``(parameter,)``.
+        rule: when the rate falls and when the fit stops.
+
+    Returns:
+        A :class:`Descent`. A start whose loss is NaN stops after ``stop_patience`` steps with
+        infinite error.
+
+    Source: Kingma and Ba (2015), with their constants, for Adam.
+    """
+    gradient_of = jax.value_and_grad(objective, has_aux=True)
+    zero = jnp.zeros_like(start)
+    infinite = jnp.asarray(jnp.inf, start.dtype)
+    begin = _Progress(
+        argument=start, mean=zero, square=zero,
+        rate=jnp.asarray(learning_rate, start.dtype), lowest=infinite,
+        since_lowest=jnp.asarray(0), best=start, error=infinite,
+        since_best=jnp.asarray(0), steps=jnp.asarray(0),
+    )  # fmt: skip
+
+    def goes_on(now: _Progress) -> Array:
+        return (now.since_best < rule.stop_patience) & (now.steps < rule.max_steps)
+
+    def step(now: _Progress) -> _Progress:
+        (loss, error), gradient = gradient_of(now.argument)
+        gradient = free * gradient
+        steps = now.steps + 1
+        mean = 0.9 * now.mean + 0.1 * gradient
+        square = 0.999 * now.square + 0.001 * gradient**2
+        # a <- a - rate * m / (1 - 0.9^t) / (sqrt(v / (1 - 0.999^t)) + 1e-8)
+        direction = (mean / (1.0 - 0.9**steps)) / (jnp.sqrt(square / (1.0 - 0.999**steps)) + 1e-8)
+        falls = loss < now.lowest * (1.0 - rule.threshold)
+        since_lowest = jnp.where(falls, 0, now.since_lowest + 1)
+        plateau = since_lowest > rule.patience
+        better = error < now.error - rule.stop_threshold
+        return _Progress(
+            argument=jnp.maximum(now.argument - now.rate * direction, least),
+            mean=mean,
+            square=square,
+            rate=jnp.where(plateau, now.rate * rule.factor, now.rate),
+            lowest=jnp.where(falls, loss, now.lowest),
+            since_lowest=jnp.where(plateau, 0, since_lowest),
+            best=jnp.where(better, now.argument, now.best),
+            error=jnp.where(better, error, now.error),
+            since_best=jnp.where(better, 0, now.since_best + 1),
+            steps=steps,
+        )
+
+    end = jax.lax.while_loop(goes_on, step, begin)
+    return Descent(end.best, end.error, end.steps)

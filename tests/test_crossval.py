@@ -1,0 +1,170 @@
+"""Cross-validation: folds are masks, on one device or several, alone or together."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from small import table
+
+from sloth_jax import InputError
+from sloth_jax.crossval import PREDICTION_COLUMNS, cross_validate, held_out_errors, map_folds
+from sloth_jax.folds import lineage_groups, make_folds
+from sloth_jax.methods import ABLATIONS, ModeMethod, PointMethod, all_methods, choose_methods
+from sloth_jax.point import PointSettings
+
+KEY = jax.random.key(3)
+QUICK_POINT = PointMethod(PointSettings(skills=1, link="logistic", starts=2, steps=300))
+QUICK_MODE = ModeMethod(skills=1, starts=2, steps=300)
+
+
+@dataclass(frozen=True)
+class Scaled:
+    """A fit that returns what it was given, times what all folds share."""
+
+    def __call__(self, fold, shared):
+        return {"product": fold * shared, "sum": jnp.sum(fold)}
+
+
+@pytest.mark.parametrize("block", [1, 2, 5, 8])
+def test_map_folds_is_a_loop(block):
+    folds = jnp.arange(15.0).reshape(5, 3)
+    mapped = map_folds(Scaled(), folds, jnp.asarray(2.0), block=block)
+    np.testing.assert_array_equal(mapped["product"], 2.0 * folds)
+    np.testing.assert_array_equal(mapped["sum"], folds.sum(axis=1))
+
+
+def small_folds(**settings):
+    data, _ = table(noise=0.005)
+    return make_folds(data, lineage_groups(data, 2), n_train=2, **settings)
+
+
+@pytest.mark.parametrize("method", [QUICK_POINT, QUICK_MODE], ids=["point", "map"])
+def test_a_fold_alone_is_the_fold_among_others(method):
+    folds = small_folds()
+    together = method(folds.table, folds.train, KEY)
+    alone = method(folds.table, folds.train[1:2], KEY)[0]
+    np.testing.assert_allclose(together[1], alone, atol=1e-5)
+
+
+@pytest.mark.parametrize("method", [QUICK_POINT, QUICK_MODE], ids=["point", "map"])
+def test_held_out_scores_are_never_seen(method):
+    folds = small_folds()
+    hidden = np.where(folds.test.any(axis=0)[:, None], 0.5, folds.table.scores)
+    other = replace(folds.table, scores=hidden)
+    fold = folds.select([0])
+    seen = folds.test[0] | ~folds.test.any(axis=0)  # rows whose change this fold may not notice
+    blind = replace(folds.table, scores=np.where(seen[:, None], other.scores, folds.table.scores))
+    np.testing.assert_array_equal(
+        method(folds.table, fold.train, KEY), method(blind, fold.train, KEY)
+    )
+
+
+@pytest.mark.parametrize("method", [QUICK_POINT, QUICK_MODE], ids=["point", "map"])
+def test_methods_predict_held_out_models_of_a_known_law(method):
+    folds = small_folds()
+    method = (
+        replace(method, steps=1500)
+        if isinstance(method, ModeMethod)
+        else replace(method, settings=replace(method.settings, steps=1500))
+    )
+    validation = cross_validate(method, folds, key=KEY)
+    errors = held_out_errors(validation.predictions, "law")
+    assert errors["abs_error"].mean() < 0.03
+    assert validation.training_error < 0.01
+
+
+def test_predictions_name_what_they_predict():
+    folds = small_folds()
+    predictions = cross_validate(QUICK_POINT, folds, key=KEY).predictions
+    assert list(predictions) == list(PREDICTION_COLUMNS)
+    assert len(predictions) == sum(
+        np.isin(folds.table.family, [folds.table.families.index(f) for f in tested]).sum()
+        for tested in folds.tested
+    ) * len(folds.table.benchmarks)
+    row = predictions.iloc[5]
+    model = folds.table.models.index(row["model"])
+    assert row["score"] == folds.table.scores[model, folds.table.benchmarks.index(row["benchmark"])]
+    errors = held_out_errors(predictions, "m")
+    assert len(errors) == folds.test.sum() * len(folds.table.benchmarks)
+    first = predictions[predictions["held_out"]].iloc[0]
+    assert errors["abs_error"].iloc[0] == abs(first["score"] - first["prediction"])
+
+
+SCRIPT = """
+import sys
+import jax
+jax.config.update("jax_enable_x64", True)
+import numpy as np
+sys.path.insert(0, "tests")
+from test_crossval import KEY, QUICK_POINT, small_folds
+from test_baselines import baseline
+folds = small_folds()
+methods = (QUICK_POINT, baseline())
+np.save(sys.argv[1], np.stack([m(folds.table, folds.train, KEY) for m in methods]))
+print(len(jax.devices()))
+"""
+
+
+def test_four_devices_give_the_numbers_of_one(tmp_path):
+    root = Path(__file__).resolve().parents[1]
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
+    done = subprocess.run(
+        [sys.executable, "-c", SCRIPT, str(tmp_path / "four.npy")],
+        cwd=root,
+        env=os.environ | {"XLA_FLAGS": flags, "PYTHONPATH": str(root)},
+        capture_output=True,
+        text=True,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.split() == ["4"]
+    from test_baselines import baseline
+
+    folds = small_folds()
+    assert len(folds.train) % 4  # devices without a fold of their own
+    here = [m(folds.table, folds.train, KEY) for m in (QUICK_POINT, baseline())]
+    np.testing.assert_allclose(np.load(tmp_path / "four.npy"), np.stack(here), atol=1e-5)
+
+
+def test_every_ablation_names_methods_that_exist():
+    methods = all_methods(1)
+    for names in ABLATIONS.values():
+        assert set(names) <= set(methods)
+
+
+def test_methods_are_chosen_by_name_set_and_skills():
+    chosen = choose_methods(["links", "pca_d=2"], 1)
+    assert list(chosen) == ["pca_d=2", "point_d=3", "point_d=3_logistic", "point_d=3_network"]
+    few = choose_methods(["published"], 1, skills=[2])
+    assert "factor_sigmoid_d=2" in few
+    assert "pca_d=2" in few
+    assert "logF_sigmoid" in few
+    assert "factor_sigmoid_d=3" not in few
+    with pytest.raises(InputError, match="no method 'pca_d=9'; did you mean 'pca_d=4'"):
+        choose_methods(["pca_d=9"], 1)
+    with pytest.raises(InputError, match="leaves no method"):
+        choose_methods(["pca_d=2"], 1, skills=[3])
+
+
+@dataclass(frozen=True)
+class Failing:
+    """A fit whose second fold fails."""
+
+    def __call__(self, train, shared):
+        observations, _ = shared
+        return observations.scores, jnp.where(jnp.any(train), 1.0, jnp.nan)
+
+
+def test_a_fit_that_diverges_names_its_fold(monkeypatch):
+    folds = small_folds()
+    train = np.stack([folds.table.observed, np.zeros_like(folds.table.observed)])
+    monkeypatch.setattr("sloth_jax.methods.FitPoint", lambda settings: Failing())
+    with pytest.raises(InputError, match="fold 1: every start of the fit diverged"):
+        QUICK_POINT(folds.table, train, KEY)
