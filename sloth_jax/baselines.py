@@ -51,11 +51,11 @@ _RAW = Scaling(0.0, 1.0, 0.0, 1.0)
 # The published code keeps logits of floors finite by this much.
 _FLOOR_MARGIN = 1e-5
 # Networks would creep on for tens of thousands of steps at ever smaller gains. Asking ten times as
-# much of a gain before it counts makes them stop three times as soon; their errors move by about
-# what another random start moves them.
+# much of a gain before it counts, and no more than so many steps, makes them end several times as
+# soon; their errors move by about what another random start moves them.
 _RULES = {
     "logistic": Plateau(),
-    "network": Plateau(threshold=1e-3, stop_threshold=1e-4),
+    "network": Plateau(threshold=1e-3, stop_threshold=1e-4, max_steps=3000),
 }
 
 
@@ -200,7 +200,8 @@ class Baseline:
         )
         # One benchmark at a time: those of one fold make a block.
         block = groups if self.skills is None else BLOCK
-        fit = _Fit(_RULES[self.link]._replace(max_steps=self.max_steps))
+        rule = _RULES[self.link]
+        fit = _Fit(rule._replace(max_steps=min(rule.max_steps, self.max_steps)))
         folds = jax.tree.map(_in_default_type, _Lane(lanes(measured), lanes(task.train), start))
         by_rate: list[_Fitted] = [
             jax.device_get(
@@ -234,7 +235,7 @@ class Baseline:
             loading = np.abs(generator.normal((skills, width))).T
 
         def padded(values: np.ndarray, rows: int) -> Any:
-            missing = (MAX_SKILLS if self.skills else 1) - skills
+            missing = max(MAX_SKILLS - skills, 0) if self.skills else 0
             return np.pad(values, ((0, rows - len(values)), (0, missing)))
 
         none = np.zeros((1, skills))
