@@ -40,10 +40,10 @@ from sloth_jax.law import Params, scores
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import Logistic, MonotoneNetwork
 from sloth_jax.optimise import Plateau, descend_on_plateau
+from sloth_jax.point import DELTA
 from sloth_jax.published_starts import PublishedGenerator
 
 RATES = (0.1, 0.01, 0.001)
-DELTA = 0.01
 MAX_SKILLS = 4
 _SEED = 42
 _HIDDEN = 10
