@@ -28,7 +28,7 @@ LINKS = ("logistic", "mixture", "network")
 LOSSES = ("huber", "l1", "l2")
 DIVERGED = "every start of the fit diverged: look for extreme sizes or token counts in the table"
 DELTA = 0.01  # of Huber's loss, a fraction of a full score
-_HIDDEN_UNITS = 10
+HIDDEN_UNITS = 10  # of the link networks, as published
 # How far a family's slope may leave the shared one where slopes are shrunk, and how exactly scores
 # are fitted: medians of the same scales in the hierarchical prior (sloth_jax.prior.Scales).
 _SLOPE_SCALE = 0.2
@@ -112,7 +112,7 @@ def random_link(key: Array, link: str, benchmarks: int) -> Link:
         return Mixture(0.1 * jax.random.normal(key, (len(GRID_CENTRES), benchmarks)))
     if link == "network":
         keys = jax.random.split(key, 6)
-        hidden = _HIDDEN_UNITS
+        hidden = HIDDEN_UNITS
         positive = lambda key, *shape: jnp.exp(0.3 * jax.random.normal(key, shape))  # noqa: E731
         return MonotoneNetwork(
             input_weight=positive(keys[0], benchmarks, hidden),
