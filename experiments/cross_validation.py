@@ -45,7 +45,14 @@ from sloth_jax.folds import (
     rank_deficiencies,
     size_ratio,
 )
-from sloth_jax.methods import ABLATIONS, ModeMethod, PointMethod, all_methods, choose_methods
+from sloth_jax.methods import (
+    ABLATIONS,
+    ModeMethod,
+    PointMethod,
+    PosteriorMethod,
+    all_methods,
+    choose_methods,
+)
 from sloth_jax.plots import heatmap_size, plot_curves, plot_differences, plot_heatmap, style
 from sloth_jax.provenance import versions
 from sloth_jax.scoring import (
@@ -210,6 +217,10 @@ def _smoke(method: Method) -> Method:
         return replace(method, settings=settings)
     if isinstance(method, ModeMethod):
         return replace(method, starts=1, steps=SMOKE_STEPS)
+    if isinstance(method, PosteriorMethod):
+        few = {"warmup": 5, "draws": 5, "chains": 2, "max_tree_depth": 2}
+        settings = replace(method.settings, starts=1, start_steps=SMOKE_STEPS, **few)
+        return replace(method, settings=settings)
     return method
 
 

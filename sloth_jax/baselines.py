@@ -253,6 +253,7 @@ class Baseline:
             specific=None,
             growth=padded(slope, families) if self.family_slopes else None,
             specific_growth=None,
+            growth_from=None,
             floor=np.log((floor + _FLOOR_MARGIN) / (1.0 - floor + _FLOOR_MARGIN)),
             link=Logistic(),
         )

@@ -79,16 +79,16 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--draws",
         type=number(_CHAINS),
-        default=500,
+        default=2000,
         metavar="N",
-        help=f"posterior draws, over {_CHAINS} chains (default: 500)",
+        help=f"posterior draws, over {_CHAINS} chains (default: 2000)",
     )
     predict.add_argument(
         "--warmup",
         type=number(20),
-        default=250,
+        default=300,
         metavar="N",
-        help="draws per chain spent on adaptation (default: 250)",
+        help="draws per chain spent on adaptation (default: 300)",
     )
     predict.add_argument("--seed", type=number(0), default=0, help="random seed (default: 0)")
     predict.add_argument(

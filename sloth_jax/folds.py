@@ -190,7 +190,8 @@ def make_folds(
         table: models and scores, already reduced to the benchmarks that matter.
         groups: families to be tested together, see :func:`published_groups` and
             :func:`lineage_groups`.
-        n_train: complete models of each tested family that stay in training, 1 or more.
+        n_train: complete models of each tested family that stay in training; 0 hides the
+            families whole, and in the strict protocol their lineages.
         protocol: ``"published"``; or ``"strict"``, which also hides every model of a tested
             lineage that is larger than the largest training model among the lineage's tested
             families in the fold.
@@ -200,7 +201,7 @@ def make_folds(
             than the family's largest complete training model; it is never predicted.
 
     Raises:
-        InputError: the groups do not fit the table, ``n_train`` is less than 1, or there is no
+        InputError: the groups do not fit the table, ``n_train`` is negative, or there is no
             such protocol.
     """
     _check_n_train(n_train)
@@ -224,10 +225,11 @@ def make_folds(
             rows = np.flatnonzero(in_family & whole)
             rows = rows[np.argsort(table.params_b[rows], kind="stable")]
             test[k, rows[n_train:]] = True
-            largest = float(table.params_b[rows[n_train - 1]])
+            # With no training model of its own the whole family is hidden: the cold start.
+            largest = float(table.params_b[rows[n_train - 1]]) if n_train else -np.inf
             trains[k, in_family & (table.params_b > largest)] = False
             root = int(table.lineage_of_family[f])
-            largest_of_lineage[root] = max(largest, largest_of_lineage.get(root, 0.0))
+            largest_of_lineage[root] = max(largest, largest_of_lineage.get(root, -np.inf))
         trains[k, test[k]] = False  # a predicted model can be as large as a training model
         if protocol == "strict":
             for root, largest in largest_of_lineage.items():
@@ -457,10 +459,8 @@ def _checked_groups(
 
 
 def _check_n_train(n_train: int) -> None:
-    if n_train < 1:
-        raise InputError(
-            f"n_train is {n_train}: keep at least 1 model of each tested family for training"
-        )
+    if n_train < 0:
+        raise InputError(f"n_train is {n_train}: 0 hides tested families whole, 1 keeps a model")
 
 
 def _check_choice(what: str, name: str, choices: Sequence[str]) -> None:

@@ -12,8 +12,9 @@ import pandas as pd
 from jax import Array
 
 from sloth_jax.covariates import covariate_matrix
-from sloth_jax.law import Params, scores
+from sloth_jax.law import Params, linear_predictor, scores
 from sloth_jax.leaderboard import Leaderboard
+from sloth_jax.links import QuantileMixture
 from sloth_jax.observations import observe
 from sloth_jax.point import PointFit, mean_intercepts
 from sloth_jax.posterior import Posterior
@@ -191,8 +192,16 @@ def _predict_draws(fit: Posterior, query: Query, x: Array, key: Array) -> np.nda
         specific = population.specific_scale * jax.random.normal(keys[2], (draws, benchmarks))
         growth = population.growth_scale[:, None] * jax.random.normal(keys[3], (draws, skills))
         own_growth = jax.random.normal(keys[4], (draws, benchmarks))
-        return intercept, specific, growth, population.specific_growth_scale * own_growth
+        # Growth of a family that nobody has seen counts from the mean size of the table, zero.
+        return (
+            intercept,
+            specific,
+            growth,
+            population.specific_growth_scale * own_growth,
+            jnp.zeros(draws),
+        )
 
+    df = float(population.noise_df[0])
     effects, noises = [], []
     for model, family, lineage, post_trained in zip(
         query.models, query.families, query.lineages, query.post_trained, strict=True
@@ -201,24 +210,58 @@ def _predict_draws(fit: Posterior, query: Query, x: Array, key: Array) -> np.nda
         if index is None:
             effects.append(new_family(family, lineage, float(post_trained)))
         else:
-            own = (params.intercept, params.specific, params.growth, params.specific_growth)
+            own = (
+                params.intercept,
+                params.specific,
+                params.growth,
+                params.specific_growth,
+                params.growth_from,
+            )
             effects.append(tuple(jnp.asarray(effect)[:, index] for effect in own))
         # One key per draw would cost more; noise is drawn for all draws of a model at once.
-        df = population.noise_df[:, None]
-        noise = jax.random.t(named_key("noise", model), df, (draws, benchmarks))
-        noises.append(population.noise * noise)
-    intercept, specific, growth, specific_growth = (
+        unit = draw_noise(named_key("noise", model), df, population.noise.shape)
+        noises.append(population.noise * unit)
+    intercept, specific, growth, specific_growth, growth_from = (
         jnp.stack(parts, axis=1) for parts in zip(*effects, strict=True)
     )
     rows = params._replace(
-        intercept=intercept, specific=specific, growth=growth, specific_growth=specific_growth
+        intercept=intercept,
+        specific=specific,
+        growth=growth,
+        specific_growth=specific_growth,
+        growth_from=growth_from,
     )
+    family = jnp.arange(x.shape[0])
 
     @jax.jit
-    def predict(rows: Params) -> Array:
-        return jax.vmap(lambda p: scores(p, x, jnp.arange(x.shape[0])))(rows)
+    def predict(rows: Params, noise: Array) -> Array:
+        return jax.vmap(lambda p, e: noisy_scores(p, x, family, e))(rows, noise)
 
-    # Noise can push a score past 0 or 1, where no score can be.
-    return np.clip(
-        np.asarray(predict(rows) + jnp.stack(noises, axis=1), dtype=np.float64), 0.0, 1.0
-    )
+    return np.asarray(predict(rows, jnp.stack(noises, axis=1)), dtype=np.float64)
+
+
+def draw_noise(key: Array, df: float, shape: tuple[int, ...]) -> Array:
+    """Noise inside the link over its scale: Student-t, or normal where ``df`` is infinite."""
+    if np.isfinite(df):
+        return jax.random.t(key, df, shape)
+    return jax.random.normal(key, shape)
+
+
+def noisy_scores(params: Params, covariates: Array, family: Array, noise: Array) -> Array:
+    """Scores of one draw of the posterior with noise inside the link.
+
+    Args:
+        params: one draw.
+        covariates: ``(model, covariate)``.
+        family: index of each model's family, ``(model,)``.
+        noise: on the scale of the predictor, ``(model, benchmark)``.
+
+    Returns:
+        Fractions, ``(model, benchmark)``; below chance where the noise says so, never outside
+        [0, 1].
+    """
+    link = params.link
+    assert isinstance(link, QuantileMixture)  # of every hierarchical law
+    share = link.share(linear_predictor(params, covariates, family) + noise)
+    floor = params.floor[None, :]
+    return jnp.clip(floor + (1.0 - floor) * share, 0.0, 1.0)

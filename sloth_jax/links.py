@@ -5,11 +5,13 @@ A link is a NamedTuple of parameter arrays, one slice per benchmark, that can be
     share = link(predictor)        # (..., benchmark) -> (..., benchmark), in [0, 1]
 
 so it travels through ``jax.jit``, ``jax.vmap`` and ``jax.grad`` like any other parameter,
-and :func:`sloth_jax.law.scores` never asks which one it got. Three are given:
+and :func:`sloth_jax.law.scores` never asks which one it got. Four are given:
 
 * :class:`Logistic`, the "basic" law of Maia Polo et al. (arXiv 2412.06540, section 3);
 * :class:`Mixture`, a weighted mean of logistic curves per benchmark, flexible enough for a
   late or sharp onset and close to the logistic when its weights say so;
+* :class:`QuantileMixture`, which is flexible in the other direction: its inverse is a weighted
+  mean, so that a score tells its predictor without a search;
 * :class:`MonotoneNetwork`, the learnt link of the same paper (appendix on trained links): a
   small tanh network whose weights are not negative.
 """
@@ -99,6 +101,96 @@ class Mixture(NamedTuple):
         for curve, at in enumerate(GRID_CENTRES):
             share += _to(place, weight[curve]) * jax.nn.sigmoid(place - GRID_STEEPNESS * at)
         return share
+
+
+# The pieces of a quantile mixture: a steep start at the floor, a steep end at the ceiling, and
+# smooth steps at these shares above chance. They stand closer where most scores are.
+STEPS = (0.08, 0.22, 0.4, 0.6, 0.8)
+_STEP_WIDTHS = tuple(0.06 + 0.1 * at for at in STEPS)
+_STEP_HEIGHT = 4.0  # about the rise of the two ends between shares of 0.1 and 0.9
+PIECES = 2 + len(STEPS)
+# Weights at zero tilt: the ends, whose sum is the logit, and a little of each step.
+_PIECE_WEIGHTS = (4 / 13, 4 / 13, 1 / 13, 1 / 13, 1 / 13, 1 / 13, 1 / 13)
+# Scores scatter around floor and ceiling, so the logit's ends are moved this much outwards.
+SLACK = 0.02
+_TABLE = (-0.15, 1.05, 241)  # shares between which the inverse is looked up, and how many
+
+
+class QuantileMixture(NamedTuple):
+    """A link whose inverse is a weighted mean of increasing functions, per benchmark.
+
+    The inverse takes a share ``s`` above chance to the predictor::
+
+        h_j(s) = (H_j(s) - centre_j) / spread_j
+        H_j(s) = w_1j log(s + slack_j) - w_2j log(1 + 0.02 - s) + sum_k w_kj step_k(s)
+
+    The first two pieces make a logit whose ends do not run off to infinity where a score lies at
+    chance or, by bad luck, below: beyond them ``h`` goes on as a straight line. Weight on the
+    first makes a late and sharp onset; each smooth step flattens the link around one share.
+    (In the spirit of warped Gaussian processes: Snelson, Rasmussen and Ghahramani 2004.)
+
+    Attributes:
+        tilt: log of each piece's weight relative to its usual one, ``(piece, benchmark)``, real;
+            there are :data:`PIECES`.
+        slack: how far below chance the lower end is, a fraction of the range above chance,
+            ``(benchmark,)``, positive.
+        centre: mean of ``H`` over scores that the link belongs to, ``(benchmark,)``, real.
+        spread: its standard deviation over them, ``(benchmark,)``, positive.
+    """
+
+    tilt: Array
+    slack: Array
+    centre: Array
+    spread: Array
+
+    def raw(self, share: Array) -> tuple[Array, Array]:
+        """``H`` and its derivative at ``share (..., benchmark)``, of the same shape."""
+        base = jnp.log(jnp.asarray(_PIECE_WEIGHTS, self.tilt.dtype))
+        weight = jax.nn.softmax(base[:, None] + self.tilt, axis=0)
+        low, low_rate = _started_log(share, _to(share, self.slack))
+        high, high_rate = _started_log(1.0 - share, jnp.full_like(share, SLACK))
+        value = _to(share, weight[0]) * low - _to(share, weight[1]) * high
+        rate = _to(share, weight[0]) * low_rate + _to(share, weight[1]) * high_rate
+        for piece, (at, width) in enumerate(zip(STEPS, _STEP_WIDTHS, strict=True), start=2):
+            step = jax.nn.sigmoid((share - at) / width)
+            scaled = _to(share, weight[piece]) * _STEP_HEIGHT
+            value += scaled * step
+            rate += scaled * step * (1.0 - step) / width
+        return value, rate
+
+    def inverse(self, share: Array) -> tuple[Array, Array]:
+        """Predictor of ``share (..., benchmark)``, any real, and its derivative, positive."""
+        value, rate = self.raw(share)
+        spread = _to(share, self.spread)
+        return (value - _to(share, self.centre)) / spread, rate / spread
+
+    def share(self, predictor: Array) -> Array:
+        """Share of ``predictor (..., benchmark)``, which may lie a little outside [0, 1].
+
+        Looked up in a table of the inverse, then improved by Newton's method to about single
+        precision; constant beyond shares of -0.15 and 1.05.
+        """
+        benchmarks = predictor.shape[-1]
+        grid = jnp.linspace(*_TABLE, dtype=predictor.dtype)
+        table, _ = self.inverse(jnp.broadcast_to(grid[:, None], (grid.size, benchmarks)))
+        flat = predictor.reshape(-1, benchmarks)
+        found = jax.vmap(lambda z, h: jnp.interp(z, h, grid), (1, 1), 1)(flat, table)
+        for _ in range(2):
+            value, rate = self.inverse(found)
+            step = grid[1] - grid[0]  # never further than the table is fine
+            found -= jnp.clip((value - flat) / rate, -step, step)
+        return jnp.clip(found, _TABLE[0], _TABLE[1]).reshape(predictor.shape)
+
+    def __call__(self, predictor: Array) -> Array:
+        """Map ``predictor (..., benchmark)`` to a share in [0, 1] of the same shape."""
+        return jnp.clip(self.share(predictor), 0.0, 1.0)
+
+
+def _started_log(share: Array, slack: Array) -> tuple[Array, Array]:
+    """``log(share + slack)``, straight below a third of the slack, and its derivative."""
+    end = 0.3 * slack
+    inside = jnp.maximum(share + slack, end)
+    return jnp.log(inside) + jnp.minimum(share + slack - end, 0.0) / end, 1.0 / inside
 
 
 class MonotoneNetwork(NamedTuple):

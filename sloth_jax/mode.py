@@ -1,8 +1,8 @@
-"""Posterior modes of the hierarchical law: where chains start, and a point prediction in seconds.
+"""Modes of the hierarchical posterior: where chains start, and a prediction in seconds.
 
-A joint mode over everything would be useless: where the density of a hierarchical law is highest
-its learnt scales are zero. :func:`find_mode` holds them at their prior medians and maximises over
-the rest.
+The effects of families are integrated out (:mod:`sloth_jax.marginal`), so the mode of what is left
+is a sensible estimate, as type-II maximum a posteriori or empirical Bayes: a mode over the effects
+too would put all learnt scales at zero.
 """
 
 from __future__ import annotations
@@ -14,13 +14,13 @@ import jax
 import jax.numpy as jnp
 import numpyro
 from jax import Array
-from numpyro.infer.util import log_density
+from numpyro.infer.util import constrain_fn, potential_energy
 
 from sloth_jax.law import Params
+from sloth_jax.links import PIECES, SLACK
 from sloth_jax.observations import Observations
 from sloth_jax.optimise import minimise
-from sloth_jax.point import random_params
-from sloth_jax.prior import Scales, State, expected_family_effects, hierarchical_law
+from sloth_jax.prior import Gauge, Scales, State, expected_family_effects, hierarchical_law
 
 
 @dataclass(frozen=True)
@@ -30,7 +30,7 @@ class ModeSettings:
     Attributes:
         skills: number of skills.
         lineages: number of lineages in the table.
-        scales: scales of the prior; learnt ones are held there.
+        scales: scales of the prior.
         starts: how many random starts.
         steps: optimiser steps of each.
     """
@@ -38,24 +38,60 @@ class ModeSettings:
     skills: int
     lineages: int
     scales: Scales = Scales()
-    starts: int = 4
-    steps: int = 1500
+    starts: int = 2
+    steps: int = 400
 
 
 class Mode(NamedTuple):
     """The best mode that was found.
 
     Attributes:
-        sites: value of every site of :func:`sloth_jax.prior.hierarchical_law`, by name.
-        value: minus the log density there, scalar; NaN if every start diverged.
+        sites: every site of :func:`sloth_jax.prior.hierarchical_law`, by name, as a real number
+            without constraints (a scale by its logarithm).
+        value: minus the log density of those numbers there, scalar; NaN if every start diverged.
     """
 
     sites: dict[str, Array]
     value: Array
 
 
+class Density(NamedTuple):
+    """The posterior density over real numbers without constraints; pure.
+
+    Attributes:
+        observations: arrays of a table.
+        settings: what is maximised or sampled.
+        gauge: loadings that fix the rotation; None leaves it free.
+    """
+
+    observations: Observations
+    settings: ModeSettings
+    gauge: Gauge | None = None
+
+    def _law(self, observations: Observations) -> State:
+        settings = self.settings
+        return hierarchical_law(
+            observations,
+            skills=settings.skills,
+            lineages=settings.lineages,
+            gauge=self.gauge,
+            scales=settings.scales,
+        )
+
+    def potential(self, sites: dict[str, Array]) -> Array:
+        """Minus the log density of unconstrained sites, scalar."""
+        return jnp.asarray(potential_energy(self._law, (self.observations,), {}, sites))
+
+    def state(self, sites: dict[str, Array]) -> State:
+        """The law's state at unconstrained sites."""
+        values = constrain_fn(self._law, (self.observations,), {}, sites)
+        # The seed is for numpyro's bookkeeping: every site has its value.
+        replay: Any = numpyro.handlers.substitute(numpyro.handlers.seed(self._law, 0), values)
+        return replay(self.observations)
+
+
 def find_mode(observations: Observations, key: Array, settings: ModeSettings) -> Mode:
-    """Maximise the posterior density given typical scales: a pure function of arrays.
+    """Maximise the posterior density of the shared parameters: a pure function of arrays.
 
     Args:
         observations: arrays of a table, perhaps with a mask.
@@ -65,61 +101,42 @@ def find_mode(observations: Observations, key: Array, settings: ModeSettings) ->
     Returns:
         The best :class:`Mode` of all starts, with loadings whose rotation is left free.
     """
+    density = Density(observations, settings)
     scales, skills = settings.scales, settings.skills
-    benchmarks = observations.scores.shape[1]
-    families = observations.lineage.shape[0]
-    medians = {
-        "lineage_scale": jnp.asarray(scales.lineage),
-        "specific_scale": jnp.full(benchmarks, scales.specific),
-        "growth_scale": jnp.asarray(scales.growth),
-        "specific_growth_scale": jnp.full(benchmarks, scales.growth),
-        "noise": jnp.full(benchmarks, scales.noise),
-    }
-    conditioned = numpyro.handlers.substitute(_joint(settings), medians)
-
-    def objective(sites: dict[str, Array]) -> Array:
-        return -jnp.asarray(log_density(conditioned, (observations,), {}, sites)[0])
+    models, benchmarks = observations.scores.shape
+    width = observations.covariates.shape[1]
 
     def start(key: Array) -> dict[str, Array]:
-        params = random_params(key, observations, skills=skills, link="mixture")
-        return {
-            "slope": params.slope,
-            "loading": params.loading,
-            "bias": params.bias,
-            "link_tilt": params.link.tilt,  # pyright: ignore
-            "lineage_unit": jnp.zeros((settings.lineages, skills)),
+        # Scales at their medians, a plain link, skills that grow with size and help everywhere.
+        sites = {
+            "slope": jnp.tile(0.5 ** jnp.arange(width)[:, None], (1, skills)) / skills**0.5,
+            "loading": 0.2 + 0.3 * jax.random.normal(key, (benchmarks, skills)),
+            "bias": jnp.zeros(benchmarks),
+            "link_tilt": jnp.zeros((PIECES, benchmarks)),
+            "link_slack": jnp.full(benchmarks, jnp.log(SLACK)),
+            "lineage_scale": jnp.log(jnp.asarray(scales.lineage)),
             "post_training": jnp.zeros(skills),
-            "growth_unit": jnp.zeros((families, skills)),
-            "specific_growth_unit": jnp.zeros((families, benchmarks)),
-            "level": jnp.tile(params.bias, (families, 1)),
+            "specific_scale": jnp.full(benchmarks, jnp.log(scales.specific)),
+            "growth_scale": jnp.log(jnp.asarray(scales.growth)),
+            "specific_growth_scale": jnp.full(benchmarks, jnp.log(scales.specific_growth)),
+            "noise": jnp.full(benchmarks, jnp.log(scales.noise)),
         }
+        if scales.noise_df is not None:
+            sites["score_weight"] = jnp.zeros((models, benchmarks))
+        return sites
 
     starts = jax.vmap(start)(jax.random.split(key, settings.starts))
-    sites, value, _ = minimise(objective, starts, steps=settings.steps).best()
-    return Mode(medians | sites, value)
+    sites, value, _ = minimise(density.potential, starts, steps=settings.steps).best()
+    return Mode(sites, value)
 
 
 def mode_params(mode: Mode, observations: Observations, settings: ModeSettings) -> Params:
-    """Parameters of the law at a mode, family effects at their conditional means.
+    """Parameters of the law at a mode, effects of families at their conditional means.
 
     Args:
         mode: from :func:`find_mode`.
         observations: what it was conditioned on.
         settings: what it was found with.
     """
-    seeded = numpyro.handlers.seed(_joint(settings), 0)
-    replay: Any = numpyro.handlers.substitute(seeded, mode.sites)
-    state: State = replay(observations)
-    return expected_family_effects(state, observations)
-
-
-def _joint(settings: ModeSettings) -> Any:
-    def joint(observations: Observations) -> State:
-        return hierarchical_law(
-            observations,
-            skills=settings.skills,
-            lineages=settings.lineages,
-            scales=settings.scales,
-        )
-
-    return joint
+    params, _ = expected_family_effects(Density(observations, settings).state(mode.sites))
+    return params

@@ -154,6 +154,7 @@ def random_params(key: Array, observations: Observations, *, skills: int, link: 
         specific=None,
         growth=None,
         specific_growth=None,
+        growth_from=None,
         floor=observations.floor,
         link=random_link(keys[3], link, benchmarks),
     )

@@ -2,37 +2,39 @@
 
 from __future__ import annotations
 
+import math
 import warnings
-from dataclasses import dataclass
-from typing import Any
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
 import xarray as xr
 from jax import Array
 from jax.flatten_util import ravel_pytree
-from numpyro.infer import MCMC, NUTS
-from numpyro.infer.util import constrain_fn, potential_energy, unconstrain_fn
+from numpyro.infer.hmc import hmc
+from tqdm import tqdm
 
 from sloth_jax.covariates import Scaling, fit_scaling
 from sloth_jax.errors import InputError
 from sloth_jax.law import Params, scores
 from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.mode import ModeSettings, find_mode
+from sloth_jax.mode import Density, ModeSettings, find_mode
 from sloth_jax.observations import Observations, observe
 from sloth_jax.point import DIVERGED, check_skills
 from sloth_jax.prior import (
+    Gauge,
+    GaugedLoadings,
     Population,
     Scales,
-    State,
-    choose_pivots,
+    choose_gauge,
     draw_family_effects,
-    hierarchical_law,
-    rotation_to_pivots,
-    split_loading,
 )
+
+_CHUNK = 25  # transitions per compiled call at most; after each the progress bar moves
 
 
 @dataclass(frozen=True)
@@ -76,6 +78,37 @@ class Diagnostics:
         return tuple(found)
 
 
+@dataclass(frozen=True)
+class SamplerSettings:
+    """How the posterior is sampled.
+
+    Attributes:
+        skills: number of skills.
+        warmup: draws per chain spent on adaptation.
+        draws: draws per chain kept.
+        chains: number of chains.
+        max_tree_depth: longest trajectory is ``2 ** max_tree_depth - 1`` leapfrog steps.
+        target_accept: acceptance probability that the step size is tuned to.
+        scales: scales of the prior.
+        starts: random starts of the search for the mode at which chains begin.
+        start_steps: optimiser steps of each.
+    """
+
+    skills: int = 3
+    warmup: int = 300
+    draws: int = 500
+    chains: int = 4
+    max_tree_depth: int = 6
+    target_accept: float = 0.8
+    scales: Scales = Scales()
+    starts: int = 2
+    start_steps: int = 400
+
+    def mode(self, lineages: int) -> ModeSettings:
+        """Settings of the search for a mode, in a table with so many lineages."""
+        return ModeSettings(self.skills, lineages, self.scales, self.starts, self.start_steps)
+
+
 @dataclass(frozen=True, eq=False)
 class Posterior:
     """Draws from the posterior of the law.
@@ -101,26 +134,161 @@ class Posterior:
     settings: dict[str, Any]
 
 
+class Start(NamedTuple):
+    """Where chains begin.
+
+    Attributes:
+        sites: unconstrained sites of the mode, in a gauge.
+        gauge: loadings that fix the rotation.
+        value: minus the log density at the mode; NaN if it was not found.
+    """
+
+    sites: dict[str, Array]
+    gauge: Gauge
+    value: Array
+
+
+class Chains(NamedTuple):
+    """What chains leave behind, with leading axes ``(chain, draw)``.
+
+    Attributes:
+        params: parameters of the law, effects of families drawn.
+        population: what families are drawn from.
+        expected: scores of all rows without noise, ``(chain, draw, model, benchmark)``.
+        energy: Hamiltonian.
+        diverging: whether the transition diverged.
+        steps: leapfrog steps.
+    """
+
+    params: Params
+    population: Population
+    expected: Array
+    energy: Array
+    diverging: Array
+    steps: Array
+
+
+def find_start(
+    observations: Observations, key: Array, settings: SamplerSettings, lineages: int
+) -> Start:
+    """The mode and the gauge that suits it: a pure function of arrays."""
+    mode = find_mode(observations, key, settings.mode(lineages))
+    rotation, gauge = choose_gauge(mode.sites["loading"])
+    sites = dict(mode.sites)
+    for site in ("slope", "post_training", "loading"):
+        sites[site] = jnp.matmul(sites[site], rotation, precision="highest")
+    sites["loading"] = GaugedLoadings(settings.scales.loading, gauge).numbers(sites["loading"])
+    return Start(sites, gauge, mode.value)
+
+
+class _Sampler(NamedTuple):
+    """NUTS from a start, over one flat vector: its bookkeeping goes leaf by leaf."""
+
+    begin: Callable[[Array, Array], Any]
+    step: Callable[[Any], Any]
+    unravel: Callable[[Array], dict[str, Array]]
+    centre: Array
+
+
+def _sampler(density: Density, start: Start, settings: SamplerSettings) -> _Sampler:
+    centre, unravel = ravel_pytree(start.sites)
+    begin, step = hmc(potential_fn=lambda flat: density.potential(unravel(flat)), algo="NUTS")
+    begin_here = partial(
+        begin,
+        num_warmup=settings.warmup,
+        max_tree_depth=settings.max_tree_depth,
+        target_accept_prob=settings.target_accept,
+    )
+
+    def begin_chain(position: Array, key: Array) -> Any:
+        return begin_here(position, rng_key=key)
+
+    return _Sampler(begin_chain, step, unravel, centre)
+
+
+def _begin_chains(sampler: _Sampler, key: Array, chains: int) -> Any:
+    jitter_key, chain_key = jax.random.split(key)
+    # Chains start apart, or R-hat could not tell that they never moved.
+    away = 0.1 * jax.random.normal(jitter_key, (chains, sampler.centre.size))
+    positions = sampler.centre[None, :] + away
+    return jax.vmap(sampler.begin)(positions, jax.random.split(chain_key, chains))
+
+
+def _transitions(sampler: _Sampler, state: Any, count: int) -> tuple[Any, Any]:
+    """Move all chains so many transitions; what they pass, with leading ``(draw, chain)``."""
+
+    def move(state: Any, _: None) -> tuple[Any, Any]:
+        state = jax.vmap(sampler.step)(state)
+        return state, (state.z, state.energy, state.diverging, state.num_steps)
+
+    return jax.lax.scan(move, state, length=count)
+
+
+def _finish(
+    density: Density, unravel: Callable[[Array], dict[str, Array]], trace: Any, key: Array
+) -> Chains:
+    flat, energy, diverging, steps = jax.tree.map(lambda a: jnp.swapaxes(a, 0, 1), trace)
+    observations = density.observations
+
+    def one(inputs: tuple[Array, Array]) -> tuple[Params, Population, Array]:
+        position, key = inputs
+        params, population = draw_family_effects(density.state(unravel(position)), key)
+        expected = scores(params, observations.covariates, observations.family)
+        return params, population, expected
+
+    chains, draws, size = flat.shape
+    keys = jax.random.split(key, chains * draws)
+    drawn = jax.lax.map(one, (flat.reshape(-1, size), keys), batch_size=10)
+    params, population, expected = jax.tree.map(
+        lambda a: a.reshape(chains, draws, *a.shape[1:]), drawn
+    )
+    return Chains(params, population, expected, energy, diverging, steps)
+
+
+def sample_observations(
+    observations: Observations, key: Array, settings: SamplerSettings, lineages: int
+) -> Chains:
+    """Find the mode and sample from there: a pure function of arrays, so folds can be mapped.
+
+    Args:
+        observations: arrays of a table, perhaps with a mask.
+        key: random key.
+        settings: how to sample.
+        lineages: number of lineages in the table.
+
+    Returns:
+        :class:`Chains`; NaN where no start was found.
+    """
+    start_key, chain_key, effect_key = jax.random.split(key, 3)
+    start = find_start(observations, start_key, settings, lineages)
+    density = Density(observations, settings.mode(lineages), start.gauge)
+    sampler = _sampler(density, start, settings)
+    state = _begin_chains(sampler, chain_key, settings.chains)
+    # One loop over warm-up and draws, since a second would be compiled anew.
+    _, trace = _transitions(sampler, state, settings.warmup + settings.draws)
+    trace = jax.tree.map(lambda a: a[settings.warmup :], trace)
+    return _finish(density, sampler.unravel, trace, effect_key)
+
+
 def sample_posterior(
     table: Leaderboard,
     *,
     key: Array,
-    skills: int = 3,
-    warmup: int = 250,
-    draws: int = 125,
-    chains: int = 4,
+    skills: int = SamplerSettings.skills,
+    warmup: int = SamplerSettings.warmup,
+    draws: int = SamplerSettings.draws,
+    chains: int = SamplerSettings.chains,
     scales: Scales = Scales(),
     covariates: str = "translog",
-    max_tree_depth: int = 7,
-    target_accept: float = 0.8,
-    starts: int = 4,
-    start_steps: int = 1500,
+    max_tree_depth: int = SamplerSettings.max_tree_depth,
+    target_accept: float = SamplerSettings.target_accept,
+    starts: int = SamplerSettings.starts,
+    start_steps: int = SamplerSettings.start_steps,
     progress: bool = False,
 ) -> Posterior:
     """Sample the posterior of the hierarchical law with NUTS.
 
-    Chains start near the best of several posterior modes given typical scales, all in one
-    vectorised program.
+    Chains start near the best of several modes, all in one vectorised program.
 
     Args:
         table: scores to condition on; missing ones are masked.
@@ -135,7 +303,7 @@ def sample_posterior(
         target_accept: acceptance probability that the step size is tuned to.
         starts: random starts of the mode search.
         start_steps: optimiser steps of each.
-        progress: whether to show a progress bar on stderr.
+        progress: whether to show a progress bar on stderr; it does not change the draws.
 
     Returns:
         A :class:`Posterior`; look at ``diagnostics.problems()``.
@@ -144,101 +312,51 @@ def sample_posterior(
         InputError: if ``skills`` does not fit the table, or no starting point could be found.
     """
     check_skills(skills, table)
+    settings = SamplerSettings(
+        skills=skills, warmup=warmup, draws=draws, chains=chains,
+        max_tree_depth=max_tree_depth, target_accept=target_accept, scales=scales,
+        starts=starts, start_steps=start_steps,
+    )  # fmt: skip
     scaling = fit_scaling(table.params_b, table.tokens_t)
     observations = observe(table, scaling, covariates=covariates)
     lineages = len(table.lineages)
-    start_key, jitter_key, chain_key, effect_key = jax.random.split(key, 4)
-
-    settings = ModeSettings(skills, lineages, scales, starts, start_steps)
-    mode = find_mode(observations, start_key, settings)
-    if not bool(jnp.isfinite(mode.value)):
+    start_key, chain_key, effect_key = jax.random.split(key, 3)
+    start = jax.jit(lambda observations, key: find_start(observations, key, settings, lineages))(
+        observations, start_key
+    )
+    if not bool(jnp.isfinite(start.value)):
         raise InputError(DIVERGED)
-    values = dict(mode.sites)
-    loading = np.asarray(values.pop("loading"))
-    pivots = choose_pivots(loading)
-    rotation = rotation_to_pivots(loading, pivots)
-    for site in ("slope", "lineage_unit", "post_training", "growth_unit"):
-        values[site] = values[site] @ rotation
-    values |= split_loading(loading @ rotation, pivots)
-
-    def joint(observations: Observations) -> State:
-        return hierarchical_law(
-            observations, skills=skills, lineages=lineages, pivots=pivots, scales=scales
-        )
-
-    sites = {name: jnp.asarray(value) for name, value in values.items()}
-    # One flat vector keeps the bookkeeping of NUTS, which goes leaf by leaf, to a single leaf.
-    # Compiled, since one eager pass through the prior takes seconds.
-    to_unconstrained = jax.jit(lambda sites: unconstrain_fn(joint, (observations,), {}, sites))
-    centre, unravel = ravel_pytree(to_unconstrained(sites))
-
-    def potential(flat: Array) -> Array:
-        return jnp.asarray(potential_energy(joint, (observations,), {}, unravel(flat)))
-
-    mcmc = MCMC(
-        NUTS(
-            potential_fn=potential,
-            max_tree_depth=max_tree_depth,
-            target_accept_prob=target_accept,
-        ),
-        num_warmup=warmup,
-        num_samples=draws,
-        num_chains=chains,
-        chain_method="vectorized",
-        progress_bar=progress,
-    )
-    # Chains start apart, or R-hat could not tell that they never moved.
-    starts_flat = centre[None, :] + 0.1 * jax.random.normal(jitter_key, (chains, centre.size))
-    mcmc.run(
-        chain_key,
-        init_params=starts_flat if chains > 1 else starts_flat[0],
-        extra_fields=("num_steps", "diverging", "energy"),
-    )
-    flat = mcmc.get_samples(group_by_chain=True)
-    extra = mcmc.get_extra_fields(group_by_chain=True)
-
-    @jax.jit
-    def finish(flat: Array, keys: Array) -> tuple[Params, Population, Array]:
-        def one(inputs: tuple[Array, Array]) -> tuple[Params, Population, Array]:
-            position, key = inputs
-            sites = constrain_fn(joint, (observations,), {}, unravel(position))
-            replay: Any = numpyro.handlers.substitute(numpyro.handlers.seed(joint, 0), sites)
-            state: State = replay(observations)
-            params = draw_family_effects(state, observations, key)
-            expected = scores(params, observations.covariates, observations.family)
-            return params, state.population, expected
-
-        return jax.lax.map(one, (flat, keys), batch_size=32)
-
-    keys = jax.random.split(effect_key, chains * draws)
-    params, population, expected = jax.tree.map(
-        lambda a: a.reshape(chains, draws, *a.shape[1:]),
-        finish(flat.reshape(chains * draws, -1), keys),
-    )
+    density = Density(observations, settings.mode(lineages), start.gauge)
+    sampler = _sampler(density, start, settings)
+    state = jax.jit(lambda key: _begin_chains(sampler, key, chains))(chain_key)
+    advance = jax.jit(lambda state, count: _transitions(sampler, state, count), static_argnums=1)
+    # The same number in every call, or there would be two programs to compile.
+    common = math.gcd(warmup, draws)
+    count = next(size for size in range(min(_CHUNK, common), 0, -1) if common % size == 0)
+    kept = []
+    with tqdm(total=warmup + draws, disable=not progress, desc="sampling") as bar:
+        for total, keep in ((warmup, False), (draws, True)):
+            for _ in range(total // count):
+                state, trace = jax.block_until_ready(advance(state, count))
+                kept += [trace] if keep else []
+                bar.update(count)
+    trace = jax.tree.map(lambda *parts: jnp.concatenate(parts), *kept)
+    finish = jax.jit(lambda trace, key: _finish(density, sampler.unravel, trace, key))
+    sampled: Chains = finish(trace, effect_key)
     return Posterior(
-        params=params,
-        population=population,
+        params=sampled.params,
+        population=sampled.population,
         table=table,
         scaling=scaling,
         covariates=covariates,
-        pivots=pivots,
+        pivots=tuple(int(j) for j in np.argmax(np.asarray(start.gauge.diagonal), axis=0)),
         diagnostics=diagnose(
-            np.asarray(expected)[:, :, np.asarray(observations.observed)],
-            energy=np.asarray(extra["energy"]),
-            diverging=np.asarray(extra["diverging"]),
-            steps=np.asarray(extra["num_steps"]),
+            np.asarray(sampled.expected)[:, :, np.asarray(observations.observed)],
+            energy=np.asarray(sampled.energy),
+            diverging=np.asarray(sampled.diverging),
+            steps=np.asarray(sampled.steps),
         ),
-        settings={
-            "skills": skills,
-            "warmup": warmup,
-            "draws": draws,
-            "chains": chains,
-            "max_tree_depth": max_tree_depth,
-            "target_accept": target_accept,
-            "starts": starts,
-            "start_steps": start_steps,
-            "scales": scales,
-        },
+        settings=asdict(settings) | {"scales": scales},
     )
 
 
@@ -257,18 +375,8 @@ def diagnose(
         :class:`Diagnostics`. With a single chain or fewer than four draws R-hat is NaN, which no
         threshold accepts.
     """
-    with warnings.catch_warnings():
-        # arviz 0.23 announces its own redesign once a day.
-        warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
-        import arviz as az  # costs a second, and only samplers need it
-
     chains, draws, _ = expected.shape
-    rhat = ess = float("nan")
-    if draws >= 4:
-        entries = xr.Dataset({"score": (("chain", "draw", "entry"), expected.astype(np.float64))})
-        ess = float(az.ess(entries)["score"].min())  # pyright: ignore
-        if chains > 1:
-            rhat = float(az.rhat(entries)["score"].max())  # pyright: ignore
+    rhat, ess = agreement(expected)
     # BFMI = mean squared change of the energy / its variance
     change = np.mean(np.diff(energy.astype(np.float64), axis=1) ** 2, axis=1)
     bfmi = change / np.maximum(energy.astype(np.float64).var(axis=1), 1e-12)
@@ -280,3 +388,30 @@ def diagnose(
         mean_steps=float(steps.mean()),
         draws=chains * draws,
     )
+
+
+def agreement(expected: np.ndarray) -> tuple[float, float]:
+    """Largest rank-normalised R-hat and smallest bulk ESS (Vehtari et al. 2021).
+
+    Args:
+        expected: ``(chain, draw, entry)``. Entries that never move, such as a score that is 0 in
+            every draw, are left out: they have neither.
+
+    Returns:
+        NaN for the R-hat of a single chain, and for both with fewer than four draws or if no entry
+        moves.
+    """
+    with warnings.catch_warnings():
+        # arviz 0.23 announces its own redesign once a day.
+        warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
+        import arviz as az  # costs a second, and only samplers need it
+
+    chains, draws, _ = expected.shape
+    moving = expected[:, :, np.ptp(expected, axis=(0, 1)) > 0.0].astype(np.float64)
+    if draws < 4 or not moving.size:
+        return float("nan"), float("nan")
+    entries = xr.Dataset({"score": (("chain", "draw", "entry"), moving)})
+    ess = float(az.ess(entries)["score"].min())  # pyright: ignore
+    if chains == 1:
+        return float("nan"), ess
+    return float(az.rhat(entries)["score"].max()), ess  # pyright: ignore

@@ -30,6 +30,7 @@ def random_params(seed: int, families: int, skills: int, benchmarks: int, link: 
         specific=0.3 * normal(keys[4], (families, benchmarks)),
         growth=0.2 * normal(keys[5], (families, skills)),
         specific_growth=0.2 * normal(keys[6], (families, benchmarks)),
+        growth_from=None,
         floor=jnp.asarray(np.resize(FLOORS, benchmarks)),
         link=link,
     )
@@ -85,6 +86,7 @@ def table(
         specific=jnp.zeros((families, 4)),
         growth=jnp.zeros((families, 1)),
         specific_growth=jnp.zeros((families, 4)),
+        growth_from=None,
         floor=jnp.asarray(FLOORS),
         link=Logistic(),
     )

@@ -474,8 +474,8 @@ def test_unknown_published_folds(call, message):
         ),
         (
             ["family0"],
-            {"n_train": 0},
-            "n_train is 0: keep at least 1 model of each tested family for training",
+            {"n_train": -1},
+            "n_train is -1: 0 hides tested families whole, 1 keeps a model",
         ),
         (
             ["family0"],
@@ -491,9 +491,22 @@ def test_groups_that_cannot_be_tested(groups, options, message):
     assert str(error.value) == message
 
 
-def test_lineage_groups_refuses_no_training_model():
-    with pytest.raises(InputError, match="n_train is 0"):
-        lineage_groups(grid(), 0)
+def test_lineage_groups_refuses_fewer_than_no_training_models():
+    with pytest.raises(InputError, match="n_train is -1"):
+        lineage_groups(grid(), -1)
+
+
+@pytest.mark.parametrize("protocol", ["published", "strict"])
+def test_the_cold_start_hides_families_whole(protocol):
+    folds = make_folds(grid(), [["family0"], ["family3"]], n_train=0, protocol=protocol)
+    of_lineage = folds.table.lineage_of_family[folds.table.family]
+    for k, name in enumerate(("family0", "family3")):
+        family = folds.table.families.index(name)
+        own = folds.table.family == family
+        assert (folds.test[k] == own).all()
+        hidden = ~folds.train[k].any(axis=1)
+        lineage = of_lineage == folds.table.lineage_of_family[family]
+        assert (hidden == (own if protocol == "published" else lineage)).all()
 
 
 def test_corrected_names_are_suggested():

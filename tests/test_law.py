@@ -84,6 +84,21 @@ def test_scores_agree_with_a_double_loop(link):
     np.testing.assert_allclose(scores(params, x, family), expected, atol=EXACT)
 
 
+def test_own_growth_counts_from_where_it_is_told_and_levels_off():
+    params = params_with("logistic")
+    start = jnp.asarray([0.5, -1.0, 0.0])
+    x, family = inputs(3)
+    centred = params._replace(growth_from=start)
+    w = np.tanh(np.asarray(x[:, 0] - start[family]))[:, None]
+    shared = skills(params._replace(growth=None), x, family)
+    expected = np.asarray(shared) + np.asarray(params.growth)[np.asarray(family)] * w
+    np.testing.assert_allclose(skills(centred, x, family), expected, atol=EXACT)
+    far = x.at[:, 0].set(30.0)
+    further = far.at[:, 0].set(60.0)
+    step = skills(centred, further, family) - skills(centred, far, family)
+    np.testing.assert_allclose(step, 30.0 * params.slope[:1].repeat(MODELS, axis=0), atol=1e-8)
+
+
 @pytest.mark.parametrize("link", LINKS)
 def test_gradients_agree_with_finite_differences(link):
     params = params_with(link)

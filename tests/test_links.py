@@ -13,8 +13,10 @@ from sloth_jax.links import (
     GRID_CENTRES,
     GRID_LOGISTIC_WEIGHTS,
     GRID_STEEPNESS,
+    PIECES,
     Logistic,
     Mixture,
+    QuantileMixture,
 )
 
 
@@ -66,3 +68,50 @@ def test_a_constant_tilt_changes_nothing():
     assert isinstance(link, Mixture)
     eta = jnp.linspace(-3.0, 3.0, 7)[:, None] * jnp.ones((1, 3))
     np.testing.assert_allclose(Mixture(link.tilt + 2.0)(eta), link(eta), atol=1e-12)
+
+
+def quantile_mixture(seed: int, benchmarks: int = 3) -> QuantileMixture:
+    keys = jax.random.split(jax.random.key(seed), 4)
+    return QuantileMixture(
+        tilt=jax.random.normal(keys[0], (PIECES, benchmarks)),
+        slack=0.02 * jnp.exp(0.7 * jax.random.normal(keys[1], (benchmarks,))),
+        centre=jax.random.normal(keys[2], (benchmarks,)),
+        spread=jnp.exp(0.3 * jax.random.normal(keys[3], (benchmarks,))),
+    )
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_quantile_mixture_is_undone_by_its_inverse(seed):
+    link = quantile_mixture(seed)
+    share = jnp.linspace(-0.1, 1.04, 300)[:, None] * jnp.ones((1, 3))
+    predictor, rate = link.inverse(share)
+    assert (rate > 0).all()
+    np.testing.assert_allclose(link.share(predictor), share, atol=1e-6)
+    np.testing.assert_allclose(link(predictor), np.clip(share, 0, 1), atol=1e-6)
+
+
+def test_quantile_mixture_has_the_derivative_it_claims():
+    link = quantile_mixture(7)
+    share = jnp.linspace(-0.2, 1.1, 41)[:, None] * jnp.ones((1, 3))
+    step = 1e-6
+    up, _ = link.inverse(share + step)
+    down, _ = link.inverse(share - step)
+    np.testing.assert_allclose(link.inverse(share)[1], (up - down) / (2 * step), rtol=1e-4)
+
+
+def test_quantile_mixture_stays_finite_far_away():
+    link = quantile_mixture(8)
+    far = jnp.asarray([[-1e6, 1e6, 0.0]])
+    np.testing.assert_allclose(link(far)[0, :2], [0.0, 1.0])
+
+
+def test_untilted_quantile_mixture_is_nearly_a_stretched_logistic():
+    # Steps and slack make it a little flatter in the middle; no shift or stretch brings it closer
+    # than this, which is small beside what tilts can do.
+    link = QuantileMixture(jnp.zeros((PIECES, 1)), jnp.full(1, 0.02), jnp.zeros(1), jnp.ones(1))
+    share = np.linspace(0.01, 0.99, 99)
+    predictor = np.asarray(link.inverse(jnp.asarray(share)[:, None])[0])[:, 0]
+    logit = np.log(share / (1 - share))
+    slope, intercept = np.polyfit(predictor, logit, 1)
+    off = np.abs(1 / (1 + np.exp(-(slope * predictor + intercept))) - share)
+    assert off.max() < 0.06

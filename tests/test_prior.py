@@ -1,4 +1,4 @@
-"""The prior against its formulas written out, and its devices against what they replace."""
+"""The prior against its formulas written out, and the gauge against what it replaces."""
 
 from __future__ import annotations
 
@@ -9,22 +9,25 @@ import numpyro
 import pytest
 from numpyro.infer.util import log_density
 from scipy import stats
+from scipy.special import expit
 from small import table
 
 from sloth_jax.covariates import fit_scaling
-from sloth_jax.law import scores
+from sloth_jax.law import linear_predictor
+from sloth_jax.links import STEPS
 from sloth_jax.observations import Observations, observe
 from sloth_jax.prior import (
-    FamilyLevels,
+    Gauge,
+    GaugedLoadings,
     Scales,
-    choose_pivots,
+    choose_gauge,
     draw_family_effects,
+    expected_family_effects,
     hierarchical_law,
-    rotation_to_pivots,
-    split_loading,
 )
 
 SKILLS = 2
+T_NOISE = Scales(noise_df=4.0)
 
 
 def observations() -> tuple[Observations, int]:
@@ -32,15 +35,16 @@ def observations() -> tuple[Observations, int]:
     measured = data.scores.copy()
     measured[:4, 1] = np.nan  # family0 has no score on ARC
     measured[6, :2] = np.nan
+    measured[7, 0] = 0.2  # below chance
     data = type(data)(**{**vars(data), "scores": measured})
     return observe(data, fit_scaling(data.params_b, data.tokens_t)), len(data.lineages)
 
 
-def sites(seed: int, pivots: tuple[int, ...] | None = None) -> dict[str, jax.Array]:
+def sites(seed: int, scales: Scales = Scales()) -> dict[str, jax.Array]:
     arrays, lineages = observations()
     joint = numpyro.handlers.seed(hierarchical_law, seed)
     trace = numpyro.handlers.trace(joint).get_trace(
-        arrays, skills=SKILLS, lineages=lineages, pivots=pivots
+        arrays, skills=SKILLS, lineages=lineages, scales=scales
     )
     return {
         name: site["value"]
@@ -49,88 +53,95 @@ def sites(seed: int, pivots: tuple[int, ...] | None = None) -> dict[str, jax.Arr
     }
 
 
-@pytest.mark.parametrize("skills", [1, 2, 3])
-def test_family_levels_have_the_density_of_a_multivariate_normal(skills):
-    keys = jax.random.split(jax.random.key(skills), 4)
-    loc, value = jax.random.normal(keys[0], (3, 5)), jax.random.normal(keys[1], (3, 5))
-    loading = jax.random.normal(keys[2], (5, skills))
-    scale = jnp.exp(0.5 * jax.random.normal(keys[3], (5,)))
-    seen = np.array([[1, 1, 1, 1, 1], [1, 0, 1, 0, 1], [0, 0, 0, 0, 0]], dtype=bool)
-    found = FamilyLevels(loc, loading, scale, jnp.asarray(seen)).log_prob(value)
-    covariance = np.asarray(loading @ loading.T) + np.diag(np.asarray(scale) ** 2)
-    for f in range(3):
-        on, off = np.flatnonzero(seen[f]), np.flatnonzero(~seen[f])
-        expected = stats.norm.logpdf(value[f, off]).sum()  # stand-ins
-        if on.size:
-            expected += stats.multivariate_normal.logpdf(
-                value[f, on], loc[f, on], covariance[np.ix_(on, on)]
-            )
-        assert found[f] == pytest.approx(expected)
-
-
-def test_family_levels_are_drawn_with_their_covariance():
-    loading, scale = jnp.asarray([[1.0], [0.5], [-0.7]]), jnp.asarray([0.3, 0.2, 0.5])
-    levels = FamilyLevels(jnp.ones((1, 3)), loading, scale, jnp.ones((1, 3), bool))
-    draws = np.asarray(levels.sample(jax.random.key(0), (40_000,)))[:, 0]
-    expected = np.asarray(loading @ loading.T) + np.diag(np.asarray(scale) ** 2)
-    # Standard error of a covariance of normals: sqrt((s_ii s_jj + s_ij^2) / n).
-    variances = np.diag(expected)
-    error = np.sqrt((np.outer(variances, variances) + expected**2) / len(draws))
-    assert (np.abs(np.cov(draws.T) - expected) < 4 * error).all()
-    assert (np.abs(draws.mean(axis=0) - 1.0) < 4 * np.sqrt(variances / len(draws))).all()
-
-
-def test_joint_density_is_the_one_written_out():
+def state_at(values: dict[str, jax.Array], scales: Scales = Scales()):
     arrays, lineages = observations()
-    values = sites(3)
-    scales = Scales()
+    joint = numpyro.handlers.substitute(hierarchical_law, values)
+    return joint(arrays, skills=SKILLS, lineages=lineages, scales=scales)
+
+
+def inverse_link(v: dict[str, np.ndarray], share: np.ndarray, j: int) -> tuple:
+    """H and H' of one benchmark by the formula of the docstring."""
+    base = np.array([4, 4, 1, 1, 1, 1, 1]) / 13
+    weight = base * np.exp(v["link_tilt"][:, j])
+    weight /= weight.sum()
+
+    def started_log(s, slack):
+        end = 0.3 * slack
+        inside = np.maximum(s + slack, end)
+        return np.log(inside) + np.minimum(s + slack - end, 0) / end, 1 / inside
+
+    low, low_rate = started_log(share, v["link_slack"][j])
+    high, high_rate = started_log(1 - share, 0.02)
+    value, rate = weight[0] * low - weight[1] * high, weight[0] * low_rate + weight[1] * high_rate
+    for k, at in enumerate(STEPS):
+        width = 0.06 + 0.1 * at
+        step = expit((share - at) / width)
+        value += weight[2 + k] * 4 * step
+        rate += weight[2 + k] * 4 * step * (1 - step) / width
+    return value, rate
+
+
+@pytest.mark.parametrize("scales", [Scales(), T_NOISE], ids=["normal", "student"])
+def test_joint_density_is_the_one_written_out(scales):
+    arrays, lineages = observations()
+    values = sites(3, scales)
     found, _ = log_density(
-        hierarchical_law, (arrays,), {"skills": SKILLS, "lineages": lineages}, values
+        hierarchical_law,
+        (arrays,),
+        {"skills": SKILLS, "lineages": lineages, "scales": scales},
+        values,
     )
     v = {name: np.asarray(value) for name, value in values.items()}
 
-    def normal(value, scale):
-        return stats.norm.logpdf(value, 0.0, scale).sum()
+    def normal(name, scale):
+        return stats.norm.logpdf(v[name], 0.0, scale).sum()
 
-    def learnt(value, median):
-        return stats.lognorm.logpdf(value, scales.spread, scale=median).sum()
+    def learnt(name, median):
+        return stats.lognorm.logpdf(v[name], scales.spread, scale=median).sum()
 
-    expected = normal(v["slope"], scales.slope) + normal(v["loading"], scales.loading)
-    expected += normal(v["bias"], scales.bias) + normal(v["link_tilt"], scales.link)
-    expected += learnt(v["lineage_scale"], scales.lineage) + normal(v["lineage_unit"], 1.0)
-    expected += normal(v["post_training"], scales.post_training)
-    expected += learnt(v["specific_scale"], scales.specific)
-    expected += learnt(v["growth_scale"], scales.growth) + normal(v["growth_unit"], 1.0)
-    expected += learnt(v["specific_growth_scale"], scales.growth)
-    expected += normal(v["specific_growth_unit"], 1.0)
-    expected += learnt(v["noise"], scales.noise)
-    covariance = v["loading"] @ v["loading"].T + np.diag(v["specific_scale"] ** 2)
-    lineage = v["lineage_scale"] * v["lineage_unit"]
-    growth = v["growth_scale"] * v["growth_unit"] @ v["loading"].T
-    growth = growth + v["specific_growth_scale"] * v["specific_growth_unit"]
-    x = np.asarray(arrays.covariates)
-    from sloth_jax.links import Mixture
+    expected = normal("slope", scales.slope) + normal("loading", scales.loading)
+    expected += normal("bias", scales.bias) + normal("link_tilt", scales.link)
+    expected += learnt("link_slack", 0.02) + learnt("lineage_scale", scales.lineage)
+    expected += normal("post_training", scales.post_training)
+    expected += learnt("specific_scale", scales.specific) + learnt("growth_scale", scales.growth)
+    expected += learnt("specific_growth_scale", scales.specific_growth)
+    expected += learnt("noise", scales.noise)
+    weight = np.ones(arrays.scores.shape)
+    if scales.noise_df is not None:
+        weight = v["score_weight"]
+        expected += stats.gamma.logpdf(weight, 2.0, scale=0.5).sum()
 
-    link = Mixture(values["link_tilt"])
-    for f in range(len(arrays.lineage)):
-        alpha = lineage[arrays.lineage[f]] + arrays.post_trained[f] * v["post_training"]
-        mean = v["bias"] + v["loading"] @ (alpha + arrays.family_covariates[f] @ v["slope"])
-        seen = np.asarray(arrays.family_observed[f])
-        on, off = np.flatnonzero(seen), np.flatnonzero(~seen)
-        expected += stats.multivariate_normal.logpdf(
-            v["level"][f, on], mean[on], covariance[np.ix_(on, on)]
-        )
-        expected += stats.norm.logpdf(v["level"][f, off]).sum()
-        for m in np.flatnonzero(np.asarray(arrays.family) == f):
-            away = x[m] - np.asarray(arrays.family_covariates[f])
-            eta = v["level"][f] + v["loading"] @ (away @ v["slope"]) + growth[f] * away[0]
-            c = np.asarray(arrays.floor)
-            mu = c + (1 - c) * np.asarray(link(jnp.asarray(eta)))
-            density = stats.t.logpdf(
-                np.asarray(arrays.scores[m]), scales.noise_df, loc=mu, scale=v["noise"]
-            )
-            expected += density[np.asarray(arrays.observed[m])].sum()
-    assert float(found) == pytest.approx(float(expected), rel=1e-10)
+    seen, x = np.asarray(arrays.observed), np.asarray(arrays.covariates)
+    family, lineage = np.asarray(arrays.family), np.asarray(arrays.lineage)
+    z = np.zeros(seen.shape)
+    for j in range(seen.shape[1]):
+        c = float(arrays.floor[j])
+        share = (np.asarray(arrays.scores)[:, j] - c) / (1 - c)
+        value, rate = inverse_link(v, share, j)
+        on = seen[:, j]
+        spread = np.sqrt(value[on].var() + 0.05**2)
+        z[:, j] = (value - value[on].mean()) / spread
+        expected += np.log(rate[on] / spread / (1 - c)).sum()
+    start = np.asarray(arrays.family_covariates)[family, 0]
+    w = np.tanh(x[:, 0] - start)
+    entries = [(m, j) for m in range(len(x)) for j in range(seen.shape[1]) if seen[m, j]]
+    mean, covariance = np.zeros(len(entries)), np.zeros((len(entries), len(entries)))
+    for a, (m, j) in enumerate(entries):
+        shift = np.asarray(arrays.post_trained)[family[m]] * v["post_training"]
+        mean[a] = v["bias"][j] + v["loading"][j] @ (shift + x[m] @ v["slope"])
+        for b, (n, i) in enumerate(entries):
+            both = v["loading"][j] @ v["loading"][i]
+            if lineage[family[m]] == lineage[family[n]]:
+                covariance[a, b] += both * v["lineage_scale"] ** 2
+            if family[m] == family[n]:
+                covariance[a, b] += both * (1 + v["growth_scale"] ** 2 * w[m] * w[n])
+                if i == j:
+                    covariance[a, b] += v["specific_scale"][j] ** 2
+                    covariance[a, b] += v["specific_growth_scale"][j] ** 2 * w[m] * w[n]
+        covariance[a, a] += v["noise"][j] ** 2 / weight[m, j]
+    measured = np.array([z[m, j] for m, j in entries])
+    expected += stats.multivariate_normal.logpdf(measured, mean, covariance)
+    assert float(found) == pytest.approx(float(expected), rel=1e-9)
 
 
 def test_hidden_scores_do_not_enter_the_density():
@@ -143,76 +154,106 @@ def test_hidden_scores_do_not_enter_the_density():
     assert a == b
 
 
-def test_pivots_only_fix_the_rotation():
-    rng = np.random.default_rng(0)
-    loading = rng.normal(size=(5, 3))
-    pivots = choose_pivots(loading)
-    turned = loading @ rotation_to_pivots(loading, pivots)
+@pytest.mark.parametrize("case", ["constant column", "zero", "one", "single score"])
+def test_odd_scores_have_a_finite_density_and_gradient(case):
+    arrays, lineages = observations()
+    measured = arrays.scores
+    if case == "constant column":
+        measured = measured.at[:, 2].set(0.5)
+    elif case == "single score":
+        arrays = arrays._replace(observed=arrays.observed.at[1:, 2].set(False))
+    else:
+        measured = measured.at[3].set(0.0 if case == "zero" else 1.0)
+    arrays = arrays._replace(scores=measured)
+    kwargs = {"skills": SKILLS, "lineages": lineages}
+    value, gradient = jax.value_and_grad(
+        lambda values: log_density(hierarchical_law, (arrays,), kwargs, values)[0]
+    )(sites(5))
+    assert np.isfinite(value)
+    assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
+
+
+def test_the_gauge_only_fixes_the_rotation():
+    loading = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)))
+    rotation, gauge = choose_gauge(loading)
+    turned = loading @ rotation
     np.testing.assert_allclose(turned @ turned.T, loading @ loading.T, atol=1e-12)
-    top = turned[list(pivots)]
+    top = turned[np.argmax(gauge.diagonal, axis=0)]
     np.testing.assert_allclose(top, np.tril(top), atol=1e-12)
     assert (np.diag(top) > 0).all()
+    assert np.abs(np.asarray(turned)[np.asarray(gauge.above) > 0]).max() < 1e-12
+    gauged = GaugedLoadings(0.4, gauge)
+    np.testing.assert_allclose(gauged.loading(gauged.numbers(turned)), turned, atol=1e-12)
 
 
-def test_pinned_loadings_have_the_density_of_a_triangle_of_a_normal_matrix():
-    # The diagonal of such a triangle is chi-distributed with skills, skills - 1, ... 1 degrees.
-    arrays, lineages = observations()
-    pivots = (2, 0)
-    values = sites(5, pivots)
-    kwargs = {"skills": SKILLS, "lineages": lineages, "pivots": pivots}
-
-    def log_prior(diagonal):
-        state = {**values, "loading_diagonal": jnp.asarray(diagonal)}
-        joint, trace = log_density(hierarchical_law, (arrays,), kwargs, state)
-        # Leave only what depends on the loadings alone.
-        dependent = sum(
-            jnp.sum(trace[name]["fn"].log_prob(trace[name]["value"]) * mask)
-            for name, mask in (("level", 1.0), ("scores", arrays.observed))
-        )
-        return float(joint - dependent)
-
-    a, b = [0.4, 1.1], [1.3, 0.2]
-    chi = [stats.chi(df, scale=Scales().loading) for df in (2, 1)]
-    expected = sum(c.logpdf(p) - c.logpdf(q) for c, p, q in zip(chi, a, b, strict=True))
-    assert log_prior(a) - log_prior(b) == pytest.approx(expected)
+def test_gauged_loadings_are_triangles_of_normal_matrices():
+    # In law: loadings times their transpose do not depend on the rotation.
+    diagonal = jnp.zeros((4, 2)).at[2, 0].set(1.0).at[1, 1].set(1.0)
+    gauged = GaugedLoadings(0.7, Gauge(diagonal, jnp.zeros((4, 2)).at[2, 1].set(1.0)))
+    draws = jax.vmap(gauged.loading)(gauged.sample(jax.random.key(0), (4000,)))
+    free = 0.7 * np.random.default_rng(1).normal(size=(4000, 4, 2))
+    for a, b in ((0, 2), (1, 2), (2, 2), (1, 1)):
+        ours = np.einsum("nk,nk->n", draws[:, a], draws[:, b])
+        theirs = np.einsum("nk,nk->n", free[:, a], free[:, b])
+        assert stats.ks_2samp(ours, theirs).pvalue > 1e-3
 
 
-def test_split_loading_is_undone_by_the_prior():
-    arrays, lineages = observations()
-    rng = np.random.default_rng(1)
-    loading = rng.normal(size=(4, SKILLS))
-    pivots = choose_pivots(loading)
-    loading = loading @ rotation_to_pivots(loading, pivots)
-    values = {**sites(6, pivots), **split_loading(loading, pivots)}
+def test_gauged_loadings_have_the_density_they_are_drawn_with():
+    diagonal = jnp.zeros((3, 2)).at[2, 0].set(1.0).at[1, 1].set(1.0)
+    gauged = GaugedLoadings(0.7, Gauge(diagonal, jnp.zeros((3, 2)).at[2, 1].set(1.0)))
+    value = gauged.sample(jax.random.key(3))
+    expected = stats.norm.logpdf(value[2, 1])  # stands in
+    expected += stats.norm.logpdf(np.append(value[0], value[1, 0]), 0.0, 0.7).sum()
+    for df, log_x in ((2, value[2, 0]), (1, value[1, 1])):
+        # density of the logarithm: that of x, times x
+        expected += stats.chi.logpdf(np.exp(log_x), df, scale=0.7) + log_x
+    assert float(gauged.log_prob(value)) == pytest.approx(float(expected), rel=1e-12)
+
+
+def test_effects_bring_expected_predictors_to_the_measured_ones():
+    # With next to no noise the law with its effects goes through every score.
+    values = sites(7) | {"noise": jnp.full(4, 1e-4), "specific_scale": jnp.full(4, 3.0)}
+    values |= {"specific_growth_scale": jnp.full(4, 30.0)}
+    arrays, _ = observations()
+    one_each = arrays.observed & (jnp.arange(24) % 4 == 0)[:, None]  # one model per family
+    arrays = arrays._replace(observed=one_each)
     joint = numpyro.handlers.substitute(hierarchical_law, values)
-    state = joint(arrays, skills=SKILLS, lineages=lineages, pivots=pivots)
-    np.testing.assert_allclose(state.params.loading, loading, atol=1e-12)
+    state = joint(arrays, skills=SKILLS, lineages=3)
+    params, _ = expected_family_effects(state)
+    floor = arrays.floor[None]
+    share = (arrays.scores - floor) / (1 - floor)
+    measured, _ = state.params.link.inverse(share)
+    found = linear_predictor(params, arrays.covariates, arrays.family)
+    np.testing.assert_allclose(found[one_each], measured[one_each], atol=1e-4)
 
 
-def test_drawn_family_effects_change_no_observed_score_and_follow_their_conditional():
+def test_drawn_effects_scatter_around_the_expected_ones():
+    state = state_at(sites(8))
+    keys = jax.random.split(jax.random.key(0), 3000)
+    drawn, population = jax.jit(jax.vmap(lambda key: draw_family_effects(state, key)))(keys)
+    expected, _ = expected_family_effects(state)
+    for name in ("intercept", "growth", "specific", "specific_growth"):
+        sample = np.asarray(getattr(drawn, name))
+        error = sample.std(axis=0) / np.sqrt(len(keys))
+        assert (np.abs(sample.mean(axis=0) - getattr(expected, name)) < 4.5 * error).all(), name
+    assert population.lineage.shape == (3000, 3, SKILLS)
+
+
+def test_scores_drawn_from_the_prior_look_like_scores():
     arrays, lineages = observations()
-    joint = numpyro.handlers.substitute(hierarchical_law, sites(7))
-    state = joint(arrays, skills=SKILLS, lineages=lineages)
-    keys = jax.random.split(jax.random.key(0), 4000)
-    drawn = jax.vmap(lambda key: draw_family_effects(state, arrays, key))(keys)
-    before = scores(state.params, arrays.covariates, arrays.family)
-    after = scores(jax.tree.map(lambda a: a[0], drawn), arrays.covariates, arrays.family)
-    seen = np.asarray(arrays.family_observed[arrays.family])
-    np.testing.assert_allclose(after[seen], before[seen], atol=1e-9)
 
-    # Conditional of effect given level, by the textbook formula for joint normals.
-    params, scale = state.params, np.asarray(state.population.specific_scale)
-    loading = np.asarray(params.loading)
-    effect = np.asarray(drawn.intercept) - np.asarray(params.intercept)
-    for f in range(2):  # family 0 lacks a benchmark, family 1 has all
-        on = np.flatnonzero(arrays.family_observed[f])
-        mean_x = arrays.family_covariates[f]
-        theta = params.intercept[f] + params.growth[f] * mean_x[0] + mean_x @ params.slope
-        residual = np.asarray(state.level[f] - params.bias - params.loading @ theta)[on]
-        marginal = loading[on] @ loading[on].T + np.diag(scale[on] ** 2)
-        gain = loading[on].T @ np.linalg.inv(marginal)
-        mean, covariance = gain @ residual, np.eye(SKILLS) - gain @ loading[on]
-        error = np.sqrt(np.diag(covariance) / len(keys))
-        assert (np.abs(effect[:, f].mean(axis=0) - mean) < 4 * error).all()
-        spread = effect[:, f].var(axis=0)
-        assert np.allclose(spread, np.diag(covariance), rtol=4 * np.sqrt(2 / len(keys)))
+    def simulate(seed: int) -> np.ndarray:
+        model = numpyro.handlers.seed(hierarchical_law, seed)
+        # Nothing observed: effects come from their prior. The link is that of the table.
+        link = model(arrays, skills=SKILLS, lineages=lineages).params.link
+        hidden = arrays._replace(observed=jnp.zeros_like(arrays.observed))
+        state = model(hidden, skills=SKILLS, lineages=lineages)
+        params, _ = draw_family_effects(state, jax.random.key(seed))
+        eta = linear_predictor(params, arrays.covariates, arrays.family)
+        return np.asarray(link.share(eta))
+
+    share = np.array([simulate(seed) for seed in range(40)])
+    assert np.isfinite(share).all()
+    # Neither all at chance or perfect, nor all in the middle.
+    assert 0.05 < np.mean(share < 0.02) + np.mean(share > 0.98) < 0.7
+    assert np.mean((share > 0.1) & (share < 0.9)) > 0.25

@@ -1,0 +1,268 @@
+"""Do 90 % intervals hold 90 % of held-out scores? Cross-validated calibration of the posterior.
+
+Every fold hides models of some families and samples the posterior of the default configuration
+from the rest (n_train = 0 hides families whole: the cold start). Writes held_out.csv (a summary
+of the draws of each held-out score), summary.json, by_group.csv and calibration.png, and beside the
+posterior a conformal baseline: the point fit with its errors in other folds around it.
+
+Run: python experiments/calibration.py --leaderboard v2 --n-train 1 --out out/calibration_v2_1
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import time
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+
+# One device per core, so that folds are sampled side by side.
+try:
+    jax.config.update("jax_num_cpu_devices", 2)
+except RuntimeError:
+    pass  # somebody has used JAX before; then as many as there are
+
+import matplotlib
+
+matplotlib.use("Agg")  # a script writes files and needs no window
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+import sloth_jax as sj
+from sloth_jax.calibration import (
+    LEVELS,
+    central_interval,
+    conformal_draws,
+    corrected_levels,
+    covered,
+    crps,
+    interval_score,
+    probability_integral_transform,
+)
+from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.files import write_text
+from sloth_jax.folds import (
+    LEADERBOARDS,
+    PROTOCOLS,
+    Folds,
+    leaderboard_benchmarks,
+    make_folds,
+    published_groups,
+    size_ratio,
+)
+from sloth_jax.methods import FOLD_SETTINGS, PointMethod, PosteriorMethod
+from sloth_jax.plots import plot_coverage, plot_pit, style
+from sloth_jax.provenance import versions
+from sloth_jax.scoring import published_mean
+
+SMOKE = replace(
+    FOLD_SETTINGS, warmup=10, draws=10, chains=2, max_tree_depth=3, starts=1, start_steps=20
+)
+RATIOS = (2.0, 8.0)  # held-out size over the largest training size of its family
+
+
+def run(options: argparse.Namespace) -> None:
+    """Sample every fold, score its held-out models, save and draw."""
+    folds = _folds(options.leaderboard, options.n_train, options.protocol)
+    settings = replace(FOLD_SETTINGS, skills=options.skills)
+    point = PointMethod()
+    if options.smoke:
+        folds = folds.select([0, 1])
+        settings = replace(SMOKE, skills=options.skills)
+        point = replace(point, settings=replace(point.settings, starts=1, steps=20))
+    table = folds.table
+    key = jax.random.key(options.seed)
+    tell(f"{len(folds.tested)} folds, {len(jax.devices())} devices")
+    began = time.perf_counter()
+    sampled = PosteriorMethod(settings).sample(table, folds.train, key)
+    seconds = time.perf_counter() - began
+    fitted = point(table, folds.train, key)
+
+    fold, model, benchmark = np.nonzero(folds.test[:, :, None] & table.observed[None])
+    truth = table.scores[model, benchmark]
+    draws = sampled.draws.transpose(1, 0, 2, 3)[:, fold, model, benchmark].astype(np.float64)
+    predicted = fitted[fold, model, benchmark].astype(np.float64)
+    baseline = conformal_draws(predicted, truth, fold, benchmark)
+    pit = probability_integral_transform(draws, truth)
+    corrected = corrected_levels(pit, fold)
+
+    rows = pd.DataFrame(
+        {
+            "fold": fold,
+            "model": np.asarray(table.models, dtype=object)[model],
+            "family": np.asarray(table.families, dtype=object)[table.family[model]],
+            "benchmark": np.asarray(table.benchmarks, dtype=object)[benchmark],
+            "size_ratio": size_ratio(folds)[fold, model],
+            "score": truth,
+            "mean": draws.mean(axis=0),
+            "median": np.median(draws, axis=0),
+            "sd": draws.std(axis=0),
+            "pit": pit,
+            "crps": crps(draws, truth),
+            "point": predicted,
+        }
+    )
+    for level in LEVELS:
+        name = f"{100 * level:.0f}"
+        rows[f"lower_{name}"], rows[f"upper_{name}"] = central_interval(draws, level)
+        rows[f"covered_{name}"] = covered(draws, truth, level)
+        rows[f"interval_score_{name}"] = interval_score(draws, truth, level)
+        asked = corrected[level]
+        ends = [np.quantile(draws[:, e], [0.5 - q / 2, 0.5 + q / 2]) for e, q in enumerate(asked)]
+        rows[f"lower_corrected_{name}"], rows[f"upper_corrected_{name}"] = np.array(ends).T
+    nine = [central_interval(d, 0.9) for d in baseline]
+    rows["lower_conformal_90"] = [float(lower[0]) for lower, _ in nine]
+    rows["upper_conformal_90"] = [float(upper[0]) for _, upper in nine]
+    rows["crps_conformal"] = [float(crps(d, truth[e : e + 1])[0]) for e, d in enumerate(baseline)]
+
+    summary: dict[str, Any] = {
+        "leaderboard": options.leaderboard,
+        "n_train": options.n_train,
+        "protocol": options.protocol,
+        "seed": options.seed,
+        "smoke": options.smoke,
+        **summarise(rows),
+        "seconds": round(seconds, 1),
+        "max_rhat": round(float(np.max(sampled.max_rhat)), 4),
+        "min_ess": round(float(np.min(sampled.min_ess)), 1),
+        "divergences": int(sampled.divergences.sum()),
+        "settings": asdict(settings),
+        "versions": versions(),
+        "devices": len(jax.devices()),
+    }
+    groups = by_group(rows)
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "held_out.csv", rows.to_csv(index=False, float_format="%.6g"))
+    write_text(out / "by_group.csv", groups.to_csv(index=False, float_format="%.4g"))
+    write_text(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    with style():
+        figure, (left, middle, right) = plt.subplots(
+            1, 3, figsize=(11.0, 4.2), width_ratios=(1.0, 1.0, 1.4), layout="constrained"
+        )
+        overall = [(level, summary[f"coverage_{100 * level:.0f}"]) for level in LEVELS]
+        plot_coverage(overall, ax=left)
+        plot_pit(pit, ax=middle)
+        nine_of = groups.set_index("group")["coverage_90"]
+        positions = np.arange(len(nine_of))[::-1]
+        right.axvline(0.9, color="#7F7F7F", linewidth=1.0)
+        right.scatter(nine_of, positions, color="#0072B2", zorder=3)
+        right.set_yticks(
+            positions, [f"{g} ({n})" for g, n in zip(nine_of.index, groups["scores"], strict=True)]
+        )
+        right.set_xlim(0.5, 1.02)
+        right.set_title("Coverage of 90 % intervals, by group")
+        right.set_xlabel("share of held-out scores inside (number of scores)")
+        figure.suptitle(
+            f"{options.leaderboard}, {options.n_train} training models per tested family, "
+            f"{options.protocol} protocol, {len(rows)} held-out scores"
+        )
+        figure.savefig(out / "calibration.png")
+        plt.close(figure)
+    told = ("mae", "crps", "coverage_50", "coverage_90", "width_90", "mae_conformal",
+            "crps_conformal", "coverage_90_corrected")  # fmt: skip
+    tell(", ".join(f"{name} {summary[name]:.4f}" for name in told))
+    tell(
+        f"{seconds:.0f} s, R-hat at most {summary['max_rhat']:.3f}, "
+        f"{summary['divergences']} divergences. Results: {out}"
+    )
+
+
+def _folds(leaderboard: str, n_train: int, protocol: str) -> Folds:
+    table = sj.load_leaderboard(corrected=False)
+    table = table.select_benchmarks(leaderboard_benchmarks(leaderboard))
+    # The cold start has no published folds: it hides those of one training model whole.
+    groups = published_groups(leaderboard, max(n_train, 1))
+    return make_folds(table, groups, n_train=n_train, protocol=protocol, complete=False)
+
+
+def summarise(rows: pd.DataFrame) -> dict[str, float]:
+    """The numbers of a setting.
+
+    ``mae``, ``mae_conformal``: aggregated as published, over a fold's models, then folds, then
+    benchmarks. All others: plain means over held-out scores.
+    """
+
+    def published(column: str) -> float:
+        errors = rows[["fold", "model", "benchmark"]].assign(
+            method=column, abs_error=np.abs(rows[column].to_numpy() - rows["score"].to_numpy())
+        )
+        return float(published_mean(errors).iloc[0])
+
+    found = {"mae": published("median")}
+    for level in LEVELS:
+        name = f"{100 * level:.0f}"
+        found[f"coverage_{name}"] = _mean(rows[f"covered_{name}"])
+        found[f"width_{name}"] = _mean(rows[f"upper_{name}"] - rows[f"lower_{name}"])
+        found[f"interval_score_{name}"] = _mean(rows[f"interval_score_{name}"])
+        for kind in ("corrected", "conformal"):
+            if f"lower_{kind}_{name}" in rows:
+                lower, upper = rows[f"lower_{kind}_{name}"], rows[f"upper_{kind}_{name}"]
+                inside = (lower <= rows["score"]) & (rows["score"] <= upper)
+                found[f"coverage_{name}_{kind}"] = _mean(inside)
+                found[f"width_{name}_{kind}"] = _mean(upper - lower)
+    found["crps"] = _mean(rows["crps"])
+    found["mae_conformal"] = published("point")
+    found["crps_conformal"] = _mean(rows["crps_conformal"])
+    found["scores"] = len(rows)
+    return {name: round(value, 6) for name, value in found.items()}
+
+
+def _mean(values: Any) -> float:
+    return float(np.mean(np.asarray(values)))
+
+
+def by_group(rows: pd.DataFrame) -> pd.DataFrame:
+    """Coverage, width and errors by benchmark and by how far the held-out model is away."""
+    low, high = RATIOS
+    ratio = rows["size_ratio"]
+    away = np.select(
+        [ratio.isna(), ratio <= low, ratio <= high],
+        ["family unseen", f"size up to {low:g} x", f"size {low:g} to {high:g} x"],
+        f"size over {high:g} x",
+    )
+    parts = []
+    for groups in (rows["benchmark"], pd.Series(away, index=rows.index)):
+        for name in dict.fromkeys(groups):
+            some = rows[groups == name]
+            parts.append(
+                {
+                    "group": name,
+                    "scores": len(some),
+                    "error": _mean(np.abs(np.asarray(some["median"]) - np.asarray(some["score"]))),
+                    "crps": _mean(some["crps"]),
+                    "crps_conformal": _mean(some["crps_conformal"]),
+                    **{
+                        f"coverage_{100 * level:.0f}": _mean(some[f"covered_{100 * level:.0f}"])
+                        for level in LEVELS
+                    },
+                    "width_90": _mean(some["upper_90"] - some["lower_90"]),
+                }
+            )
+    return pd.DataFrame(parts)
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--leaderboard", choices=LEADERBOARDS, required=True)
+    parser.add_argument("--n-train", type=int, choices=(0, 1, 2), required=True)
+    parser.add_argument("--protocol", choices=PROTOCOLS, default="published")
+    parser.add_argument("--skills", type=number(1), default=FOLD_SETTINGS.skills, metavar="D")
+    parser.add_argument("--seed", type=number(0), default=0)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--smoke", action="store_true", help="two folds, hardly any draws")
+    options = parser.parse_args()
+    run_and_exit(
+        "calibration",
+        lambda: run(options),
+        interrupted="stopped; nothing was written",
+    )
+
+
+if __name__ == "__main__":
+    main()
