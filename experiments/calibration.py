@@ -140,13 +140,25 @@ def run(options: argparse.Namespace) -> None:
     write_text(out / "held_out.csv", rows.to_csv(index=False, float_format="%.6g"))
     write_text(out / "by_group.csv", groups.to_csv(index=False, float_format="%.4g"))
     write_text(out / "summary.json", json.dumps(summary, indent=2) + "\n")
+    draw(out / "calibration.png", rows, groups, summary)
+    told = ("mae", "crps", "coverage_50", "coverage_90", "width_90", "mae_conformal",
+            "crps_conformal", "coverage_90_corrected")  # fmt: skip
+    print(", ".join(f"{name} {summary[name]:.4f}" for name in told))
+    tell(
+        f"{seconds:.0f} s, R-hat at most {summary['max_rhat']:.3f}, "
+        f"{summary['divergences']} divergences. Results: {out}"
+    )
+
+
+def draw(path: Path, rows: pd.DataFrame, groups: pd.DataFrame, summary: dict[str, Any]) -> None:
+    """The figure of a setting: coverage, ranks, coverage by group."""
     with style():
         figure, (left, middle, right) = plt.subplots(
             1, 3, figsize=(11.0, 4.2), width_ratios=(1.0, 1.0, 1.4), layout="constrained"
         )
         overall = [(level, summary[f"coverage_{100 * level:.0f}"]) for level in LEVELS]
         plot_coverage(overall, ax=left)
-        plot_pit(pit, ax=middle)
+        plot_pit(rows["pit"].to_numpy(), ax=middle)
         nine_of = groups.set_index("group")["coverage_90"]
         positions = np.arange(len(nine_of))[::-1]
         right.axvline(0.9, color="#7F7F7F", linewidth=1.0)
@@ -158,18 +170,11 @@ def run(options: argparse.Namespace) -> None:
         right.set_title("Coverage of 90 % intervals, by group")
         right.set_xlabel("share of held-out scores inside (number of scores)")
         figure.suptitle(
-            f"{options.leaderboard}, {options.n_train} training models per tested family, "
-            f"{options.protocol} protocol, {len(rows)} held-out scores"
+            f"{summary['leaderboard']}, n = {summary['n_train']} training models per family, "
+            f"{summary['protocol']} protocol, {len(rows)} held-out scores"
         )
-        figure.savefig(out / "calibration.png")
+        figure.savefig(path)
         plt.close(figure)
-    told = ("mae", "crps", "coverage_50", "coverage_90", "width_90", "mae_conformal",
-            "crps_conformal", "coverage_90_corrected")  # fmt: skip
-    tell(", ".join(f"{name} {summary[name]:.4f}" for name in told))
-    tell(
-        f"{seconds:.0f} s, R-hat at most {summary['max_rhat']:.3f}, "
-        f"{summary['divergences']} divergences. Results: {out}"
-    )
 
 
 def _folds(leaderboard: str, n_train: int, protocol: str) -> Folds:

@@ -139,6 +139,26 @@ def test_the_table_shows_ours_beside_theirs(finished, tmp_path):
     assert "| plain: `logF_sigmoid_faminter`, as published | 0.0490 | 0.0379 |" in page
 
 
+def test_calibration(tmp_path):
+    out = tmp_path / "out"
+    setting = ("--leaderboard", "v2", "--n-train", "0", "--skills", "1", "--smoke")
+    printed = run("calibration.py", *setting, "--out", str(out))
+    assert "coverage_90" in printed
+    summary = json.loads((out / "summary.json").read_text())
+    assert {
+        "mae", "coverage_50", "coverage_80", "coverage_90", "coverage_95", "width_90",
+        "interval_score_90", "crps", "mae_conformal", "crps_conformal", "width_90_conformal",
+        "seconds", "settings", "versions", "seed",
+    } <= summary.keys()  # fmt: skip
+    rows = pd.read_csv(out / "held_out.csv")
+    assert len(rows) == summary["scores"]
+    assert rows["size_ratio"].isna().all()  # a cold start has no size to be far from
+    assert (rows["lower_90"] <= rows["median"]).all()
+    assert rows["pit"].between(0, 1).all()
+    assert (out / "calibration.png").stat().st_size > 10_000
+    assert "a smoke run" in refused("calibration_table.py", "--out", str(out / "p.md"), str(out))
+
+
 def test_cost(tmp_path):
     out = tmp_path / "cost"
     arguments = ("--repeats", "1", "--largest", "1", "--steps", "2", "--out", str(out))
