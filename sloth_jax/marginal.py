@@ -109,7 +109,7 @@ def _leaves(evidence: Evidence) -> tuple[_Leaves, Array]:
     e = evidence
     away = e.away[:, None]
     weighted = e.precision * e.residual
-    # One product for all five sums: every product more is half a second of compilation.
+    # One product for all five sums: separate ones took longer to compile.
     n00, n01, n11, s0, s1 = jnp.split(
         matmul(
             e.member,
