@@ -9,8 +9,8 @@ from __future__ import annotations
 import argparse
 import json
 import time
+from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 import jax
 import matplotlib
@@ -50,11 +50,11 @@ def run(out: Path, *, seed: int, smoke: bool) -> None:
     )
     truth = full.scores[asked]
 
-    size: dict[str, Any] = {}
+    settings = sj.SamplerSettings()
     if smoke:
-        size = {"warmup": 5, "draws": 5, "max_tree_depth": 3, "starts": 1, "start_steps": 20}
+        settings = sj.SamplerSettings(warmup=5, draws=5, max_tree_depth=3, starts=1, start_steps=20)
     fit_key, forecast_key = jax.random.split(jax.random.key(seed))
-    posterior = sj.sample_posterior(training, key=fit_key, progress=not smoke, **size)
+    posterior = sj.sample_posterior(training, key=fit_key, settings=settings, progress=not smoke)
     predictions = sj.forecast(posterior, query, key=forecast_key)
     table = predictions.summary(LEVEL)
     table["truth"] = truth.ravel()
@@ -73,8 +73,7 @@ def run(out: Path, *, seed: int, smoke: bool) -> None:
         "scores": len(table),
         "seconds": round(time.perf_counter() - began, 1),
         "diagnostics": vars(posterior.diagnostics),
-        "settings": {k: v for k, v in posterior.settings.items() if k != "scales"},
-        "scales": vars(posterior.settings["scales"]),
+        "settings": asdict(posterior.settings),
         "versions": versions(),
     }
     write_text(out / "run.json", json.dumps(record, indent=2) + "\n")

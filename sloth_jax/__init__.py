@@ -8,6 +8,7 @@ The public face of the package. A table is read by :func:`load_leaderboard`, the
 
 from sloth_jax.covariates import COVARIATES, Scaling, covariate_matrix, fit_scaling
 from sloth_jax.crossval import cross_validate
+from sloth_jax.diagnostics import Diagnostics
 from sloth_jax.errors import InputError
 from sloth_jax.folds import Folds, lineage_groups, make_folds
 from sloth_jax.forecasting import Forecast, forecast
@@ -15,9 +16,11 @@ from sloth_jax.law import Params, scores, skills
 from sloth_jax.leaderboard import Leaderboard, load_leaderboard
 from sloth_jax.links import Logistic, Mixture, MonotoneNetwork
 from sloth_jax.point import PointFit, fit_point
-from sloth_jax.posterior import Diagnostics, Posterior, sample_posterior
+from sloth_jax.posterior import Posterior, sample_posterior
 from sloth_jax.prior import Scales
 from sloth_jax.query import Query, load_query
+from sloth_jax.sampler import SamplerSettings
+from sloth_jax.storage import load_posterior, save_posterior, to_arviz
 from sloth_jax.tables import TableError
 
 __version__ = "0.1.0"
@@ -36,6 +39,7 @@ __all__ = [
     "PointFit",
     "Posterior",
     "Query",
+    "SamplerSettings",
     "Scales",
     "Scaling",
     "TableError",
@@ -47,9 +51,12 @@ __all__ = [
     "forecast",
     "lineage_groups",
     "load_leaderboard",
+    "load_posterior",
     "load_query",
     "make_folds",
     "sample_posterior",
+    "save_posterior",
     "scores",
     "skills",
+    "to_arviz",
 ]

@@ -119,11 +119,14 @@ def _predict(options: argparse.Namespace) -> None:
     # Heavy imports wait until the arguments are known to be good.
     import jax
 
+    # A device per core, over which chains are spread.
+    jax.config.update("jax_num_cpu_devices", max(1, min(os.cpu_count() or 1, _CHAINS)))
     from sloth_jax.forecasting import forecast
     from sloth_jax.leaderboard import load_leaderboard
     from sloth_jax.point import check_skills, fit_point
     from sloth_jax.posterior import sample_posterior
     from sloth_jax.query import load_query
+    from sloth_jax.sampler import SamplerSettings
 
     if options.out is not None:
         check_writable(options.out)
@@ -146,15 +149,10 @@ def _predict(options: argparse.Namespace) -> None:
             f"Sampling {_CHAINS} chains of {options.warmup} + {per_chain} draws from {size}; "
             "this takes minutes ..."
         )
-        fit = sample_posterior(
-            table,
-            key=fit_key,
-            skills=skills,
-            warmup=options.warmup,
-            draws=per_chain,
-            chains=_CHAINS,
-            progress=True,
+        settings = SamplerSettings(
+            skills=skills, warmup=options.warmup, draws=per_chain, chains=_CHAINS
         )
+        fit = sample_posterior(table, key=fit_key, settings=settings, progress=True)
         for problem in fit.diagnostics.problems():
             tell(f"warning: the chains do not meet the standard for trust: {problem}")
     predictions = forecast(fit, query, key=forecast_key)

@@ -247,7 +247,9 @@ def draw_noise(key: Array, df: float, shape: tuple[int, ...]) -> Array:
     return jax.random.normal(key, shape)
 
 
-def noisy_scores(params: Params, covariates: Array, family: Array, noise: Array) -> Array:
+def noisy_scores(
+    params: Params, covariates: Array, family: Array, noise: Array, *, clip: bool = True
+) -> Array:
     """Scores of one draw of the posterior with noise inside the link.
 
     Args:
@@ -255,13 +257,14 @@ def noisy_scores(params: Params, covariates: Array, family: Array, noise: Array)
         covariates: ``(model, covariate)``.
         family: index of each model's family, ``(model,)``.
         noise: on the scale of the predictor, ``(model, benchmark)``.
+        clip: whether to keep them inside [0, 1], which the law itself goes a little beyond.
 
     Returns:
-        Fractions, ``(model, benchmark)``; below chance where the noise says so, never outside
-        [0, 1].
+        Fractions, ``(model, benchmark)``; below chance where the noise says so.
     """
     link = params.link
     assert isinstance(link, QuantileMixture)  # of every hierarchical law
     share = link.share(linear_predictor(params, covariates, family) + noise)
     floor = params.floor[None, :]
-    return jnp.clip(floor + (1.0 - floor) * share, 0.0, 1.0)
+    made = floor + (1.0 - floor) * share
+    return jnp.clip(made, 0.0, 1.0) if clip else made

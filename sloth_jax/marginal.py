@@ -105,7 +105,7 @@ class _Leaves(NamedTuple):
 
 
 def _leaves(evidence: Evidence) -> tuple[_Leaves, Array]:
-    """The leaves, and twice what they add to minus the log density."""
+    """The leaves, and twice what they add to minus the log density, ``(family,)``."""
     e = evidence
     away = e.away[:, None]
     weighted = e.precision * e.residual
@@ -146,88 +146,76 @@ def _leaves(evidence: Evidence) -> tuple[_Leaves, Array]:
     seen = e.precision > 0.0
     log_precision = jnp.log(jnp.where(seen, e.precision, 1.0))
     # -2 log N(r; 0, 1/precision), then -2 log of the integral over (u, v)
-    twice = jnp.sum(jnp.where(seen, jnp.log(2.0 * jnp.pi) - log_precision, 0.0))
-    twice += jnp.sum(weighted * e.residual)
-    twice += jnp.sum(jnp.log(determinant) - jnp.log(p0) - jnp.log(p1))
-    twice -= jnp.sum(i00 * s0**2 + 2.0 * i01 * s0 * s1 + i11 * s1**2)
-    return leaves, twice
+    noise = jnp.where(seen, jnp.log(2.0 * jnp.pi) - log_precision, 0.0) + weighted * e.residual
+    twice = matmul(e.member, jnp.sum(noise, axis=1))
+    own = jnp.log(determinant) - jnp.log(p0) - jnp.log(p1)
+    own -= i00 * s0**2 + 2.0 * i01 * s0 * s1 + i11 * s1**2
+    return leaves, twice + jnp.sum(own, axis=1)
 
 
-class _Skills(NamedTuple):
-    """Information about families' skills: lists over skills of ``(family,)`` arrays.
+def _of_families(leaves: _Leaves, evidence: Evidence) -> Array:
+    """What scores and prior say about each family's skills given its lineage.
 
-    ``a00, a01, a11``: of efficiency and growth, lower triangles; ``b0, b1``: their pulls.
+    The density is ``exp(-x' A x / 2)`` in ``x = (gamma, alpha, zeta, 1)``, where the last column
+    of A holds the pulls, for alpha - zeta of unit variance.
+
+    Returns:
+        A, ``(variable, variable, family)``, with ``3 * skill + 1`` variables.
     """
+    skills, families = evidence.loading.shape[1], evidence.descends.shape[1]
+    products = evidence.loading[:, :, None] * evidence.loading[:, None, :]
+    grams = matmul(
+        jnp.concatenate([leaves.g00, leaves.g01, leaves.g11]), products.reshape(-1, skills**2)
+    )
+    pulls = matmul(jnp.concatenate([leaves.h0, leaves.h1]), evidence.loading)
+    a00, a01, a11 = jnp.moveaxis(grams.reshape(3, families, skills, skills), 1, 3)
+    b0, b1 = jnp.moveaxis(pulls.reshape(2, families, skills), 1, 2)[:, :, None]
+    unit = jnp.broadcast_to(jnp.eye(skills)[:, :, None], a00.shape)
+    nothing, none = jnp.zeros_like(unit), jnp.zeros_like(b0)
+    return _stacked(
+        [
+            [a11 + unit / evidence.growth_scale**2, a01, nothing, -b1],
+            [a01, a00 + unit, -unit, -b0],
+            [nothing, -unit, unit, none],
+            [-b1.swapaxes(0, 1), -b0.swapaxes(0, 1), none.swapaxes(0, 1), none[:1]],
+        ]
+    )
 
-    a00: list[list[Array]]
-    a01: list[list[Array]]
-    a11: list[list[Array]]
-    b0: list[Array]
-    b1: list[Array]
+
+def _of_lineages(left: Array, evidence: Evidence) -> Array:
+    """The same in ``x = (zeta, 1)``, ``(variable, variable, lineage)``: what families tell adds up.
+
+    Args:
+        left: what :func:`_integrate` leaves of the families' skills.
+        evidence: which families descend from which lineage, and the spread of lineages.
+    """
+    size, _, families = left.shape
+    summed = matmul(evidence.descends, left.reshape(size**2, families).T).T
+    of_prior = jnp.eye(size).at[-1, -1].set(0.0) / evidence.lineage_scale**2
+    return summed.reshape(size, size, -1) + of_prior[:, :, None]
 
 
-def _skills(leaves: _Leaves, loading: Array) -> _Skills:
-    skills = loading.shape[1]
-    pairs = [(i, j) for i in range(skills) for j in range(i + 1)]
-    products = jnp.stack([loading[:, i] * loading[:, j] for i, j in pairs], axis=1)
-    grams = matmul(jnp.concatenate([leaves.g00, leaves.g01, leaves.g11]), products)
-    pulls = matmul(jnp.concatenate([leaves.h0, leaves.h1]), loading)
-
-    def triangle(gram: Array) -> list[list[Array]]:
-        return [[gram[:, pairs.index((i, j))] for j in range(i + 1)] for i in range(skills)]
-
-    b0, b1 = ([pull[:, i] for i in range(skills)] for pull in jnp.split(pulls, 2))
-    a00, a01, a11 = (triangle(gram) for gram in jnp.split(grams, 3))
-    return _Skills(a00, a01, a11, b0, b1)
+def _stacked(blocks: list[list[Array]]) -> Array:
+    return jnp.concatenate([jnp.concatenate(row, axis=1) for row in blocks])
 
 
 def log_evidence(evidence: Evidence) -> Array:
-    """Log density of the observed residuals with all effects integrated out, scalar.
+    """Log density of each lineage's observed residuals, all effects integrated out.
 
     Args:
         evidence: residuals, their precision and the scales of the effects.
+
+    Returns:
+        ``(lineage,)``; lineages are independent given what is shared, so their sum is the log
+        density of all residuals.
     """
-    e = evidence
-    count, families = e.loading.shape[1], e.descends.shape[1]
-    leaves, twice = _leaves(e)
-    told = _skills(leaves, e.loading)
-
-    def twice_gaussian(factor: list[list[Array]], solved: list[Array], prior: Array) -> Array:
-        """-2 log of the integral of exp(-x'Px/2 + k'x) under N(0, 1/prior): P = C C'."""
-        log_det = 2.0 * sum((jnp.sum(jnp.log(factor[i][i])) for i in range(count)), jnp.zeros(()))
-        batch = factor[0][0].shape[0]
-        fit = sum((jnp.sum(value**2) for value in solved), jnp.zeros(()))
-        return log_det - batch * count * jnp.log(prior) - fit
-
-    # Growth first: what is left tells of efficiency alone.
-    growth_prior = 1.0 / e.growth_scale**2
-    factor = _cholesky(_plus(told.a11, growth_prior))
-    solved = _solve(factor, told.b1)
-    twice += twice_gaussian(factor, solved, growth_prior)
-    columns = [_solve(factor, _column(told.a01, i)) for i in range(count)]
-    q = [
-        [told.a00[i][j] - _dot(columns[i], columns[j]) for j in range(i + 1)] for i in range(count)
-    ]
-    k = [told.b0[i] - _dot(columns[i], solved) for i in range(count)]
-    # Efficiency around its lineage: alpha = zeta + N(0, 1).
-    factor = _cholesky(_plus(q, jnp.ones(())))
-    solved = _solve(factor, k)
-    twice += twice_gaussian(factor, solved, jnp.ones(()))
-    # Information about zeta: (I + Q)^-1 Q = I - (I + Q)^-1, pull (I + Q)^-1 k.
-    unit = [
-        _solve(factor, [jnp.full(families, float(i == a)) for i in range(count)])
-        for a in range(count)
-    ]
-    rows = [float(i == j) - _dot(unit[i], unit[j]) for i in range(count) for j in range(i + 1)] + [
-        _dot(unit[i], solved) for i in range(count)
-    ]
-    summed = matmul(e.descends, jnp.stack(rows, axis=1))
-    lineage_prior = 1.0 / e.lineage_scale**2
-    place = [[i * (i + 1) // 2 + j for j in range(i + 1)] for i in range(count)]
-    factor = _cholesky(_plus([[summed[:, p] for p in row] for row in place], lineage_prior))
-    pulls = [summed[:, count * (count + 1) // 2 + i] for i in range(count)]
-    twice += twice_gaussian(factor, _solve(factor, pulls), lineage_prior)
-    return -0.5 * twice
+    skills = evidence.loading.shape[1]
+    leaves, twice = _leaves(evidence)
+    left, gone = _integrate(_of_families(leaves, evidence), 2 * skills)
+    twice += gone.log_determinant() + 2.0 * skills * jnp.log(evidence.growth_scale)
+    left, gone = _integrate(_of_lineages(left, evidence), skills)
+    of_lineages = gone.log_determinant() + 2.0 * skills * jnp.log(evidence.lineage_scale)
+    return -0.5 * (matmul(evidence.descends, twice) + of_lineages + left[0, 0])
 
 
 def expected_effects(evidence: Evidence) -> Effects:
@@ -250,80 +238,68 @@ def _effects(evidence: Evidence, key: Array | None) -> Effects:
     # the result is the joint mean, because each mean is linear in what it depends on.
     e = evidence
     skills = e.loading.shape[1]
+    keys = [None] * 3 if key is None else list(jax.random.split(key, 3))
     leaves, _ = _leaves(e)
-    told = _skills(leaves, e.loading)
-    a00, a01, a11 = (_full(triangle) for triangle in (told.a00, told.a01, told.a11))
-    b0, b1 = jnp.stack(told.b0, axis=-1), jnp.stack(told.b1, axis=-1)
-    eye = jnp.eye(skills)[None]
-    keys = [None] * 4 if key is None else list(jax.random.split(key, 4))
-
-    of_growth = a11 + eye / e.growth_scale**2
-    cross = jnp.linalg.solve(of_growth, a01)
-    q = a00 - jnp.einsum("fab,fbc->fac", a01, cross, precision="highest")
-    k = b0 - jnp.einsum("fba,fb->fa", cross, b1, precision="highest")
-    of_efficiency = q + eye
-    inverse = jnp.linalg.inv(of_efficiency)
-    information = matmul(e.descends, (eye - inverse).reshape(-1, skills**2))
-    pull = matmul(e.descends, jnp.einsum("fab,fb->fa", inverse, k, precision="highest"))
-    of_lineage = information.reshape(-1, skills, skills) + eye / e.lineage_scale**2
-
-    lineage = _gaussian(of_lineage, pull, keys[0])
-    efficiency = _gaussian(of_efficiency, k + matmul(e.descends.T, lineage), keys[1])
-    along = jnp.einsum("fab,fb->fa", a01, efficiency, precision="highest")
-    growth = _gaussian(of_growth, b1 - along, keys[2])
+    left, of_families = _integrate(_of_families(leaves, e), 2 * skills)
+    _, of_lineages = _integrate(_of_lineages(left, e), skills)
+    lineage = of_lineages.draw(jnp.ones((1, e.descends.shape[0])), keys[0])
+    inherited = matmul(lineage, e.descends)
+    own = of_families.draw(jnp.concatenate([inherited, jnp.ones_like(inherited[:1])]), keys[1])
+    growth, efficiency = own[:skills].T, own[skills:].T
     # (u, v) given the family's skills: what their scores pull them to, less what skills explain
     level, slope = matmul(efficiency, e.loading.T), matmul(growth, e.loading.T)
     s0 = leaves.s0 - leaves.n00 * level - leaves.n01 * slope
     s1 = leaves.s1 - leaves.n01 * level - leaves.n11 * slope
-    precision = jnp.stack([leaves.m00, leaves.m01, leaves.m01, leaves.m11], axis=-1)
-    own = _gaussian(precision.reshape(*s0.shape, 2, 2), jnp.stack([s0, s1], axis=-1), keys[3])
-    return Effects(lineage, efficiency, growth, own[..., 0], own[..., 1])
+    one = jnp.ones_like(s0)
+    joint = [[leaves.m00, leaves.m01, -s0], [leaves.m01, leaves.m11, -s1], [-s0, -s1, 0.0 * one]]
+    _, of_benchmarks = _integrate(jnp.stack([jnp.stack(row) for row in joint]), 2)
+    specific, specific_growth = of_benchmarks.draw(one[None], keys[2])
+    return Effects(lineage.T, efficiency, growth, specific, specific_growth)
 
 
-def _gaussian(precision: Array, pull: Array, key: Array | None) -> Array:
-    """A draw from ``N(P^-1 k, P^-1)``; its mean if there is no key."""
-    factor = jnp.linalg.cholesky(precision)
-    mean = jax.scipy.linalg.cho_solve((factor, True), pull[..., None])[..., 0]
-    if key is None:
-        return mean
-    unit = jax.random.normal(key, pull.shape)[..., None]
-    return mean + jax.scipy.linalg.solve_triangular(factor, unit, trans=1, lower=True)[..., 0]
+class _Gone(NamedTuple):
+    """Variables that were integrated out, each given those that follow it.
+
+    ``pivots``: its conditional precision, a list over variables of ``batch`` arrays; ``rows``: its
+    precision with each of those that follow, the constant 1 last, ``(variable, *batch)``.
+    """
+
+    pivots: list[Array]
+    rows: list[Array]
+
+    def log_determinant(self) -> Array:
+        """Of the block of A that is gone, ``batch``."""
+        return jnp.sum(jnp.log(jnp.stack(self.pivots)), axis=0)
+
+    def draw(self, rest: Array, key: Array | None) -> Array:
+        """Draw them given the rest ``(variable, *batch)``; their means if there is no key."""
+        shape = (len(self.pivots), *rest.shape[1:])
+        unit = jnp.zeros(shape) if key is None else jax.random.normal(key, shape)
+        known = rest
+        for pivot, row, z in reversed(list(zip(self.pivots, self.rows, unit, strict=True))):
+            # x_i | x_>i ~ N( -sum_j A_ij x_j / A_ii, 1 / A_ii )
+            drawn = -jnp.sum(row * known, axis=0) / pivot + z / jnp.sqrt(pivot)
+            known = jnp.concatenate([drawn[None], known])
+        return known[: shape[0]]
 
 
-# Batches of tiny symmetric matrices, as lists of lists of arrays: unrolled over skills they
-# vectorise over families, where a call of LAPACK per family would cost more than all the rest.
-def _plus(triangle: list[list[Array]], diagonal: Array) -> list[list[Array]]:
-    return [
-        [entry + diagonal if i == j else entry for j, entry in enumerate(row)]
-        for i, row in enumerate(triangle)
-    ]
+def _integrate(joint: Array, count: int) -> tuple[Array, _Gone]:
+    """Integrate the first variables out of ``exp(-x' A x / 2)``, up to factors of 2 pi.
 
+    Args:
+        joint: A, symmetric, ``(variable, variable, *batch)``. With 1 as the last variable its
+            column holds linear terms, and its corner the constant.
+        count: how many variables.
 
-def _column(triangle: list[list[Array]], at: int) -> list[Array]:
-    return [triangle[max(i, at)][min(i, at)] for i in range(len(triangle))]
-
-
-def _full(triangle: list[list[Array]]) -> Array:
-    return jnp.stack([jnp.stack(_column(triangle, i), axis=-1) for i in range(len(triangle))], -1)
-
-
-def _dot(left: list[Array], right: list[Array]) -> Array:
-    return sum((a * b for a, b in zip(left, right, strict=True)), jnp.zeros(()))
-
-
-def _cholesky(matrix: list[list[Array]]) -> list[list[Array]]:
-    factor: list[list[Array]] = []
-    for i, row in enumerate(matrix):
-        new: list[Array] = []
-        for j, entry in enumerate(row):
-            rest = entry - _dot(new[:j], (factor[j] if j < i else new)[:j])
-            new.append(jnp.sqrt(rest) if i == j else rest / factor[j][j])
-        factor.append(new)
-    return factor
-
-
-def _solve(factor: list[list[Array]], right: list[Array]) -> list[Array]:
-    solved: list[Array] = []
-    for i, row in enumerate(factor):
-        solved.append((right[i] - _dot(row[:i], solved)) / row[i])
-    return solved
+    Returns:
+        A of the variables that are left, its Schur complement, and what is gone. One variable
+        after the other and all matrices of a batch at once: a call of LAPACK for each tiny one
+        would cost more than all the rest.
+    """
+    gone = _Gone([], [])
+    for _ in range(count):
+        pivot, row = joint[0, 0], joint[0, 1:]
+        joint = joint[1:, 1:] - row[:, None] * (row / pivot[None])[None]
+        gone.pivots.append(pivot)
+        gone.rows.append(row)
+    return joint, gone

@@ -24,6 +24,7 @@ from jax import Array
 from sloth_jax.baselines import published_methods
 from sloth_jax.covariates import fit_scaling
 from sloth_jax.crossval import BLOCK, Method, map_folds
+from sloth_jax.diagnostics import agreement
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting import draw_noise, noisy_scores
 from sloth_jax.law import Params, scores
@@ -31,8 +32,8 @@ from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.mode import ModeSettings, find_mode, mode_params
 from sloth_jax.observations import Observations, observe, with_mask
 from sloth_jax.point import DIVERGED, PointSettings, check_skills, fit_observations
-from sloth_jax.posterior import SamplerSettings, agreement, sample_observations
 from sloth_jax.prior import Population, Scales
+from sloth_jax.sampler import INFERENCES, SamplerSettings, sample_observations
 from sloth_jax.tables import did_you_mean, quoted
 
 # Small enough that families have the shared slopes.
@@ -223,7 +224,9 @@ class FitPosterior:
         sample_key, noise_key = jax.random.split(key)
         masked = with_mask(observations, train)
         chains = sample_observations(masked, sample_key, self.settings, self.lineages)
-        flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), chains)
+        flat = jax.tree.map(
+            lambda a: a.reshape(-1, *a.shape[2:]), (chains.params, chains.population)
+        )
         x, family = observations.covariates, observations.family
 
         def predict(inputs: tuple[Params, Population, Array]) -> Array:
@@ -232,9 +235,9 @@ class FitPosterior:
             unit = draw_noise(key, df, observations.scores.shape)
             return noisy_scores(params, x, family, population.noise[None, :] * unit)
 
-        keys = jax.random.split(noise_key, flat.energy.shape[0])
-        drawn = jax.lax.map(predict, (flat.params, flat.population, keys), batch_size=10)
-        return drawn, chains.expected, jnp.sum(chains.diverging)
+        keys = jax.random.split(noise_key, flat[1].noise.shape[0])
+        drawn = jax.lax.map(predict, (*flat, keys), batch_size=10)
+        return drawn, chains.expected, jnp.sum(chains.trace.diverging)
 
 
 def _predict(
@@ -282,6 +285,8 @@ def _variants() -> dict[str, Method]:
     methods["map_d=3_noslopes"] = replace(mode, scales=still)
     for d in range(1, 7):
         methods[f"posterior_d={d}"] = PosteriorMethod(replace(FOLD_SETTINGS, skills=d))
+    for name in INFERENCES[1:]:
+        methods[f"posterior_d=3_{name}"] = PosteriorMethod(replace(FOLD_SETTINGS, inference=name))
     return methods
 
 
@@ -301,6 +306,7 @@ ABLATIONS: dict[str, tuple[str, ...]] = {
     "floors": ("point_d=3", "point_d=3_floors"),
     "loss": ("point_d=3", "point_d=3_l1", "point_d=3_l2"),
     "flops": ("point_d=3", "point_d=3_flops"),
+    "inference": ("posterior_d=3", "posterior_d=3_laplace", "posterior_d=3_svi", "map_d=3"),
     "rows": ("point_d=3", "point_d=3_complete", "map_d=3", "map_d=3_complete"),
 }  # fmt: skip
 """Question -> methods that answer it, the reference first."""

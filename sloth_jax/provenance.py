@@ -7,7 +7,7 @@ from importlib.metadata import version
 
 import jax
 
-from sloth_jax import __version__
+import sloth_jax
 
 
 def versions() -> dict[str, str]:
@@ -16,7 +16,7 @@ def versions() -> dict[str, str]:
     found = {name: version(name) for name in packages}
     device = jax.devices()[0]
     return {
-        "sloth_jax": __version__,
+        "sloth_jax": sloth_jax.__version__,
         "python": platform.python_version(),
         **found,
         "device": device.device_kind,

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from pathlib import Path
 
+import h5py
 import jax
 import numpy as np
 import pandas as pd
@@ -12,21 +14,22 @@ import pytest
 from scipy import stats
 from small import table
 
-from sloth_jax import InputError, forecast, sample_posterior
+from sloth_jax import (
+    InputError,
+    SamplerSettings,
+    forecast,
+    load_posterior,
+    sample_posterior,
+    save_posterior,
+    to_arviz,
+)
+from sloth_jax.diagnostics import diagnose, import_arviz
 from sloth_jax.law import linear_predictor, scores
 from sloth_jax.observations import observe
-from sloth_jax.posterior import diagnose
+from sloth_jax.posterior import log_likelihood
 from sloth_jax.query import Query
 
-QUICK = {
-    "skills": 1,
-    "warmup": 150,
-    "draws": 100,
-    "chains": 2,
-    "max_tree_depth": 6,
-    "starts": 2,
-    "start_steps": 300,
-}
+QUICK = SamplerSettings(skills=1, warmup=150, draws=100, chains=2, start_steps=300)
 QUERY = """model,family,lineage,post_trained,params_b,tokens_t
 big,family0,lineage0,False,64,2
 new-in-lineage,stranger,lineage0,False,4,2
@@ -46,7 +49,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def posterior(data):
-    return sample_posterior(data, key=jax.random.key(0), **QUICK)
+    return sample_posterior(data, key=jax.random.key(0), settings=QUICK)
 
 
 @pytest.fixture(scope="module")
@@ -71,7 +74,7 @@ def test_expected_scores_cover_the_truth_of_hidden_scores(posterior, data):
 
 
 def test_same_key_same_draws(posterior, data):
-    again = sample_posterior(data, key=jax.random.key(0), **QUICK)
+    again = sample_posterior(data, key=jax.random.key(0), settings=QUICK)
     for a, b in zip(jax.tree.leaves(again.params), jax.tree.leaves(posterior.params), strict=True):
         np.testing.assert_array_equal(a, b)
 
@@ -81,7 +84,7 @@ def test_draws_carry_chains_and_named_shapes(posterior, data):
     assert posterior.params.intercept.shape == (2, 100, families, 1)
     assert posterior.params.specific.shape == (2, 100, families, benchmarks)
     assert posterior.population.noise.shape == (2, 100, benchmarks)
-    assert posterior.settings["warmup"] == 150
+    assert posterior.settings == QUICK
 
 
 def test_intervals_widen_as_less_is_known(predictions):
@@ -148,7 +151,7 @@ def test_a_forecast_from_a_posterior_needs_a_key(posterior, data):
 
 def test_more_skills_than_benchmarks_are_refused(data):
     with pytest.raises(InputError, match="5 skills do not fit 4 benchmarks"):
-        sample_posterior(data, key=jax.random.key(0), skills=5)
+        sample_posterior(data, key=jax.random.key(0), settings=SamplerSettings(skills=5))
 
 
 def _diagnose(expected, **changes):
@@ -188,3 +191,125 @@ def test_divergences_and_energy_are_reported():
 def test_a_single_chain_is_never_trusted():
     expected = np.random.default_rng(6).normal(size=(1, 500, 1))
     assert any("R-hat nan" in problem for problem in _diagnose(expected).problems())
+
+
+def test_a_saved_posterior_is_read_back_to_the_last_bit(posterior, data, tmp_path):
+    save_posterior(posterior, tmp_path / "fit.nc")
+    again = load_posterior(tmp_path / "fit.nc", data)
+    parts = ("params", "population", "log_evidence", "trace")
+    for name in parts:
+        one, other = getattr(posterior, name), getattr(again, name)
+        for a, b in zip(jax.tree.leaves(one), jax.tree.leaves(other), strict=True):
+            assert a.dtype == b.dtype
+            np.testing.assert_array_equal(a, b)
+    assert again.settings == posterior.settings
+    assert again.diagnostics == posterior.diagnostics
+    assert again.scaling == posterior.scaling
+    assert again.table.to_csv_text() == data.to_csv_text()
+    query = Query.from_frame(pd.read_csv(io.StringIO(QUERY)), data)
+    key = jax.random.key(1)
+    np.testing.assert_array_equal(
+        forecast(again, query, key=key).draws, forecast(posterior, query, key=key).draws
+    )
+
+
+def _shorten(path):
+    path.write_bytes(path.read_bytes()[:-1000])
+
+
+def _change_a_number(path):
+    with h5py.File(path, "r+") as file:
+        file["posterior/bias"][0, 0, 0] += 1e-6
+
+
+def _rename(path):
+    with h5py.File(path, "r+") as file:
+        file.attrs["format"] = "something else"
+
+
+def _not_netcdf(path):
+    path.write_text("model,family\n")
+
+
+@pytest.mark.parametrize(
+    ("spoil", "reason"),
+    [
+        (_shorten, "cut off"),
+        (_change_a_number, "changed since it was written"),
+        (_rename, "its format is 'something else'"),
+        (_not_netcdf, "not a file of save_posterior"),
+        (Path.unlink, "no such file"),
+    ],
+)
+def test_spoilt_files_are_refused_with_the_reason(posterior, tmp_path, spoil, reason):
+    path = tmp_path / "fit.nc"
+    save_posterior(posterior, path)
+    spoil(path)
+    with pytest.raises(InputError, match=reason) as caught:
+        load_posterior(path)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_file_of_another_table_is_refused(posterior, data, tmp_path):
+    save_posterior(posterior, tmp_path / "fit.nc")
+    fewer = data.subset(np.arange(len(data.models)) > 0)
+    with pytest.raises(InputError, match="another table \\(models differ\\)"):
+        load_posterior(tmp_path / "fit.nc", fewer)
+    changed = data.scores.copy()
+    changed[0, 0] += 0.01
+    with pytest.raises(InputError, match="another table \\(scores differ\\)"):
+        load_posterior(tmp_path / "fit.nc", replace(data, scores=changed))
+
+
+@pytest.mark.filterwarnings("ignore")  # arviz warns of so few draws
+def test_arviz_works_on_it(posterior, data):
+    az = import_arviz()
+    tree = to_arviz(posterior)
+    with jax.numpy_rank_promotion("allow"):
+        by_score = az.loo(tree, var_name="score")
+        by_lineage = az.loo(tree, var_name="scores_of_lineage")
+    assert by_score.n_data_points == np.isfinite(data.scores).sum()
+    assert by_lineage.n_data_points == len(data.lineages)
+    summary = az.summary(tree, var_names=["noise"])
+    assert list(summary.index) == [f"noise[{name}]" for name in data.benchmarks]
+
+
+def test_log_likelihood_is_the_density_that_noise_is_drawn_from(posterior, data):
+    # of the first observed score, by a difference of the normal's distribution function
+    entry = log_likelihood(posterior)[0, 0, 0]
+    model, benchmark = (int(at[0]) for at in np.nonzero(data.observed))
+    params, population = jax.tree.map(lambda a: a[0, 0], (posterior.params, posterior.population))
+    observations = observe(data, posterior.scaling)
+    expected = linear_predictor(params, observations.covariates, observations.family)
+    floor, score = data.floors[benchmark], data.scores[model, benchmark]
+
+    def below(score):
+        share = np.full((1, 4), (score - floor) / (1 - floor))
+        reached = params.link.inverse(share)[0][0, benchmark]
+        return stats.norm.cdf(
+            reached, expected[model, benchmark], population.noise[benchmark]
+        )  # fmt: skip
+
+    density = (below(score + 1e-5) - below(score - 1e-5)) / 2e-5
+    assert entry == pytest.approx(np.log(density), abs=1e-4)
+
+
+@pytest.mark.parametrize("inference", ["laplace", "svi"])
+def test_approximations_predict_like_the_posterior_and_say_what_they_are(
+    posterior, data, inference
+):
+    rough = sample_posterior(
+        data, key=jax.random.key(0), settings=replace(QUICK, inference=inference)
+    )
+    assert inference in rough.diagnostics.problems()[0]
+    observations = observe(data, posterior.scaling)
+
+    def expected(fit):
+        flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), fit.params)
+        x, family = observations.covariates, observations.family
+        return np.asarray(jax.vmap(lambda p: scores(p, x, family))(flat))
+
+    one, other = expected(rough), expected(posterior)
+    assert np.abs(one.mean(axis=0) - other.mean(axis=0)).max() < 0.05
+    ratio = one.std(axis=0) / other.std(axis=0)
+    assert 0.5 < np.median(ratio) < 1.5
