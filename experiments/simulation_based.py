@@ -105,10 +105,10 @@ class Simulate:
         mask = observations.observed.at[-1].set(False)
         data = with_mask(observations._replace(scores=made), mask)
         drawn = sample_observations(data, fit_key, settings, _LINEAGES)
-        thin = jax.tree.map(
+        thin_params, thin_population = jax.tree.map(
             lambda a: a[:, ::THIN].reshape(-1, *a.shape[2:]), (drawn.params, drawn.population)
         )
-        units = jax.random.normal(redraw_key, (thin[1].noise.shape[0], *unit.shape))
+        units = jax.random.normal(redraw_key, (thin_population.noise.shape[0], *unit.shape))
 
         def look(params: Params, population: Population, unit: Array) -> Array:
             predicted = self._measure(params, population, unit, data)
@@ -127,7 +127,7 @@ class Simulate:
                 ]
             )
 
-        return look(params, population, unit), jax.vmap(look)(*thin, units)
+        return look(params, population, unit), jax.vmap(look)(thin_params, thin_population, units)
 
     @staticmethod
     def _measure(

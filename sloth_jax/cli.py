@@ -79,9 +79,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--draws",
         type=number(_CHAINS),
-        default=2000,
+        default=1600,
         metavar="N",
-        help=f"posterior draws, over {_CHAINS} chains (default: 2000)",
+        help=f"posterior draws, over {_CHAINS} chains (default: 1600)",
     )
     predict.add_argument(
         "--warmup",

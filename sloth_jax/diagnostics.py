@@ -125,3 +125,11 @@ def import_arviz() -> Any:
         warnings.filterwarnings("ignore", message=r"\s*ArviZ is undergoing", category=FutureWarning)
         import arviz as az
     return az
+
+
+def arviz_object(groups: dict[str, xr.Dataset]) -> Any:
+    """Datasets by group as the object that arviz works on, which depends on its version."""
+    az = import_arviz()
+    if hasattr(az, "InferenceData"):
+        return az.InferenceData(**groups)
+    return xr.DataTree.from_dict(groups)

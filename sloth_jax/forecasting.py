@@ -202,7 +202,7 @@ def _predict_draws(fit: Posterior, query: Query, x: Array, key: Array) -> np.nda
         )
 
     df = float(population.noise_df[0])
-    effects, noises = [], []
+    effects, departures, noises = [], [], []
     for model, family, lineage, post_trained in zip(
         query.models, query.families, query.lineages, query.post_trained, strict=True
     ):
@@ -218,6 +218,8 @@ def _predict_draws(fit: Posterior, query: Query, x: Array, key: Array) -> np.nda
                 params.growth_from,
             )
             effects.append(tuple(jnp.asarray(effect)[:, index] for effect in own))
+        unit = jax.random.normal(named_key("model", model), (draws, skills))
+        departures.append(population.model_scale[:, None] * unit)
         # One key per draw would cost more; noise is drawn for all draws of a model at once.
         unit = draw_noise(named_key("noise", model), df, population.noise.shape)
         noises.append(population.noise * unit)
@@ -230,6 +232,7 @@ def _predict_draws(fit: Posterior, query: Query, x: Array, key: Array) -> np.nda
         growth=growth,
         specific_growth=specific_growth,
         growth_from=growth_from,
+        own=jnp.stack(departures, axis=1),
     )
     family = jnp.arange(x.shape[0])
 

@@ -2,7 +2,7 @@
 
 A model ``m`` of family ``f`` has the skills
 
-    theta_m = alpha_f + B' x_m + gamma_f w_m                       (skill,)
+    theta_m = alpha_f + B' x_m + gamma_f w_m + epsilon_m           (skill,)
 
 and scores on benchmark ``j``
 
@@ -10,10 +10,10 @@ and scores on benchmark ``j``
 
 with covariates ``x`` from :mod:`sloth_jax.covariates` (the first is log size), a chance floor
 ``c`` and an increasing link ``g`` from :mod:`sloth_jax.links`. ``gamma`` is a family's own growth
-of skills with size; ``u`` and ``v`` are its own deviations on single benchmarks, in level (the
-factor analyst's unique factor) and in growth, along ``w`` (:func:`own_growth`). The published law
-has none of the three. Source: Maia Polo et al., "Sloth: scaling laws for LLM skills", arXiv
-2412.06540, section 3.
+of skills with size and ``epsilon`` what sets a model apart from its family; ``u`` and ``v`` are a
+family's own deviations on single benchmarks, in level (the factor analyst's unique factor) and in
+growth, along ``w`` (:func:`own_growth`). The published law has none of the four. Source: Maia Polo
+et al., "Sloth: scaling laws for LLM skills", arXiv 2412.06540, section 3.
 
 Both inference paths call :func:`scores` and nothing else: :mod:`sloth_jax.point` through optax,
 :mod:`sloth_jax.prior` through NumPyro. Nothing here validates; tables are checked where they
@@ -53,6 +53,8 @@ class Params(NamedTuple):
             covariate, ``(family,)``; None where it counts from zero and never levels off.
         floor: c, score by chance, a fraction, ``(benchmark,)``, in [0, 1).
         link: g, an increasing link with one slice per benchmark.
+        own: epsilon, what is peculiar to each model, in skills, ``(model, skill)``, a row for each
+            row of the covariates; None where models follow their families exactly.
     """
 
     intercept: Array
@@ -65,6 +67,7 @@ class Params(NamedTuple):
     growth_from: Array | None
     floor: Array
     link: Link
+    own: Array | None = None
 
 
 # A family's own growth levels off at about this distance, in standard deviations of log size
@@ -101,8 +104,10 @@ def skills(params: Params, covariates: Array, family: Array) -> Array:
     Returns:
         theta, ``(model, skill)``, in the units that the loadings give them.
     """
-    # theta_m = alpha_f(m) + B' x_m + gamma_f(m) w_m
+    # theta_m = alpha_f(m) + B' x_m + gamma_f(m) w_m + epsilon_m
     theta = params.intercept[family] + matmul(covariates, params.slope)
+    if params.own is not None:
+        theta += params.own
     if params.growth is not None:
         theta += params.growth[family] * _growth_basis(params, covariates, family)
     return theta

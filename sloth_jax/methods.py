@@ -131,7 +131,7 @@ class FitMode:
 
 # The default configuration with fewer draws than a single posterior has: errors and coverage are
 # means over hundreds of scores, over which Monte Carlo errors average out.
-FOLD_SETTINGS = SamplerSettings(warmup=250, draws=150)
+FOLD_SETTINGS = SamplerSettings(draws=150)
 
 
 class FoldDraws(NamedTuple):

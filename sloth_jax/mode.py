@@ -125,9 +125,14 @@ def find_mode(observations: Observations, key: Array, settings: ModeSettings) ->
             sites["score_weight"] = jnp.zeros((models, benchmarks))
         return sites
 
+    # Models follow their families here, and where they do not it counts as noise: a mode over
+    # what is peculiar to each would put the spread of them all at zero.
+    fixed = {"own": jnp.zeros((models, skills))}
     starts = jax.vmap(start)(jax.random.split(key, settings.starts))
-    sites, value, _ = minimise(density.potential, starts, steps=settings.steps).best()
-    return Mode(sites, value)
+    sites, value, _ = minimise(
+        lambda sites: density.potential(sites | fixed), starts, steps=settings.steps
+    ).best()
+    return Mode(sites | fixed, value)
 
 
 def mode_params(mode: Mode, observations: Observations, settings: ModeSettings) -> Params:

@@ -29,8 +29,6 @@ class Posterior:
     Attributes:
         params: parameters of the law; every array has leading axes ``(chain, draw)``.
         population: what families are drawn from; leading axes ``(chain, draw)``.
-        log_evidence: log density of the scores of each lineage given what is shared, its effects
-            integrated out, ``(chain, draw, lineage)``.
         trace: energies, divergences and the like of each draw.
         table: the table it was conditioned on.
         scaling: standardisation of its covariates.
@@ -42,7 +40,6 @@ class Posterior:
 
     params: Params
     population: Population
-    log_evidence: Array
     trace: Trace
     table: Leaderboard
     scaling: Scaling
@@ -91,7 +88,6 @@ def sample_posterior(
     return Posterior(
         params=drawn.params,
         population=drawn.population,
-        log_evidence=drawn.log_evidence,
         trace=drawn.trace,
         table=table,
         scaling=scaling,
@@ -139,4 +135,4 @@ def log_likelihood(posterior: Posterior) -> np.ndarray:
         lambda a: a.reshape(-1, *a.shape[2:]), (posterior.params, posterior.population)
     )
     found = jax.jit(lambda flat: jax.lax.map(one, flat, batch_size=10))(flat)
-    return np.asarray(found).reshape(*posterior.log_evidence.shape[:2], -1)
+    return np.asarray(found).reshape(*posterior.trace.energy.shape, -1)

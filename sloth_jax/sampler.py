@@ -27,7 +27,7 @@ import numpyro.distributions as dist
 import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
-from jax.sharding import Mesh, PartitionSpec
+from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpyro.distributions import constraints
 from numpyro.infer import SVI, Trace_ELBO, init_to_value
 from numpyro.infer.autoguide import AutoMultivariateNormal
@@ -74,7 +74,7 @@ class SamplerSettings:
 
     skills: int = 3
     warmup: int = 300
-    draws: int = 500
+    draws: int = 400
     chains: int = 4
     max_tree_depth: int = 6
     target_accept: float = 0.8
@@ -134,15 +134,12 @@ class Draws(NamedTuple):
         params: parameters of the law, effects of families drawn.
         population: what families are drawn from.
         expected: scores of all rows without noise, ``(chain, draw, model, benchmark)``.
-        log_evidence: log density of the scores of each lineage given what is shared, its effects
-            integrated out, ``(chain, draw, lineage)``.
         trace: where the draws lie.
     """
 
     params: Params
     population: Population
     expected: Array
-    log_evidence: Array
     trace: Trace
 
 
@@ -182,7 +179,7 @@ def find_start(
     mode = find_mode(observations, key, settings.mode(lineages))
     rotation, gauge = choose_gauge(mode.sites["loading"])
     sites = dict(mode.sites)
-    for site in ("slope", "post_training", "loading"):
+    for site in ("slope", "post_training", "loading", "own"):
         sites[site] = matmul(sites[site], rotation)
     sites["loading"] = GaugedLoadings(settings.scales.loading, gauge).numbers(sites["loading"])
     return Start(sites, gauge, mode.value)
@@ -206,36 +203,46 @@ def _law(
     return _Law(Density(observations, settings.mode(lineages), start.gauge), centre, unravel)
 
 
-def _kernel(law: _Law, settings: SamplerSettings) -> tuple[Callable[..., Any], Callable[..., Any]]:
-    begin, step = hmc(potential_fn=law.potential, algo="NUTS")
-
-    def begin_here(position: Array, key: Array) -> Any:
-        return begin(
-            position,
-            num_warmup=settings.warmup,
-            max_tree_depth=settings.max_tree_depth,
-            target_accept_prob=settings.target_accept,
-            rng_key=key,
-        )
-
-    return begin_here, step
+_ENERGY = 1e10  # of where chains begin: above that of any place they could go to
+_FIRST_STEP = 0.02  # short, so that the first transition, which is not judged, stays close
 
 
 def _begin_chains(law: _Law, key: Array, settings: SamplerSettings) -> Any:
-    begin, _ = _kernel(law, settings)
+    # NumPyro begins with a value and a gradient of the density. Instead of compiling both once
+    # more, chains begin at a constant energy so high that the first transition always leaves it.
+    begin, _ = hmc(potential_fn=lambda position: jnp.full((), _ENERGY), algo="NUTS")
     jitter_key, chain_key = jax.random.split(key)
     # Chains start apart, or R-hat could not tell that they never moved.
     away = 0.1 * jax.random.normal(jitter_key, (settings.chains, law.centre.size))
     keys = jax.random.split(chain_key, settings.chains)
-    return jax.vmap(begin)(law.centre[None, :] + away, keys)
+
+    def begin_here(position: Array, key: Array) -> Any:
+        return begin(position, rng_key=key, **_kernel_settings(settings))
+
+    state = jax.vmap(begin_here)(law.centre[None, :] + away, keys)
+    # A type as weak as Python's numbers would change in the first transition, and with it the
+    # program.
+    return jax.tree.map(
+        lambda a: a if jnp.issubdtype(a.dtype, jax.dtypes.prng_key) else jnp.asarray(a, a.dtype),
+        state,
+    )
+
+
+def _kernel_settings(settings: SamplerSettings) -> dict[str, Any]:
+    return {
+        "num_warmup": settings.warmup,
+        "max_tree_depth": settings.max_tree_depth,
+        "target_accept_prob": settings.target_accept,
+        "step_size": _FIRST_STEP,
+    }
 
 
 def _transitions(law: _Law, state: Any, settings: SamplerSettings, count: int) -> tuple[Any, Trace]:
     """Move chains so many transitions; the new state and what they passed."""
-    begin, step = _kernel(law, settings)
+    begin, step = hmc(potential_fn=law.potential, algo="NUTS")
     # NumPyro's step takes its settings from the last call of begin; what this one computes is not
     # used, and so is not compiled.
-    begin(law.centre, jax.random.key(0))
+    begin(law.centre, rng_key=jax.random.key(0), **_kernel_settings(settings))
 
     def move(state: Any, _: None) -> tuple[Any, Trace]:
         state = jax.vmap(step)(state)
@@ -257,7 +264,8 @@ def _laplace(law: _Law, key: Array, settings: SamplerSettings) -> Trace:
     widest = max(settings.scales.slope, settings.scales.bias, settings.scales.post_training)
     spread = 1.0 / jnp.sqrt(jnp.maximum(values, 1.0 / widest**2))
     unit = jax.random.normal(key, (settings.chains, settings.draws, mode.size))
-    return _still(mode + matmul(unit * spread, vectors.T))
+    away = matmul(unit * spread[None, None], vectors.T)
+    return _still(mode[None, None] + away)
 
 
 def _svi(law: _Law, key: Array, settings: SamplerSettings) -> Trace:
@@ -292,20 +300,19 @@ def _still(position: Array) -> Trace:
 def _with_effects(law: _Law, trace: Trace, key: Array) -> Draws:
     observations = law.density.observations
 
-    def one(inputs: tuple[Array, Array]) -> tuple[Params, Population, Array, Array]:
+    def one(inputs: tuple[Array, Array]) -> tuple[Params, Population, Array]:
         position, key = inputs
-        state = law.density.state(law.unravel(position))
-        params, population = draw_family_effects(state, key)
+        params, population = draw_family_effects(law.density.state(law.unravel(position)), key)
         expected = scores(params, observations.covariates, observations.family)
-        return params, population, expected, state.log_evidence
+        return params, population, expected
 
     chains, draws, size = trace.position.shape
     keys = jax.random.split(key, chains * draws)
     drawn = jax.lax.map(one, (trace.position.reshape(-1, size), keys), batch_size=10)
-    params, population, expected, log_evidence = jax.tree.map(
+    params, population, expected = jax.tree.map(
         lambda a: a.reshape(chains, draws, *a.shape[1:]), drawn
     )
-    return Draws(params, population, expected, log_evidence, trace)
+    return Draws(params, population, expected, trace)
 
 
 # The same in parts, each compiled once for all tables of a shape, so that somebody can watch, and
@@ -402,10 +409,13 @@ def sample_in_parts(
     if settings.inference != "nuts":
         trace = _approximate(observations, start, chain_key, **how)
         return _conclude(observations, start, trace, effect_key, **how), start
-    state = _begin(observations, start, chain_key, **how)
     devices = jax.devices()
     share = next(n for n in range(len(devices), 0, -1) if settings.chains % n == 0)
     mesh = Mesh(np.asarray(devices[:share]), ("chain",))
+    # Placed where they will be after each part, or the second would be compiled anew.
+    state = jax.device_put(
+        _begin(observations, start, chain_key, **how), NamedSharding(mesh, PartitionSpec("chain"))
+    )
     total = settings.warmup + settings.draws
     # The same number in every call, or there would be a second program to compile; draws beyond
     # the last one wanted are dropped.

@@ -20,7 +20,7 @@ import numpy as np
 import xarray as xr
 
 from sloth_jax.covariates import KINDS, Scaling
-from sloth_jax.diagnostics import Diagnostics, import_arviz
+from sloth_jax.diagnostics import Diagnostics, arviz_object
 from sloth_jax.errors import InputError
 from sloth_jax.files import check_writable, write_bytes
 from sloth_jax.law import Params
@@ -43,6 +43,7 @@ _PARAMS = {
     "specific_growth": ("family", "benchmark"),
     "growth_from": ("family",),
     "floor": ("benchmark",),
+    "own": ("model", "skill"),
 }
 _LINK = {
     "tilt": ("piece", "benchmark"),
@@ -57,6 +58,7 @@ _POPULATION = {
     "specific_scale": ("benchmark",),
     "growth_scale": (),
     "specific_growth_scale": ("benchmark",),
+    "model_scale": (),
     "noise": ("benchmark",),
     "noise_df": (),
 }
@@ -84,9 +86,7 @@ def posterior_groups(posterior: Posterior) -> dict[str, xr.Dataset]:
     Returns:
         ``posterior`` holds all parameters with dimensions ``chain``, ``draw``, ``family``,
         ``lineage``, ``benchmark``, ``skill``, ``covariate`` and ``piece`` (of the link);
-        ``log_likelihood`` has ``score``, one entry per observed score with all effects given, and
-        ``scores_of_lineage``, those of a whole lineage with its effects integrated out, which is
-        what leaving a lineage out is about.
+        ``log_likelihood`` has ``score``, one entry per observed score, with all effects given.
     """
     table = posterior.table
     chains, draws, skills = posterior.population.post_training.shape
@@ -115,18 +115,11 @@ def posterior_groups(posterior: Posterior) -> dict[str, xr.Dataset]:
     sites |= {_RENAMED.get(name, name): (leading + dims, getattr(posterior.population, name))
               for name, dims in _POPULATION.items()}  # fmt: skip
     model, benchmark = np.nonzero(table.observed)
-    likelihood = dataset(
-        {
-            "score": (("chain", "draw", "entry"), log_likelihood(posterior)),
-            "scores_of_lineage": (("chain", "draw", "lineage"), posterior.log_evidence),
-        }
-    ).assign_coords(
+    likelihood = dataset({"score": (("chain", "draw", "entry"), log_likelihood(posterior))})
+    likelihood = likelihood.assign_coords(
         entry_model=("entry", np.asarray(table.models)[model]),
         entry_benchmark=("entry", np.asarray(table.benchmarks)[benchmark]),
     )
-    # A lineage without a score says nothing, and leaving it out means nothing.
-    scored = np.unique(table.lineage_of_family[table.family[model]])
-    likelihood = likelihood.isel(lineage=scored)
     return {
         "posterior": dataset(sites),
         "sample_stats": dataset(
@@ -150,8 +143,8 @@ def posterior_groups(posterior: Posterior) -> dict[str, xr.Dataset]:
 def to_arviz(posterior: Posterior) -> Any:
     """A posterior as arviz' own object, for ``az.loo``, ``az.summary`` and ``az.plot_*``.
 
-    ``az.loo(data, var_name="score")`` leaves single scores out, and
-    ``az.loo(data, var_name="scores_of_lineage")`` whole lineages.
+    ``az.loo`` on it leaves single scores out, whose families have others; for families nobody has
+    seen, leave whole lineages out with :func:`sloth_jax.selection.leave_lineages_out`.
 
     Args:
         posterior: draws from the posterior.
@@ -159,12 +152,9 @@ def to_arviz(posterior: Posterior) -> Any:
     Returns:
         ``arviz.InferenceData``, or the ``xarray.DataTree`` that arviz 1 works on.
     """
-    az: Any = import_arviz()
     groups = posterior_groups(posterior)
     del groups["constant_data"]["position"]
-    if hasattr(az, "InferenceData"):
-        return az.InferenceData(**groups)
-    return xr.DataTree.from_dict(groups)
+    return arviz_object(groups)
 
 
 def save_posterior(posterior: Posterior, path: str | Path) -> None:
@@ -240,10 +230,6 @@ def load_posterior(path: str | Path, table: Leaderboard | None = None) -> Poster
             )
     sites, statistics = groups["posterior"], groups["sample_stats"]
     diverging = jnp.asarray(statistics["diverging"].values).astype(bool)
-    likelihood = groups["log_likelihood"]["scores_of_lineage"]
-    evidence = np.zeros((*likelihood.shape[:2], len(found.lineages)), likelihood.dtype)
-    places = [found.lineages.index(name) for name in likelihood["lineage"].values]
-    evidence[:, :, places] = likelihood.values
 
     def site(name: str) -> Any:
         return jnp.asarray(sites[name].values)
@@ -253,7 +239,6 @@ def load_posterior(path: str | Path, table: Leaderboard | None = None) -> Poster
     return Posterior(
         params=Params(**{name: site(name) for name in _PARAMS}, link=link),
         population=Population(**{name: site(_RENAMED.get(name, name)) for name in _POPULATION}),
-        log_evidence=jnp.asarray(evidence),
         trace=Trace(
             position=jnp.asarray(groups["constant_data"]["position"].values),
             energy=jnp.asarray(statistics["energy"].values),

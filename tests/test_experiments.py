@@ -159,6 +159,36 @@ def test_calibration(tmp_path):
     assert "a smoke run" in refused("calibration_table.py", "--out", str(out / "p.md"), str(out))
 
 
+def test_few_models(tmp_path):
+    out = tmp_path / "out"
+    run("few_models.py", "--leaderboard", "v2", "--smoke", "--out", str(out))
+    rows = pd.read_csv(out / "held_out.csv")
+    # The same scores are predicted however many models were seen.
+    asked = rows.groupby("observed")[["model", "benchmark"]].apply(lambda f: f.to_numpy().tolist())
+    assert asked[0] == asked[1]
+    summary = json.loads((out / "summary.json").read_text())
+    assert set(summary["by_observed"]) == {"0", "1"}
+    assert (out / "few_models.png").stat().st_size > 5_000
+
+
+def test_number_of_skills(tmp_path):
+    out = tmp_path / "out"
+    assert "chosen: " in run("number_of_skills.py", "--smoke", "--out", str(out))
+    rows = pd.read_csv(out / "skills.csv")
+    assert rows["skills"].tolist() == [1, 2]
+    assert rows["behind"].min() == 0.0
+    assert json.loads((out / "summary.json").read_text())["chosen"] in (1, 2)
+
+
+def test_simulation_based(tmp_path):
+    out = tmp_path / "out"
+    assert "ranks over 4 simulations" in run("simulation_based.py", "--smoke", "--out", str(out))
+    ranks = pd.read_csv(out / "ranks.csv")
+    assert ranks.shape == (4, 9)
+    assert ranks.to_numpy().min() >= 0
+    assert ranks.to_numpy().max() <= json.loads((out / "summary.json").read_text())["draws"]
+
+
 def test_cost(tmp_path):
     out = tmp_path / "cost"
     arguments = ("--repeats", "1", "--largest", "1", "--steps", "2", "--out", str(out))

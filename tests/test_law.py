@@ -84,6 +84,16 @@ def test_scores_agree_with_a_double_loop(link):
     np.testing.assert_allclose(scores(params, x, family), expected, atol=EXACT)
 
 
+def test_what_is_peculiar_to_a_model_adds_to_its_skills():
+    params = params_with("logistic")
+    x, family = inputs(3)
+    own = jnp.asarray(np.random.default_rng(0).normal(size=(MODELS, SKILLS)))
+    apart = params._replace(own=own)
+    np.testing.assert_allclose(
+        skills(apart, x, family), skills(params, x, family) + own, atol=EXACT
+    )
+
+
 def test_own_growth_counts_from_where_it_is_told_and_levels_off():
     params = params_with("logistic")
     start = jnp.asarray([0.5, -1.0, 0.0])

@@ -105,7 +105,7 @@ def test_joint_density_is_the_one_written_out(scales):
     expected += normal("post_training", scales.post_training)
     expected += learnt("specific_scale", scales.specific) + learnt("growth_scale", scales.growth)
     expected += learnt("specific_growth_scale", scales.specific_growth)
-    expected += learnt("noise", scales.noise)
+    expected += learnt("noise", scales.noise) + normal("own", 1.0)
     weight = np.ones(arrays.scores.shape)
     if scales.noise_df is not None:
         weight = v["score_weight"]
@@ -128,7 +128,8 @@ def test_joint_density_is_the_one_written_out(scales):
     mean, covariance = np.zeros(len(entries)), np.zeros((len(entries), len(entries)))
     for a, (m, j) in enumerate(entries):
         shift = np.asarray(arrays.post_trained)[family[m]] * v["post_training"]
-        mean[a] = v["bias"][j] + v["loading"][j] @ (shift + x[m] @ v["slope"])
+        own = scales.model * v["own"][m]
+        mean[a] = v["bias"][j] + v["loading"][j] @ (shift + x[m] @ v["slope"] + own)
         for b, (n, i) in enumerate(entries):
             both = v["loading"][j] @ v["loading"][i]
             if lineage[family[m]] == lineage[family[n]]:

@@ -1,0 +1,163 @@
+"""How well a posterior predicts lineages nobody has seen, by its training table alone.
+
+Leaving single scores out tells how well a law fills gaps in families it knows. What is to be
+forecast is another family, so whole lineages are left out: by importance sampling from the
+posterior of the whole table (PSIS-LOO; Vehtari, Gelman and Gabry 2017; Vehtari et al. 2024), with
+everything that is peculiar to a lineage, its families and its models integrated out exactly.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import xarray as xr
+from jax import Array
+
+from sloth_jax.diagnostics import arviz_object, import_arviz
+from sloth_jax.errors import InputError
+from sloth_jax.law import Params, matmul, own_growth
+from sloth_jax.links import QuantileMixture
+from sloth_jax.observations import observe
+from sloth_jax.posterior import Posterior
+from sloth_jax.prior import Population
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Expected log predictive density of lineages that are left out.
+
+    Attributes:
+        lineages: names of the lineages with a score.
+        elpd: log density of each lineage's scores given all others', ``(lineage,)``, in nats.
+        pareto_k: of its importance weights, ``(lineage,)``; above 0.7 the number is rough, because
+            the lineage moves what all share.
+    """
+
+    lineages: tuple[str, ...]
+    elpd: np.ndarray
+    pareto_k: np.ndarray
+
+    @property
+    def total(self) -> float:
+        """Sum over lineages, in nats; more is better."""
+        return float(self.elpd.sum())
+
+    def less_than(self, other: LeftOut) -> tuple[float, float]:
+        """By how much another one is better, and the standard error of that, in nats.
+
+        Args:
+            other: of the same table.
+
+        Returns:
+            The difference and ``sqrt(lineages) * sd`` of its parts (Vehtari, Gelman and Gabry
+            2017, section 5).
+        """
+        change = other.elpd - self.elpd
+        return float(change.sum()), float(np.sqrt(change.size * change.var(ddof=1)))
+
+
+def leave_lineages_out(posterior: Posterior, *, draws: int = 400) -> LeftOut:
+    """PSIS-LOO over lineages.
+
+    Args:
+        posterior: draws from the posterior of a table with at least two scored lineages.
+        draws: how many of them to use, evenly thinned: each costs a dense matrix per lineage.
+
+    Returns:
+        :class:`LeftOut`.
+
+    Raises:
+        InputError: if the table has a single scored lineage, or the noise is not normal, so that
+            nothing can be integrated out exactly.
+    """
+    if posterior.settings.scales.noise_df is not None:
+        raise InputError("leaving lineages out needs normal noise: noise_df=None")
+    table = posterior.table
+    of_model = table.lineage_of_family[table.family]
+    scored = np.unique(of_model[table.observed.any(axis=1)])
+    if scored.size < 2:
+        raise InputError("leaving lineages out needs two lineages with scores")
+    density = lineage_densities(posterior, draws=draws)[:, :, scored]
+    az = import_arviz()
+    dims = ("chain", "draw", "lineage")
+    blank = xr.Dataset({"blank": (dims[:2], np.zeros(density.shape[:2]))})
+    groups = {"posterior": blank, "log_likelihood": xr.Dataset({"scores": (dims, density)})}
+    tree = arviz_object(groups)
+    with jax.numpy_rank_promotion("allow"):
+        loo: Any = az.loo(tree, pointwise=True)
+    found = loo.loo_i if hasattr(loo, "loo_i") else loo.elpd_i
+    return LeftOut(
+        lineages=tuple(table.lineages[at] for at in scored),
+        elpd=np.asarray(found, dtype=float),
+        pareto_k=np.asarray(loo.pareto_k, dtype=float),
+    )
+
+
+def lineage_densities(posterior: Posterior, *, draws: int = 400) -> np.ndarray:
+    """Log density of each lineage's scores given what all lineages share.
+
+    Args:
+        posterior: draws from the posterior, with normal noise.
+        draws: how many of them to use, evenly thinned over each chain.
+
+    Returns:
+        ``(chain, draw, lineage)``; 0 for a lineage without a score.
+    """
+    table = posterior.table
+    observations = observe(table, posterior.scaling, covariates=posterior.covariates)
+    chains, length = posterior.trace.energy.shape
+    each = max(1, min(length, draws // chains))
+    kept = np.linspace(0, length - 1, each).round().astype(int)
+    params, population = jax.tree.map(
+        lambda a: a[:, kept].reshape(-1, *a.shape[2:]), (posterior.params, posterior.population)
+    )
+    floor = observations.floor[None, :]
+    seen = observations.observed
+    share = jnp.where(seen, (observations.scores - floor) / (1.0 - floor), 0.5)
+
+    def residuals(params: Params, population: Population) -> tuple[Array, Array]:
+        assert isinstance(params.link, QuantileMixture)  # of every hierarchical law
+        reached, rate = params.link.inverse(share)
+        shift = observations.post_trained[:, None] * population.post_training[None, :]
+        common = matmul(observations.covariates, params.slope) + shift[observations.family]
+        residual = reached - params.bias[None, :] - matmul(common, params.loading.T)
+        return residual, jnp.log(rate) - jnp.log1p(-floor)
+
+    residual, change = (
+        np.asarray(a, float) for a in jax.jit(jax.vmap(residuals))(params, population)
+    )
+    start = np.asarray(observations.family_covariates)[table.family, 0]
+    away = np.asarray(own_growth(observations.covariates[:, 0], jnp.asarray(start)), float)
+    of_model = table.lineage_of_family[table.family]
+    found = np.zeros((len(residual), len(table.lineages)))
+    sampled = [np.asarray(a, float) for a in population]
+    per_draw = [Population(*(a[draw] for a in sampled)) for draw in range(len(residual))]
+    loadings = np.asarray(params.loading, float)
+    for lineage in range(len(table.lineages)):
+        model, benchmark = np.nonzero(table.observed & (of_model == lineage)[:, None])
+        if not model.size:
+            continue
+        family, w = table.family[model], away[model]
+        same_family = family[:, None] == family[None, :]
+        same_model = model[:, None] == model[None, :]
+        same_benchmark = benchmark[:, None] == benchmark[None, :]
+        growth = np.outer(w, w) * same_family
+        for draw in range(len(residual)):
+            loading, p = loadings[draw][benchmark], per_draw[draw]
+            # Cov(r_mj, r_ni): skills of lineage, family and model, then what is of one benchmark
+            spread = p.lineage_scale**2 + same_family + p.growth_scale**2 * growth
+            covariance = (loading @ loading.T) * (spread + p.model_scale**2 * same_model)
+            level, slope = p.specific_scale[benchmark], p.specific_growth_scale[benchmark]
+            own = level[:, None] ** 2 * same_family + slope[:, None] ** 2 * growth
+            covariance += own * same_benchmark
+            covariance[np.diag_indices(model.size)] += p.noise[benchmark] ** 2
+            factor = np.linalg.cholesky(covariance)
+            unit = np.linalg.solve(factor, residual[draw, model, benchmark])
+            log_density = -0.5 * (unit @ unit + model.size * np.log(2.0 * np.pi))
+            log_density -= np.log(np.diag(factor)).sum()
+            found[draw, lineage] = log_density + change[draw, model, benchmark].sum()
+    return found.reshape(chains, each, -1)
