@@ -18,13 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-
-# One device per core, so that folds are sampled side by side.
-try:
-    jax.config.update("jax_num_cpu_devices", 2)
-except RuntimeError:
-    pass  # somebody has used JAX before; then as many as there are
-
 import matplotlib
 
 matplotlib.use("Agg")  # a script writes files and needs no window
@@ -44,6 +37,7 @@ from sloth_jax.calibration import (
     probability_integral_transform,
 )
 from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
 from sloth_jax.folds import (
     LEADERBOARDS,
@@ -57,6 +51,7 @@ from sloth_jax.folds import (
 from sloth_jax.methods import FOLD_SETTINGS, PointMethod, PosteriorMethod
 from sloth_jax.plots import plot_coverage, plot_pit, style
 from sloth_jax.provenance import versions
+from sloth_jax.sampler import INFERENCES
 from sloth_jax.scoring import published_mean
 
 SMOKE = replace(
@@ -68,12 +63,13 @@ RATIOS = (2.0, 8.0)  # held-out size over the largest training size of its famil
 def run(options: argparse.Namespace) -> None:
     """Sample every fold, score its held-out models, save and draw."""
     folds = _folds(options.leaderboard, options.n_train, options.protocol)
-    settings = replace(FOLD_SETTINGS, skills=options.skills)
+    settings = FOLD_SETTINGS
     point = PointMethod()
     if options.smoke:
         folds = folds.select([0, 1])
-        settings = replace(SMOKE, skills=options.skills)
+        settings = SMOKE
         point = replace(point, settings=replace(point.settings, starts=1, steps=20))
+    settings = replace(settings, skills=options.skills, inference=options.inference)
     table = folds.table
     key = jax.random.key(options.seed)
     tell(f"{len(folds.tested)} folds, {len(jax.devices())} devices")
@@ -123,6 +119,7 @@ def run(options: argparse.Namespace) -> None:
         "leaderboard": options.leaderboard,
         "n_train": options.n_train,
         "protocol": options.protocol,
+        "inference": options.inference,
         "seed": options.seed,
         "smoke": options.smoke,
         **summarise(rows),
@@ -258,10 +255,12 @@ def main() -> None:
     parser.add_argument("--n-train", type=int, choices=(0, 1, 2), required=True)
     parser.add_argument("--protocol", choices=PROTOCOLS, default="published")
     parser.add_argument("--skills", type=number(1), default=FOLD_SETTINGS.skills, metavar="D")
+    parser.add_argument("--inference", choices=INFERENCES, default="nuts")
     parser.add_argument("--seed", type=number(0), default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--smoke", action="store_true", help="two folds, hardly any draws")
     options = parser.parse_args()
+    use_cores(16)
     run_and_exit(
         "calibration",
         lambda: run(options),

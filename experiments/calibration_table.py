@@ -72,6 +72,8 @@ def page(folders: list[Path]) -> str:
         title = f"{summary['leaderboard']}, n = {summary['n_train']}"
         if summary["protocol"] != "published":
             title += f", {summary['protocol']}"
+        if summary.get("inference", "nuts") != "nuts":
+            title += f", {summary['inference']}"
         runs[title] = summary
         groups.append((title, by_group))
     parts.append(_table(["", *runs], [[name, *(_cell(r[key]) for r in runs.values())]

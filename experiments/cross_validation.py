@@ -16,7 +16,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import json
-import os
 import time
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -35,6 +34,7 @@ from sloth_jax.baselines import Baseline, log_flops
 from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.covariates import KINDS, covariate_matrix, fit_scaling
 from sloth_jax.crossval import Method, cross_validate, held_out_errors
+from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
 from sloth_jax.folds import (
     Folds,
@@ -383,15 +383,6 @@ def _draw_curves(predictions: dict[str, pd.DataFrame], folds: Folds, out: Path) 
             plt.close(figure)
 
 
-def use_all_cores(folds: int) -> None:
-    """Let JAX see the cores of a CPU as devices, over which folds are spread.
-
-    Must come before JAX is first used. Has no effect on a GPU or TPU.
-    """
-    if "xla_force_host_platform_device_count" not in os.environ.get("XLA_FLAGS", ""):
-        jax.config.update("jax_num_cpu_devices", max(1, min(os.cpu_count() or 1, folds)))
-
-
 def main() -> None:
     """Read the command line and run."""
     parser = Parser(
@@ -416,7 +407,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, help="folder for the results")
     parser.add_argument("--smoke", action="store_true", help="seconds, not minutes; means nothing")
     options = parser.parse_args()
-    use_all_cores(20)
+    use_cores(20)
     run_and_exit(
         "cross_validation",
         lambda: run(options),

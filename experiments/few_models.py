@@ -17,13 +17,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-
-# One device per core, so that folds are sampled side by side.
-try:
-    jax.config.update("jax_num_cpu_devices", 2)
-except RuntimeError:
-    pass  # somebody has used JAX before; then as many as there are
-
 import matplotlib
 
 matplotlib.use("Agg")  # a script writes files and needs no window
@@ -34,6 +27,7 @@ import pandas as pd
 import sloth_jax as sj
 from sloth_jax.calibration import central_interval, covered, crps
 from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
 from sloth_jax.folds import LEADERBOARDS, Folds, leaderboard_benchmarks, lineage_groups, make_folds
 from sloth_jax.methods import FOLD_SETTINGS, PosteriorMethod
@@ -163,6 +157,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--smoke", action="store_true", help="two folds, hardly any draws")
     options = parser.parse_args()
+    use_cores(16)
     run_and_exit("few_models", lambda: run(options), interrupted="stopped; nothing was written")
 
 

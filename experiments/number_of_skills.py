@@ -17,18 +17,12 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import jax
-
-# One device per core, over which chains are spread.
-try:
-    jax.config.update("jax_num_cpu_devices", 2)
-except RuntimeError:
-    pass  # somebody has used JAX before; then as many as there are
-
 import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
 from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
 from sloth_jax.provenance import versions
 from sloth_jax.selection import LeftOut, leave_lineages_out
@@ -114,6 +108,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--smoke", action="store_true", help="a few models, hardly any draws")
     options = parser.parse_args()
+    use_cores(16)
     run_and_exit(
         "number_of_skills", lambda: run(options), interrupted="stopped; nothing was written"
     )

@@ -18,13 +18,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-
-# One device per core, so that simulations run side by side.
-try:
-    jax.config.update("jax_num_cpu_devices", 2)
-except RuntimeError:
-    pass  # somebody has used JAX before; then as many as there are
-
 import matplotlib
 
 matplotlib.use("Agg")  # a script writes files and needs no window
@@ -38,6 +31,7 @@ from scipy import stats
 
 from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.crossval import map_folds
+from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
 from sloth_jax.forecasting import noisy_scores
 from sloth_jax.law import Params, scores
@@ -225,6 +219,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--smoke", action="store_true", help="four, hardly any draws")
     options = parser.parse_args()
+    use_cores(16)
     run_and_exit(
         "simulation_based", lambda: run(options), interrupted="stopped; nothing was written"
     )

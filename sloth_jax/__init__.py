@@ -12,6 +12,7 @@ from sloth_jax.diagnostics import Diagnostics
 from sloth_jax.errors import InputError
 from sloth_jax.folds import Folds, lineage_groups, make_folds
 from sloth_jax.forecasting import Forecast, forecast
+from sloth_jax.identifiability import check_identifiability
 from sloth_jax.law import Params, scores, skills
 from sloth_jax.leaderboard import Leaderboard, load_leaderboard
 from sloth_jax.links import Logistic, Mixture, MonotoneNetwork
@@ -44,6 +45,7 @@ __all__ = [
     "Scaling",
     "TableError",
     "__version__",
+    "check_identifiability",
     "covariate_matrix",
     "cross_validate",
     "fit_point",

@@ -1,6 +1,7 @@
 """The command ``sloth-jax``: results on stdout, progress and warnings on stderr.
 
-Exit codes: 0 done; 2 bad input, told in one line on stderr with nothing written; 130 interrupted.
+Exit codes: 0 done; 1 ``check`` found that an assumption fails; 2 bad input, told in one line on
+stderr with nothing written; 130 interrupted.
 """
 
 from __future__ import annotations
@@ -96,6 +97,27 @@ def _parser() -> argparse.ArgumentParser:
     )
     predict.set_defaults(run=_predict)
 
+    check = commands.add_parser(
+        "check",
+        help="may the skills of a table be interpreted?",
+        description="Test the law's assumptions on a table: what its models determine and what "
+        "they leave open. Exit code 1 where an assumption fails.",
+        epilog="example: sloth-jax check table.csv --skills 2",
+    )
+    check.add_argument(
+        "table", nargs="?", metavar="TABLE", help="table of scores (default: the bundled one)"
+    )
+    check.add_argument("--floors", metavar="FLOORS", help="table with the columns benchmark, floor")
+    check.add_argument("--benchmarks", nargs="+", metavar="NAME", help="use only these")
+    check.add_argument(
+        "--skills",
+        type=number(1),
+        metavar="D",
+        help=f"number of skills (default: {_SKILLS}, or the number of benchmarks if that is less)",
+    )
+    check.add_argument("--json", action="store_true", help="print JSON instead of words")
+    check.set_defaults(run=_check)
+
     data = commands.add_parser(
         "data",
         help="what the bundled table holds",
@@ -119,8 +141,7 @@ def _predict(options: argparse.Namespace) -> None:
     # Heavy imports wait until the arguments are known to be good.
     import jax
 
-    # A device per core, over which chains are spread.
-    jax.config.update("jax_num_cpu_devices", max(1, min(os.cpu_count() or 1, _CHAINS)))
+    from sloth_jax.devices import use_cores
     from sloth_jax.forecasting import forecast
     from sloth_jax.leaderboard import load_leaderboard
     from sloth_jax.point import check_skills, fit_point
@@ -128,6 +149,7 @@ def _predict(options: argparse.Namespace) -> None:
     from sloth_jax.query import load_query
     from sloth_jax.sampler import SamplerSettings
 
+    use_cores(_CHAINS)  # over which chains are spread
     if options.out is not None:
         check_writable(options.out)
     table = load_leaderboard(options.data, floors=options.floors)
@@ -172,6 +194,22 @@ def _predict(options: argparse.Namespace) -> None:
         tell(f"Wrote {len(summary)} predictions to {options.out}")
     else:
         print(summary.to_string(index=False, float_format="%.3f", na_rep="none"))
+
+
+def _check(options: argparse.Namespace) -> None:
+    import json
+
+    from sloth_jax.identifiability import check_identifiability
+    from sloth_jax.leaderboard import load_leaderboard
+
+    table = load_leaderboard(options.table, floors=options.floors, benchmarks=options.benchmarks)
+    for warning in table.warnings:
+        tell(f"note: {warning}")
+    skills = options.skills or min(_SKILLS, len(table.benchmarks))
+    report = check_identifiability(table, skills=skills)
+    print(json.dumps(report.to_dict(), indent=2) if options.json else report.to_text())
+    if not report.holds:
+        sys.exit(1)
 
 
 def _data(options: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import stat
 import subprocess
@@ -223,6 +224,23 @@ def test_an_interrupted_run_says_so(folder, capsys, monkeypatch):
     assert not (folder / "out.csv").exists()
 
 
+def test_check_of_the_bundled_table_holds(capsys):
+    assert run("check") == 0
+    assert capsys.readouterr().out.startswith("The assumptions hold")
+    assert run("check", "--benchmarks", "MMLU", "ARC", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["skills"] == 2
+
+
+def test_check_exits_with_one_where_an_assumption_fails(folder, capsys):
+    frame = pd.read_csv(folder / "table.csv")
+    frame["tokens_t"] = 2.0
+    frame.to_csv(folder / "constant.csv", index=False)
+    assert run("check", folder / "constant.csv", "--skills", 1) == 1
+    assert "no family varies its tokens" in capsys.readouterr().out
+    assert run("check", folder / "constant.csv", "--skills", 9) == 2
+    assert "9 skills do not fit" in capsys.readouterr().err
+
+
 def test_data_describes_the_bundled_table(capsys):
     assert run("data") == 0
     printed = capsys.readouterr().out
@@ -247,7 +265,7 @@ def test_version(capsys):
     assert capsys.readouterr().out == f"sloth-jax {sloth_jax.__version__}\n"
 
 
-@pytest.mark.parametrize("command", [(), ("predict",), ("data",)])
+@pytest.mark.parametrize("command", [(), ("predict",), ("check",), ("data",)])
 def test_help_shows_an_example(command, capsys):
     assert run(*command, "--help") == 0
     assert re.search(r"example: sloth-jax \w+", capsys.readouterr().out)

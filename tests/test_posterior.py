@@ -86,6 +86,23 @@ def test_same_key_same_draws(posterior, data):
         np.testing.assert_array_equal(a, b)
 
 
+def test_odd_tables_are_sampled_all_the_same(data):
+    made, _ = table(noise=0.01)
+    measured = made.scores.copy()
+    measured[1:, 0] = np.nan  # a benchmark with a single score
+    measured[:, 1] = 0.5  # a constant column
+    measured[4, 2], measured[5, 2], measured[6, 2] = 0.0, 1.0, 0.1  # the floor is 0.25
+    size = made.params_b.copy()
+    size[made.family == 0] = 7.0  # a family of one size
+    odd = replace(made, scores=measured, params_b=size)
+    fit = sample_posterior(odd, key=jax.random.key(0), settings=QUICK)
+    query = Query.from_frame(pd.read_csv(io.StringIO(QUERY)), odd)
+    summary = forecast(fit, query, key=jax.random.key(1)).summary()
+    assert np.isfinite(summary[["median", "lower", "upper"]]).all(axis=None)
+    wide = (summary["upper"] - summary["lower"]).groupby(summary["benchmark"]).mean()
+    assert wide["MMLU"] > 1.5 * wide["GSM8K"]  # next to nothing is known of it
+
+
 def test_draws_carry_chains_and_named_shapes(posterior, data):
     families, benchmarks = len(data.families), len(data.benchmarks)
     assert posterior.params.intercept.shape == (2, 100, families, 1)

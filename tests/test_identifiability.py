@@ -1,0 +1,200 @@
+"""Every broken assumption is caught by name, and nothing is caught on tables that are fine."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+import pandas as pd
+import pytest
+from small import leaderboard, table
+
+from sloth_jax import InputError, load_leaderboard
+from sloth_jax.folds import leaderboard_benchmarks
+from sloth_jax.identifiability import check_identifiability, local_rank, supported_skills
+
+
+def made(seed: int = 0, *, families: int = 8, sizes: int = 4, skills: int = 2, noise: float = 0.01):
+    """A table of a law with so many skills, sizes and tokens varying inside families."""
+    rng = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        [
+            {
+                "model": f"family{f}-{size}",
+                "family": f"family{f}",
+                "lineage": f"lineage{f // 2}",
+                "post_trained": bool(f % 2),
+                "params_b": float(2.0 ** (size + f % 3)),
+                "tokens_t": float(np.exp(rng.normal())),
+            }
+            for f in range(families)
+            for size in range(sizes)
+        ]
+    )
+    x = np.column_stack([np.log(frame["params_b"]), np.log(frame["tokens_t"])])
+    theta = rng.normal(size=(families, skills))[np.repeat(np.arange(families), sizes)]
+    theta = theta + (x - x.mean(axis=0)) @ rng.normal(size=(2, skills))
+    loading = rng.normal(size=(4, skills))
+    eta = theta @ loading.T
+    floors = np.array([0.25, 0.25, 0.25, 0.0])
+    share = 1.0 / (1.0 + np.exp(-0.7 * eta / eta.std(axis=0)))
+    scores = floors + (1.0 - floors) * share + noise * rng.normal(size=eta.shape)
+    return leaderboard(frame, np.clip(scores, 0.0, 1.0))
+
+
+def causes(report) -> set[str]:
+    return {finding.cause for finding in report.findings if finding.kind == "fails"}
+
+
+def text_of(report, cause: str) -> str:
+    return next(finding.text for finding in report.findings if finding.cause == cause)
+
+
+@pytest.mark.parametrize("board", ["v1", "v2", None])
+@pytest.mark.parametrize("skills", [1, 3])
+def test_no_false_alarm_on_the_bundled_table(board, skills):
+    full = load_leaderboard()
+    if board:
+        full = full.select_benchmarks(leaderboard_benchmarks(board))
+    report = check_identifiability(full, skills=skills)
+    assert report.holds, report.to_text()
+    assert report.supported_skills is not None
+    # The third skill of v1 does not stand out clearly, and the check says so.
+    weak = any(finding.cause == "too_many_skills" for finding in report.findings)
+    assert weak == (report.supported_skills[0] < skills)
+    assert report.design_rank == report.design_columns
+    assert report.local_rank == report.local_rank_expected
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_no_false_alarm_on_a_good_table(seed):
+    report = check_identifiability(made(seed), skills=2)
+    assert report.holds, report.to_text()
+    assert report.supported_skills is not None
+    assert report.supported_skills[0] == 2
+
+
+def test_constant_tokens_inside_families_are_named():
+    good = made()
+    report = check_identifiability(replace(good, tokens_t=1.0 + good.family % 3), skills=2)
+    assert causes(report) == {"confounded"}
+    assert "log_tokens is a combination of the family columns" in text_of(report, "confounded")
+    assert report.design_rank == report.design_columns - 1
+    assert report.local_rank == report.local_rank_expected - 2  # a slope on each of two skills
+
+
+def test_tokens_that_follow_size_are_named():
+    good = made()
+    report = check_identifiability(replace(good, tokens_t=0.1 * good.params_b), skills=2)
+    assert causes(report) == {"confounded"}
+    finding = next(one for one in report.findings if one.cause == "confounded")
+    assert set(finding.subjects) >= {"log_params", "log_tokens"}
+
+
+def test_one_model_per_family_is_named():
+    good = made()
+    single = good.subset(np.arange(len(good.models)) % 4 == 0)
+    assert "no_variation" in causes(check_identifiability(single, skills=1))
+
+
+def test_a_benchmark_twice_is_named():
+    good = made()
+    scores = good.scores.copy()
+    scores[:, 1] = scores[:, 0]
+    report = check_identifiability(replace(good, scores=scores), skills=2)
+    assert causes(report) == {"duplicate_benchmarks"}
+    assert "MMLU and ARC are one measurement twice" in text_of(report, "duplicate_benchmarks")
+
+
+def test_more_skills_than_there_are_is_named():
+    report = check_identifiability(made(skills=1), skills=3)
+    assert causes(report) == {"too_many_skills"}
+    assert "1 skills at most stand out" in text_of(report, "too_many_skills")
+
+
+def test_more_skills_than_benchmarks_is_refused():
+    with pytest.raises(InputError, match="5 skills do not fit 4 benchmarks"):
+        check_identifiability(made(), skills=5)
+
+
+def test_benchmarks_with_hardly_a_score_or_none_that_differ_are_named():
+    good = made()
+    scores = good.scores.copy()
+    scores[2:, 0] = np.nan
+    scores[:, 2] = 0.4
+    report = check_identifiability(replace(good, scores=scores), skills=1)
+    assert {"few_scores", "constant_benchmark"} <= causes(report)
+
+
+def test_a_benchmark_that_stands_alone_is_named():
+    good = made()
+    scores = good.scores.copy()
+    own = np.arange(len(good.models)) % 4 == 3
+    scores[own, :3] = np.nan
+    scores[~own, 3] = np.nan
+    report = check_identifiability(replace(good, scores=scores), skills=1)
+    assert any(f.cause == "isolated_benchmark" and f.kind == "weak" for f in report.findings)
+    assert report.supported_skills is None  # no model has all scores
+
+
+def test_families_without_slopes_are_listed_and_do_no_harm():
+    good = made()
+    keep = (good.family > 0) | (np.arange(len(good.models)) == 0)
+    report = check_identifiability(good.subset(keep), skills=2)
+    assert report.holds
+    silent = next(one for one in report.findings if one.cause == "silent_families")
+    assert silent.subjects == ("family0",)
+
+
+def test_missing_scores_lower_the_rank_where_a_family_has_too_few():
+    good = made()
+    scores = good.scores.copy()
+    scores[good.family == 0, 1:] = np.nan
+    scores[1:4, 0] = np.nan  # one score for the two skills of family0
+    sparse = replace(good, scores=scores)
+    rank, expected = local_rank(sparse.subset(sparse.observed.any(axis=1)), skills=2)
+    assert rank == expected - 1
+    assert "local_rank" in causes(check_identifiability(sparse, skills=2))
+
+
+def test_the_rank_is_that_of_the_differentiated_law():
+    import jax
+    import jax.numpy as jnp
+
+    from sloth_jax.covariates import fit_scaling
+    from sloth_jax.law import Params, scores
+    from sloth_jax.links import Logistic
+    from sloth_jax.observations import observe
+
+    good, skills = made(families=4), 2
+    arrays = observe(good, fit_scaling(good.params_b, good.tokens_t))
+    rng = np.random.default_rng(0)
+    shapes = {"intercept": (4, skills), "slope": (3, skills), "loading": (4, skills), "bias": (4,)}
+    at = {name: jnp.asarray(0.5 * rng.normal(size=shape)) for name, shape in shapes.items()}
+
+    def predicted(free):
+        params = Params(
+            **free, specific=None, growth=None, specific_growth=None, growth_from=None,
+            floor=arrays.floor, link=Logistic(),
+        )  # fmt: skip
+        return scores(params, arrays.covariates, arrays.family).ravel()
+
+    jacobian = jax.jacfwd(predicted)(at)
+    columns = [np.asarray(part).reshape(64, -1) for part in jax.tree.leaves(jacobian)]
+    found = np.linalg.matrix_rank(np.hstack(columns), tol=1e-8)
+    assert (found, found) == local_rank(good, skills=skills)
+
+
+def test_supported_skills_counts_those_of_a_known_law():
+    for skills in (1, 2, 3):
+        found = supported_skills(made(3, families=12, skills=skills))
+        assert found is not None
+        assert found[0] == skills
+        assert found[1] <= skills + 1
+
+
+def test_a_report_is_text_and_json():
+    data, _ = table()
+    report = check_identifiability(data, skills=1)
+    assert report.to_dict()["holds"] is report.holds
+    assert f"{len(data.models)} models of {len(data.families)} families" in report.to_text()

@@ -1,0 +1,136 @@
+"""Rotations against factor_analyzer's, and what no rotation may change."""
+
+from __future__ import annotations
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pytest
+from factor_analyzer.rotator import Rotator
+from small import random_links, random_params
+
+from sloth_jax import InputError
+from sloth_jax.law import scores
+from sloth_jax.law import skills as skills_of
+from sloth_jax.rotation import (
+    CRITERIA,
+    align,
+    canonical_order,
+    congruence,
+    rotate,
+    rotate_params,
+    whitening,
+)
+
+BENCHMARKS = 12
+
+
+def simple(skills: int, seed: int) -> np.ndarray:
+    """Loadings with a simple structure, turned at random."""
+    rng = np.random.default_rng(seed)
+    loading = 0.05 * rng.normal(size=(BENCHMARKS, skills))
+    loading[np.arange(BENCHMARKS), np.arange(BENCHMARKS) % skills] += rng.uniform(0.5, 1.0)
+    turn, _ = np.linalg.qr(rng.normal(size=(skills, skills)))
+    return loading @ turn
+
+
+def matched(left, right) -> np.ndarray:
+    """Congruence of each skill with its partner."""
+    order = align(jnp.asarray(left)[None], jnp.asarray(right))[0]
+    return np.diag(np.asarray(congruence(jnp.asarray(left) @ order, jnp.asarray(right))))
+
+
+@pytest.mark.parametrize("skills", [2, 3, 4])
+@pytest.mark.parametrize("structured", [True, False])
+@pytest.mark.parametrize(
+    ("criterion", "oblique", "theirs"),
+    [
+        ("varimax", False, "varimax"),
+        ("geomin", True, "geomin_obl"),
+        ("geomin", False, "geomin_ort"),
+        ("quartimin", True, "quartimin"),
+    ],
+)
+def test_no_worse_than_factor_analyzer(criterion, oblique, theirs, structured, skills):
+    rng = np.random.default_rng(skills)
+    loading = simple(skills, skills) if structured else rng.normal(size=(BENCHMARKS, skills))
+    ours = rotate(jnp.asarray(loading), jax.random.key(0), criterion=criterion, oblique=oblique)
+    options = {"normalize": False} if theirs == "varimax" else {}
+    found = Rotator(method=theirs, max_iter=5000, tol=1e-9, **options).fit_transform(loading)
+    value = float(CRITERIA[criterion](jnp.asarray(found)))
+    assert bool(ours.converged)
+    assert float(ours.value) <= value + 1e-6
+    if structured:  # where the optimum is unique
+        assert (np.abs(matched(ours.loading, found)) > 0.999).all()
+
+
+@pytest.mark.parametrize("oblique", [True, False])
+def test_a_rotation_is_what_it_says(oblique):
+    loading = jnp.asarray(simple(3, 0))
+    found = rotate(loading, jax.random.key(1), oblique=oblique)
+    inverse = jnp.linalg.inv(found.transform)
+    np.testing.assert_allclose(found.loading, loading @ inverse.T, atol=1e-10)
+    np.testing.assert_allclose(jnp.diag(found.correlation), 1.0, atol=1e-10)
+    if not oblique:
+        np.testing.assert_allclose(found.correlation, np.eye(3), atol=1e-10)
+    # covariances of benchmarks are as they were
+    after = found.loading @ found.correlation @ found.loading.T
+    np.testing.assert_allclose(after, loading @ loading.T, atol=1e-10)
+
+
+def test_what_does_not_converge_says_so():
+    loading = jnp.asarray(np.random.default_rng(0).normal(size=(BENCHMARKS, 4)))
+    short = rotate(loading, jax.random.key(0), starts=2, steps=1)
+    assert not bool(short.converged)
+    assert np.isfinite(short.loading).all()
+
+
+@pytest.mark.parametrize("skills", [1, 3])
+def test_turning_permuting_and_flipping_skills_changes_no_prediction(skills):
+    params = random_params(0, 5, skills, 6, random_links(0, 6)["mixture"])
+    rng = np.random.default_rng(0)
+    params = params._replace(own=jnp.asarray(rng.normal(size=(9, skills))))
+    x, family = jnp.asarray(rng.normal(size=(9, 3))), jnp.asarray(rng.integers(0, 5, 9))
+    before = scores(params, x, family)
+    turn = jnp.asarray(rng.normal(size=(skills, skills)) + 2.0 * np.eye(skills))
+    white = whitening(skills_of(params, x, family))
+    for transform in (turn, white, canonical_order(params.loading)):
+        after = scores(rotate_params(params, transform), x, family)
+        np.testing.assert_allclose(after, before, atol=1e-10)
+
+
+def test_whitened_skills_have_unit_variances_and_no_correlation():
+    params = random_params(1, 5, 3, 6, random_links(0, 6)["logistic"])
+    rng = np.random.default_rng(1)
+    x, family = jnp.asarray(rng.normal(size=(30, 3))), jnp.asarray(rng.integers(0, 5, 30))
+    theta = skills_of(params, x, family)
+    np.testing.assert_allclose(np.cov((theta @ whitening(theta)).T, ddof=0), np.eye(3), atol=1e-10)
+
+
+def test_canonical_order_is_idempotent():
+    loading = jnp.asarray(np.random.default_rng(2).normal(size=(6, 4)))
+    ordered = loading @ canonical_order(loading)
+    strength = np.asarray(jnp.sum(ordered**2, axis=0))
+    assert (np.diff(strength) <= 0).all()
+    assert (np.asarray(ordered).sum(axis=0) >= 0).all()
+    np.testing.assert_array_equal(canonical_order(ordered), np.eye(4))
+
+
+def test_draws_are_aligned_whatever_their_order_and_signs():
+    rng = np.random.default_rng(3)
+    truth = rng.normal(size=(8, 3))
+    draws = truth[None] + 0.05 * rng.normal(size=(200, 8, 3))
+    for draw in draws:
+        draw[:] = draw[:, rng.permutation(3)] * rng.choice([-1.0, 1.0], 3)
+    aligned = np.asarray(jnp.asarray(draws) @ align(jnp.asarray(draws)))
+    assert aligned.std(axis=0).max() < 0.1
+    assert (np.abs(matched(aligned.mean(axis=0), truth)) > 0.999).all()
+    towards = np.asarray(jnp.asarray(draws) @ align(jnp.asarray(draws), jnp.asarray(truth)))
+    np.testing.assert_allclose(towards.mean(axis=0), truth, atol=0.05)
+
+
+def test_loadings_that_cannot_be_aligned_are_refused():
+    with pytest.raises(InputError, match="NaN"):
+        align(jnp.full((2, 4, 2), jnp.nan))
+    with pytest.raises(InputError, match="at most 7"):
+        align(jnp.zeros((2, 9, 8)))
