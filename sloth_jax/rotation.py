@@ -89,7 +89,7 @@ def rotate(
     oblique: bool = True,
     starts: int = 30,
     steps: int = 2000,
-    tolerance: float = 1e-5,
+    tolerance: float | None = None,
 ) -> Rotation:
     """Rotate loadings to the lowest value of a criterion over many starts.
 
@@ -101,13 +101,15 @@ def rotate(
         oblique: whether skills may correlate.
         starts: how many starts.
         steps: most steps of gradient projection from each.
-        tolerance: norm of the projected gradient that counts as zero.
+        tolerance: norm of the projected gradient that counts as zero; None for the cube root of
+            the floating point precision, 6e-6 in double and 5e-3 in single.
 
     Returns:
         A :class:`Rotation`; look at ``converged``.
     """
     skills = loading.shape[1]
     lowest = CRITERIA[criterion]
+    zero = float(jnp.finfo(loading.dtype).eps) ** (1 / 3) if tolerance is None else tolerance
 
     def rotated(transform: Array) -> Array:
         inverse = jnp.linalg.inv(transform) if oblique else transform.T
@@ -149,9 +151,9 @@ def rotate(
             trial, halved = jax.lax.while_loop(
                 too_far, lambda c: (c[0] * 0.5, c[1] + 1), (2.0 * length, jnp.zeros((), int))
             )
-            moved = jnp.where(halved < _HALVINGS, tries(trial), transform)
             # Where no step helps, precision is exhausted.
-            done = (slope < tolerance) | (halved == _HALVINGS)
+            done = (slope < zero) | (halved == _HALVINGS)
+            moved = jnp.where(done, transform, tries(trial))
             return moved, trial, jnp.where(done, steps, count + 1), slope
 
         def goes_on(carry: tuple[Array, Array, Array, Array]) -> Array:
@@ -176,7 +178,7 @@ def rotate(
         correlation=matmul(transform.T, transform),
         value=value,
         slope=slopes[best],
-        converged=slopes[best] < tolerance,
+        converged=slopes[best] < zero,
         agreeing=jnp.mean(values <= value + 1e-4 * jnp.abs(value)),
     )
 
