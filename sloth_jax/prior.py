@@ -3,24 +3,25 @@
 For model ``m`` of family ``f`` of lineage ``l``, and benchmark ``j``::
 
     alpha_f = zeta_l + post_trained_f * post_training + N(0, 1)             efficiency, (skill,)
-    theta_m = alpha_f + B' x_m + gamma_f w_m + epsilon_m                    skills, (skill,)
+    theta_m = alpha_f + B' x_m + gamma_f w_m + N(0, model_scale^2)          skills, (skill,)
     eta_mj  = b_j + lambda_j' theta_m + u_fj + v_fj w_m                     predictor
-    score_mj = c_j + (1 - c_j) g_j( eta_mj + N(0, noise_j) )        epsilon_m ~ N(0, model_scale^2)
+    score_mj = c_j + (1 - c_j) g_j( eta_mj + N(0, noise_j^2) )
 
 Families of a lineage share its effect ``zeta``, and lineages share the population. A family may
 stand apart on single benchmarks (``u``) and may grow faster or slower with size than others, in
 skills (``gamma``) and on single benchmarks (``v``), by as much as the data ask for: all their
 scales are learnt. Its own growth counts from the mean size ``s_f`` of its scored models and levels
 off, ``w_m = tanh(x_m1 - s_f)``, so a forecast widens the further it leaves the sizes at which its
-family was seen. A skill is measured in units of the spread between families of one lineage.
+family was seen. A model departs from its family in skills, hence on all benchmarks together. A
+skill is measured in units of the spread between families of one lineage.
 
 The noise is inside the link ``g``, whose inverse is known in closed form
 (:class:`sloth_jax.links.QuantileMixture`). A score then tells its own predictor, scatter shrinks
 towards floor and ceiling by itself, and the law is linear in all effects of families and lineages:
 they are integrated out exactly (:mod:`sloth_jax.marginal`) and drawn afterwards, by
-:func:`draw_family_effects`. Two hundred well-behaved parameters are left to the sampler. Heavy
-tails are to be had too: a Student-t distribution is a normal with a weight per score, which the
-sampler then draws.
+:func:`draw_family_effects`. What is shared, some two hundred numbers, and each model's departure
+are left to the sampler, well behaved all of them. Heavy tails are to be had too: a Student-t
+distribution is a normal with a weight per score, which the sampler then draws.
 
 The predictor is measured in standard deviations of a benchmark's scores after the inverse link, so
 that one prior suits every benchmark.
@@ -51,9 +52,7 @@ from sloth_jax.links import PIECES, SLACK, QuantileMixture
 from sloth_jax.marginal import Effects, Evidence, draw_effects, expected_effects, log_evidence
 from sloth_jax.observations import Observations
 
-# A benchmark whose scores hardly differ has a spread of at least this, before it is standardised;
-# others have about 1.
-_LEAST_SPREAD = 0.05
+_EVEN = 21  # shares that stand in for one more model
 
 
 @dataclass(frozen=True)
@@ -316,11 +315,7 @@ def hierarchical_law(
 
     floor = observations.floor[None, :]
     share = jnp.where(seen, (observations.scores - floor) / (1.0 - floor), 0.5)
-    if scales.link_from_scores:
-        link = standardised_link(tilt, slack, share, seen)
-    else:
-        even = jnp.tile(jnp.linspace(0.0, 1.0, 21)[:, None], (1, benchmarks))
-        link = standardised_link(tilt, slack, even, jnp.ones_like(even, bool))
+    link = standardised_link(tilt, slack, share, seen & scales.link_from_scores)
     predictor, rate = link.inverse(share)
     params = Params(
         intercept=observations.post_trained[:, None] * post_training[None, :],
@@ -372,18 +367,24 @@ def hierarchical_law(
 def standardised_link(tilt: Array, slack: Array, share: Array, seen: Array) -> QuantileMixture:
     """The link whose inverse has mean 0 and standard deviation 1 over some scores.
 
+    One more model counts, whose scores are spread evenly from chance to perfect: a benchmark with
+    a score or two would else seem to have all others close to them.
+
     Args:
         tilt: of each piece, ``(piece, benchmark)``.
         slack: ``(benchmark,)``, positive.
         share: scores as shares above chance, ``(model, benchmark)``.
         seen: which of them count, of the same shape, bool.
     """
+    even = jnp.linspace(0.0, 1.0, _EVEN, dtype=share.dtype)[:, None]
+    even = jnp.broadcast_to(even, (_EVEN, share.shape[1]))
+    weight = jnp.concatenate([seen.astype(share.dtype), jnp.full_like(even, 1.0 / _EVEN)])
+    weight = weight / jnp.sum(weight, axis=0, keepdims=True)
     blank = QuantileMixture(tilt, slack, jnp.zeros_like(slack), jnp.ones_like(slack))
-    value, _ = blank.raw(share)
-    count = jnp.maximum(jnp.sum(seen, axis=0), 1)
-    centre = jnp.sum(jnp.where(seen, value, 0.0), axis=0) / count
-    square = jnp.sum(jnp.where(seen, (value - centre[None, :]) ** 2, 0.0), axis=0) / count
-    return blank._replace(centre=centre, spread=jnp.sqrt(square + _LEAST_SPREAD**2))
+    value, _ = blank.raw(jnp.concatenate([share, even]))
+    centre = jnp.sum(weight * value, axis=0)
+    square = jnp.sum(weight * (value - centre[None, :]) ** 2, axis=0)
+    return blank._replace(centre=centre, spread=jnp.sqrt(square))
 
 
 def draw_family_effects(state: State, key: Array) -> tuple[Params, Population]:

@@ -100,7 +100,7 @@ def test_odd_tables_are_sampled_all_the_same(data):
     summary = forecast(fit, query, key=jax.random.key(1)).summary()
     assert np.isfinite(summary[["median", "lower", "upper"]]).all(axis=None)
     wide = (summary["upper"] - summary["lower"]).groupby(summary["benchmark"]).mean()
-    assert wide["MMLU"] > 1.5 * wide["GSM8K"]  # next to nothing is known of it
+    assert wide["MMLU"] > 0.2  # next to nothing is known of it
 
 
 def test_draws_carry_chains_and_named_shapes(posterior, data):

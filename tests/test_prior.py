@@ -119,8 +119,13 @@ def test_joint_density_is_the_one_written_out(scales):
         share = (np.asarray(arrays.scores)[:, j] - c) / (1 - c)
         value, rate = inverse_link(v, share, j)
         on = seen[:, j]
-        spread = np.sqrt(value[on].var() + 0.05**2)
-        z[:, j] = (value - value[on].mean()) / spread
+        # one more model, with scores spread evenly
+        even, _ = inverse_link(v, np.linspace(0, 1, 21), j)
+        count = on.sum()
+        centre = (value[on].sum() + even.mean()) / (count + 1)
+        square = ((value[on] - centre) ** 2).sum() + ((even - centre) ** 2).mean()
+        spread = np.sqrt(square / (count + 1))
+        z[:, j] = (value - centre) / spread
         expected += np.log(rate[on] / spread / (1 - c)).sum()
     start = np.asarray(arrays.family_covariates)[family, 0]
     w = np.tanh(x[:, 0] - start)
