@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -14,8 +15,14 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def call(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
+    # Smoke runs spend their time compiling, and little of what they compile.
+    flags = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
     return subprocess.run(
-        [sys.executable, str(ROOT / script), *arguments], capture_output=True, text=True, cwd=ROOT
+        [sys.executable, str(ROOT / script), *arguments],
+        capture_output=True,
+        text=True,
+        cwd=ROOT,
+        env=os.environ | {"XLA_FLAGS": flags},
     )
 
 
@@ -41,7 +48,8 @@ def test_held_out_llama3(tmp_path):
     assert sum("meta-llama-3-70b" in line for line in printed.splitlines()) == 24
     record = json.loads((tmp_path / "out" / "run.json").read_text())
     assert "llama-3-sauerkrautlm-70b-instruct" in record["hidden"]
-    assert {"seed", "settings", "scales", "versions", "diagnostics"} <= record.keys()
+    assert {"seed", "settings", "versions", "diagnostics"} <= record.keys()
+    assert "scales" in record["settings"]
     assert (tmp_path / "out" / "held_out_llama3.png").stat().st_size > 10_000
 
 
@@ -175,9 +183,9 @@ def test_number_of_skills(tmp_path):
     out = tmp_path / "out"
     assert "chosen: " in run("number_of_skills.py", "--smoke", "--out", str(out))
     rows = pd.read_csv(out / "skills.csv")
-    assert rows["skills"].tolist() == [1, 2]
-    assert rows["behind"].min() == 0.0
-    assert json.loads((out / "summary.json").read_text())["chosen"] in (1, 2)
+    assert rows["skills"].tolist() == [1]
+    assert rows["behind"].tolist() == [0.0]
+    assert json.loads((out / "summary.json").read_text())["chosen"] == 1
 
 
 def test_simulation_based(tmp_path):

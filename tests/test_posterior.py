@@ -34,7 +34,7 @@ from sloth_jax.posterior import log_likelihood
 from sloth_jax.prior import hierarchical_law
 from sloth_jax.query import Query
 from sloth_jax.sampler import find_start
-from sloth_jax.selection import leave_lineages_out, lineage_densities
+from sloth_jax.selection import LeftOut, leave_lineages_out, lineage_densities
 
 QUICK = SamplerSettings(skills=1, warmup=150, draws=100, chains=2, start_steps=300)
 QUERY = """model,family,lineage,post_trained,params_b,tokens_t
@@ -374,6 +374,14 @@ def test_lineages_can_be_left_out(posterior, data):
     assert (left.elpd < densities.mean(axis=(0, 1))).all()
     difference, error = left.less_than(left)
     assert (difference, error) == (0.0, 0.0)
+
+
+def test_another_result_is_better_by_its_sum_and_the_scatter_of_its_parts():
+    one = LeftOut(("a", "b", "c"), np.array([1.0, 2.0, 3.0]), np.zeros(3))
+    other = LeftOut(one.lineages, np.array([2.0, 4.0, 3.0]), np.zeros(3))
+    difference, error = one.less_than(other)
+    assert difference == other.total - one.total == 3.0
+    assert error == pytest.approx(np.sqrt(3.0))  # of 1, 2, 0: sqrt(3) times a deviation of 1
 
 
 def test_a_single_lineage_cannot_be_left_out(posterior, data):
