@@ -228,11 +228,8 @@ def whitening(theta: Array) -> Array:
         theta: ``(model, skill)``.
 
     Returns:
-        T, ``(skill, skill)``, lower triangular inverse of the covariance's Cholesky factor,
-        transposed.
-
-    Raises:
-        Nothing: skills whose covariance is singular give NaN.
+        T, ``(skill, skill)``: the inverse of the covariance's Cholesky factor, transposed; NaN
+        where the covariance is singular.
     """
     centred = theta - jnp.mean(theta, axis=0, keepdims=True)
     covariance = matmul(centred.T, centred) / theta.shape[0]

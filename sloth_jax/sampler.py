@@ -160,10 +160,8 @@ def sample_observations(
     start_key, chain_key, effect_key = jax.random.split(key, 3)
     start = find_start(observations, start_key, settings, lineages)
     law = _law(observations, start, settings, lineages)
-    if settings.inference == "laplace":
-        trace = _laplace(law, chain_key, settings)
-    elif settings.inference == "svi":
-        trace = _svi(law, chain_key, settings)
+    if settings.inference in _APPROXIMATIONS:
+        trace = _APPROXIMATIONS[settings.inference](law, chain_key, settings)
     else:
         state = _begin_chains(law, chain_key, settings)
         # One loop over warm-up and draws, since a second would be compiled anew.
@@ -291,6 +289,9 @@ def _svi(law: _Law, key: Array, settings: SamplerSettings) -> Trace:
     return _still(normal.sample(draw_key, (settings.chains, settings.draws)))
 
 
+_APPROXIMATIONS = {"laplace": _laplace, "svi": _svi}
+
+
 def _still(position: Array) -> Trace:
     """Independent draws as a trace."""
     blank = jnp.zeros(position.shape[:2])
@@ -371,8 +372,8 @@ def _conclude(
 def _approximate(
     observations: Observations, start: Start, key: Array, settings: SamplerSettings, lineages: int
 ) -> Trace:
-    approximation = {"laplace": _laplace, "svi": _svi}[settings.inference]
-    return approximation(_law(observations, start, settings, lineages), key, settings)
+    law = _law(observations, start, settings, lineages)
+    return _APPROXIMATIONS[settings.inference](law, key, settings)
 
 
 _CHUNK = 25  # transitions per compiled call; after each the progress bar moves
@@ -406,7 +407,7 @@ def sample_in_parts(
     if not bool(jnp.isfinite(start.value)):
         raise InputError(DIVERGED)
     how = {"settings": settings, "lineages": lineages}
-    if settings.inference != "nuts":
+    if settings.inference in _APPROXIMATIONS:
         trace = _approximate(observations, start, chain_key, **how)
         return _conclude(observations, start, trace, effect_key, **how), start
     devices = jax.devices()
