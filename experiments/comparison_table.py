@@ -1,7 +1,8 @@
 """The page docs/comparison.md: our errors beside the published ones, from finished runs.
 
 Reads the folders that cross_validation.py wrote, twelve for the whole page (three leaderboards, one
-or two training models, two protocols), and writes Markdown. What is missing is left blank.
+or two training models, two protocols), and those of calibration.py, whose medians are the rows of
+the posterior and its approximations. Writes Markdown. What is missing is left blank.
 
 Run: python experiments/comparison_table.py --out docs/comparison.md out/*/
 """
@@ -20,7 +21,7 @@ from sloth_jax.console import Parser, run_and_exit
 from sloth_jax.errors import InputError
 from sloth_jax.files import check_writable, write_text
 from sloth_jax.folds import LEADERBOARDS, PROTOCOLS, published_errors
-from sloth_jax.methods import OURS
+from sloth_jax.methods import OURS, POSTERIORS
 
 PLAIN = "logF_sigmoid_faminter"
 SETTINGS = [(leaderboard, n_train) for n_train in (1, 2) for leaderboard in LEADERBOARDS]
@@ -39,7 +40,16 @@ def read(folders: list[Path]) -> tuple[Averages, dict[tuple[str, str, int], dict
     """
     summaries: Averages = {}
     records = {}
+    medians: dict[tuple[str, str, int], dict[str, float]] = {}
     for folder in folders:
+        if (folder / "summary.json").exists():
+            place, name, error = _read_calibration(folder)
+            if place[2] == 0:
+                continue  # the cold start has no published errors to stand beside
+            if name in medians.setdefault(place, {}):
+                raise InputError(f"{folder}: a second run of {name} on {' '.join(map(str, place))}")
+            medians[place][name] = error
+            continue
         try:
             record = json.loads((folder / "run.json").read_text())
             summary = pd.read_csv(folder / "summary.csv", index_col="method")
@@ -54,7 +64,27 @@ def read(folders: list[Path]) -> tuple[Averages, dict[tuple[str, str, int], dict
         if place in summaries:
             raise InputError(f"{folder}: a second run of {' '.join(map(str, place))}; name one")
         summaries[place], records[place] = summary, record
+    for place, errors in medians.items():
+        found = pd.DataFrame({"average": errors})
+        if place in summaries:
+            others = summaries[place].drop(index=list(errors), errors="ignore")
+            found = pd.concat([others, found])
+        summaries[place] = found
     return summaries, records
+
+
+def _read_calibration(folder: Path) -> tuple[tuple[str, str, int], str, float]:
+    """Setting, name of the method and error of a run of calibration.py."""
+    try:
+        summary = json.loads((folder / "summary.json").read_text())
+        place = (summary["protocol"], summary["leaderboard"], summary["n_train"])
+        skills, inference = summary["settings"]["skills"], summary["inference"]
+        smoke, error = summary["smoke"], float(summary["mae"])
+    except (OSError, ValueError, KeyError, TypeError) as problem:
+        raise InputError(f"{folder}: no finished run of calibration.py ({problem})") from None
+    if smoke:
+        raise InputError(f"{folder}: a smoke run, whose numbers mean nothing; leave it out")
+    return place, f"posterior_d={skills}" + (f"_{inference}" if inference != "nuts" else ""), error
 
 
 def _heading(first: str) -> list[str]:
@@ -89,14 +119,15 @@ def page(summaries: Averages, records: dict[tuple[str, str, int], dict]) -> str:
         "held-out models, then over folds, then over benchmarks (Maia Polo et al., arXiv",
         "2412.06540).",
         "`n` is the number of training models per tested family. Written by",
-        "`experiments/comparison_table.py` from runs of `experiments/cross_validation.py`; a run's",
-        "`differences.csv` has the intervals of all differences to the plain baseline.",
+        "`experiments/comparison_table.py` from runs of `experiments/cross_validation.py` and",
+        "`experiments/calibration.py`; a comparison's `differences.csv` has the intervals of all",
+        "differences to the plain baseline.",
         "",
         "## In short",
         "",
-        "`point_d=3` is the default of `fit_point`, `posterior_d=3` that of `sample_posterior`,",
-        "`map_d=3` the mode at which its chains begin; they learn from every observed score, the",
-        "28 from complete rows.",
+        "`point_d=3` is the default of `fit_point`, `posterior_d=3` that of `sample_posterior` (the",
+        "median of its draws), `_laplace` and `_svi` its fast approximations, `map_d=3` the mode at",
+        "which its chains begin; they learn from every observed score, the 28 from complete rows.",
         "The best of the 28 is picked after seeing the answers. The numbers of ours were not, but",
         "the forms of their links, of the noise and of families' own growth were chosen with",
         "these folds in view. The posterior with its intervals: [calibration.md](calibration.md).",
@@ -118,7 +149,7 @@ def page(summaries: Averages, records: dict[tuple[str, str, int], dict]) -> str:
             lines.append(row(f"plain: `{PLAIN}`, here{title}", average(protocol, PLAIN)))
         if any(value is not None for value in best):
             lines.append(row(f"best of the 28, here{title}", best))
-        ours = {name: average(protocol, name) for name in OURS}
+        ours = {name: average(protocol, name) for name in dict.fromkeys(OURS + POSTERIORS)}
         lines += [
             row(f"ours: `{name}`{title}", values)
             for name, values in ours.items()

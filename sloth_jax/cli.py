@@ -80,9 +80,9 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--draws",
         type=number(_CHAINS),
-        default=1600,
+        default=2000,
         metavar="N",
-        help=f"posterior draws, over {_CHAINS} chains (default: 1600)",
+        help=f"posterior draws, over {_CHAINS} chains (default: 2000)",
     )
     predict.add_argument(
         "--warmup",

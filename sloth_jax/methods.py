@@ -129,9 +129,9 @@ class FitMode:
         return scores(params, observations.covariates, observations.family), mode.value
 
 
-# The default configuration with fewer draws than a single posterior has: errors and coverage are
-# means over hundreds of scores, over which Monte Carlo errors average out.
-FOLD_SETTINGS = SamplerSettings(draws=150)
+# The default configuration with fewer chains and draws than a single posterior has: errors and
+# coverage are means over hundreds of scores, over which Monte Carlo errors average out.
+FOLD_SETTINGS = SamplerSettings(chains=2, draws=200)
 
 
 class FoldDraws(NamedTuple):
@@ -289,6 +289,9 @@ def _variants() -> dict[str, Method]:
         methods[f"posterior_d=3_{name}"] = PosteriorMethod(replace(FOLD_SETTINGS, inference=name))
     return methods
 
+
+POSTERIORS = ("posterior_d=3", *(f"posterior_d=3_{name}" for name in INFERENCES[1:]))
+"""The default posterior and its approximations."""
 
 OURS = ("point_d=3", "map_d=3", "posterior_d=3")
 """Those that stand beside the published ones: the defaults of :func:`sloth_jax.fit_point` and

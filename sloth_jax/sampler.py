@@ -65,7 +65,9 @@ class SamplerSettings:
         draws: draws per chain kept.
         chains: number of chains.
         max_tree_depth: longest trajectory is ``2 ** max_tree_depth - 1`` leapfrog steps.
-        target_accept: acceptance probability that the step size is tuned to.
+        target_accept: acceptance probability that the step size is tuned to. Trajectories end at
+            ``max_tree_depth``, so shorter steps leave slow directions behind, and longer ones fail
+            now and then where a benchmark's noise is small.
         scales: scales of the prior.
         starts: random starts of the search for the mode at which chains begin.
         start_steps: optimiser steps of each.
@@ -74,10 +76,10 @@ class SamplerSettings:
 
     skills: int = 3
     warmup: int = 300
-    draws: int = 400
+    draws: int = 500
     chains: int = 4
     max_tree_depth: int = 6
-    target_accept: float = 0.8
+    target_accept: float = 0.75
     scales: Scales = Scales()
     starts: int = 2
     start_steps: int = 400
