@@ -19,6 +19,7 @@ from sloth_jax.observations import observe
 from sloth_jax.point import PointFit, mean_intercepts
 from sloth_jax.posterior import Posterior
 from sloth_jax.query import Query
+from sloth_jax.sampler import flat_draws
 
 COLUMNS = ("model", "benchmark", "mean", "median", "lower", "upper", "level", "family_models")
 
@@ -163,11 +164,7 @@ def _predict_point(fit: PointFit, query: Query, x: Array) -> Array:
 
 
 def _predict_draws(fit: Posterior, query: Query, x: Array, key: Array) -> np.ndarray:
-    def flat(a: Array) -> Array:
-        return a.reshape(-1, *a.shape[2:])
-
-    params: Params = jax.tree.map(flat, fit.params)
-    population = jax.tree.map(flat, fit.population)
+    params, population = flat_draws((fit.params, fit.population))
     draws, benchmarks, skills = params.loading.shape
     base_share = fit.table.post_trained_of_family.mean()
 

@@ -33,7 +33,7 @@ from sloth_jax.mode import ModeSettings, find_mode, mode_params
 from sloth_jax.observations import Observations, observe, with_mask
 from sloth_jax.point import DIVERGED, PointSettings, check_skills, fit_observations
 from sloth_jax.prior import Population, Scales
-from sloth_jax.sampler import INFERENCES, SamplerSettings, sample_observations
+from sloth_jax.sampler import INFERENCES, SamplerSettings, flat_draws, sample_observations
 from sloth_jax.tables import did_you_mean, quoted
 
 # Small enough that families have the shared slopes.
@@ -224,9 +224,7 @@ class FitPosterior:
         sample_key, noise_key = jax.random.split(key)
         masked = with_mask(observations, train)
         chains = sample_observations(masked, sample_key, self.settings, self.lineages)
-        flat = jax.tree.map(
-            lambda a: a.reshape(-1, *a.shape[2:]), (chains.params, chains.population)
-        )
+        flat = flat_draws((chains.params, chains.population))
         x, family = observations.covariates, observations.family
 
         def predict(inputs: tuple[Params, Population, Array]) -> Array:

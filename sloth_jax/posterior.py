@@ -19,7 +19,7 @@ from sloth_jax.links import QuantileMixture
 from sloth_jax.observations import observe
 from sloth_jax.point import check_skills
 from sloth_jax.prior import Population
-from sloth_jax.sampler import SamplerSettings, Trace, sample_in_parts
+from sloth_jax.sampler import SamplerSettings, Trace, flat_draws, sample_in_parts
 
 
 @dataclass(frozen=True, eq=False)
@@ -131,8 +131,6 @@ def log_likelihood(posterior: Posterior) -> np.ndarray:
         change = jnp.log(rate) - jnp.log1p(-observations.floor[None, :])
         return (density - jnp.log(population.noise)[None, :] + change)[model, benchmark]
 
-    flat = jax.tree.map(
-        lambda a: a.reshape(-1, *a.shape[2:]), (posterior.params, posterior.population)
-    )
+    flat = flat_draws((posterior.params, posterior.population))
     found = jax.jit(lambda flat: jax.lax.map(one, flat, batch_size=10))(flat)
     return np.asarray(found).reshape(*posterior.trace.energy.shape, -1)

@@ -28,6 +28,7 @@ from sloth_jax.law import Params, matmul
 _FIRST_STEP = 1.0
 _HALVINGS = 12  # of a step that does not lower the criterion enough
 _GEOMIN = 0.01  # keeps the geometric mean from zero
+_SAME = 0.99  # congruence above which two solutions are one
 
 
 class Rotation(NamedTuple):
@@ -39,7 +40,8 @@ class Rotation(NamedTuple):
         correlation: of skills that were uncorrelated with unit variances before, ``T' T``; the
             identity after an orthogonal rotation.
         value: of the criterion.
-        slope: norm of its projected gradient, which is zero at a minimum.
+        slope: norm of its projected gradient, which is zero at a minimum, over that of its whole
+            gradient where this is above 1.
         converged: whether that is below the tolerance; if not, the rotation is the best found.
         agreeing: share of starts that ended within 1e-4 of the best value, relative to it.
     """
@@ -63,8 +65,8 @@ def varimax(loading: Array) -> Array:
 def quartimin(loading: Array) -> Array:
     """Products of squared loadings of a benchmark, summed over pairs of skills (Carroll 1953)."""
     square = loading**2
-    of_benchmark = jnp.sum(square, axis=1)
-    return 0.25 * (jnp.sum(of_benchmark**2) - jnp.sum(square**2))
+    others = 1.0 - jnp.eye(loading.shape[1], dtype=loading.dtype)
+    return 0.25 * jnp.sum(square * matmul(square, others))
 
 
 def geomin(loading: Array) -> Array:
@@ -80,7 +82,7 @@ CRITERIA: dict[str, Callable[[Array], Array]] = {
 }  # fmt: skip
 
 
-@partial(jax.jit, static_argnames=("criterion", "oblique", "starts", "steps"))
+@partial(jax.jit, static_argnames=("criterion", "oblique", "starts", "steps", "tolerance"))
 def rotate(
     loading: Array,
     key: Array,
@@ -90,33 +92,135 @@ def rotate(
     starts: int = 30,
     steps: int = 2000,
     tolerance: float | None = None,
+    first: Array | None = None,
 ) -> Rotation:
     """Rotate loadings to the lowest value of a criterion over many starts.
 
     Args:
         loading: ``(benchmark, skill)`` of skills that are uncorrelated with unit variances.
-        key: random key of the starts; the first start is no rotation.
+        key: random key of the starts after the first.
         criterion: one of :data:`CRITERIA`; quartimin, also known as direct oblimin with gamma 0,
             only for oblique rotations makes sense of its name, but both work.
         oblique: whether skills may correlate.
         starts: how many starts.
         steps: most steps of gradient projection from each.
-        tolerance: norm of the projected gradient that counts as zero; None for the cube root of
-            the floating point precision, 6e-6 in double and 5e-3 in single.
+        tolerance: norm of the projected gradient that counts as zero, relative to that of the
+            whole gradient where this is above 1; None for twice the cube root of the floating
+            point precision, 1e-5 in double and 1e-2 in single.
+        first: transform to start from first, ``(skill, skill)``; None starts from no rotation.
 
     Returns:
         A :class:`Rotation`; look at ``converged``.
     """
+    transforms, values, slopes = _descend(
+        loading, key, criterion, oblique, starts, steps, tolerance, first
+    )
+    best = jnp.argmin(values)
+    return _rotation(loading, oblique, transforms, values, slopes, best, tolerance)
+
+
+def local_optima(
+    loading: Array,
+    key: Array,
+    *,
+    criterion: str = "geomin",
+    oblique: bool = True,
+    starts: int = 60,
+    steps: int = 2000,
+) -> list[Rotation]:
+    """Every rotation that random starts end in: a criterion may have several minima.
+
+    Args:
+        loading: as for :func:`rotate`, like all that follows.
+        key: random key of the starts.
+        criterion: one of :data:`CRITERIA`.
+        oblique: whether skills may correlate.
+        starts: how many starts.
+        steps: most steps from each.
+
+    Returns:
+        Rotations with the lowest value first, each once however skills are ordered and signed;
+        ``agreeing`` is the share of starts that ended there. Starts that did not converge are
+        left out, unless none did.
+    """
+    transforms, values, slopes = _descend(
+        loading, key, criterion, oblique, starts, steps, None, None
+    )
+    found: list[Rotation] = []
+    counts: list[int] = []
+    for at in np.argsort(np.asarray(values), kind="stable"):
+        one = _rotation(loading, oblique, transforms, values, slopes, jnp.asarray(at), None)
+        if not bool(one.converged) and (found or at != int(jnp.argmin(values))):
+            continue
+        for place, other in enumerate(found):
+            order = align(one.loading[None], other.loading)[0]
+            alike = jnp.diag(congruence(matmul(one.loading, order), other.loading))
+            if float(jnp.min(alike)) > _SAME and abs(one.value - other.value) < 0.01 * abs(
+                one.value
+            ):
+                counts[place] += 1
+                break
+        else:
+            found.append(one)
+            counts.append(1)
+    return [
+        r._replace(agreeing=jnp.asarray(n / starts)) for r, n in zip(found, counts, strict=True)
+    ]
+
+
+def _rotation(
+    loading: Array,
+    oblique: bool,
+    transforms: Array,
+    values: Array,
+    slopes: Array,
+    at: Array,
+    tolerance: float | None,
+) -> Rotation:
+    """One of several solutions."""
+    transform, value = transforms[at], values[at]
+    return Rotation(
+        loading=_rotated(loading, transform, oblique),
+        transform=transform,
+        correlation=matmul(transform.T, transform),
+        value=value,
+        slope=slopes[at],
+        converged=slopes[at] < _zero(loading, tolerance),
+        agreeing=jnp.mean(values <= value + 1e-4 * jnp.abs(value)),
+    )
+
+
+def _zero(loading: Array, tolerance: float | None) -> float:
+    return 2.0 * float(jnp.finfo(loading.dtype).eps) ** (1 / 3) if tolerance is None else tolerance
+
+
+def _rotated(loading: Array, transform: Array, oblique: bool) -> Array:
+    inverse = jnp.linalg.inv(transform) if oblique else transform.T
+    return matmul(loading, inverse.T)
+
+
+@partial(jax.jit, static_argnames=("criterion", "oblique", "starts", "steps", "tolerance"))
+def _descend(
+    loading: Array,
+    key: Array,
+    criterion: str,
+    oblique: bool,
+    starts: int,
+    steps: int,
+    tolerance: float | None,
+    first: Array | None,
+) -> tuple[Array, Array, Array]:
+    """Transforms, values and relative slopes where starts end, ``(start, ...)``."""
     skills = loading.shape[1]
     lowest = CRITERIA[criterion]
-    zero = float(jnp.finfo(loading.dtype).eps) ** (1 / 3) if tolerance is None else tolerance
-
-    def rotated(transform: Array) -> Array:
-        inverse = jnp.linalg.inv(transform) if oblique else transform.T
-        return matmul(loading, inverse.T)
+    zero = _zero(loading, tolerance)
 
     def objective(transform: Array) -> Array:
-        return lowest(rotated(transform))
+        return lowest(_rotated(loading, transform, oblique))
+
+    def relative(slope: Array, gradient: Array) -> Array:
+        # What is left of large numbers that cancel is known to fewer digits.
+        return slope / jnp.maximum(1.0, jnp.sqrt(jnp.sum(gradient**2)))
 
     def project(transform: Array, gradient: Array) -> Array:
         """Gradient along the surface of allowed transforms."""
@@ -152,7 +256,7 @@ def rotate(
                 too_far, lambda c: (c[0] * 0.5, c[1] + 1), (2.0 * length, jnp.zeros((), int))
             )
             # Where no step helps, precision is exhausted.
-            done = (slope < zero) | (halved == _HALVINGS)
+            done = (relative(slope, gradient) < zero) | (halved == _HALVINGS)
             moved = jnp.where(done, transform, tries(trial))
             return moved, trial, jnp.where(done, steps, count + 1), slope
 
@@ -164,23 +268,13 @@ def rotate(
         transform, _, _, _ = jax.lax.while_loop(goes_on, step, begin)
         value, gradient = jax.value_and_grad(objective)(transform)
         downhill = project(transform, gradient)
-        return transform, value, jnp.sqrt(jnp.sum(downhill**2))
+        return transform, value, relative(jnp.sqrt(jnp.sum(downhill**2)), gradient)
 
     random = jax.random.normal(key, (starts - 1, skills, skills), loading.dtype)
-    begin = jnp.concatenate([jnp.eye(skills, dtype=loading.dtype)[None], jnp.linalg.qr(random)[0]])
+    begin = jnp.eye(skills, dtype=loading.dtype) if first is None else first
+    begin = jnp.concatenate([begin[None], jnp.linalg.qr(random)[0]])
     transforms, values, slopes = jax.vmap(descend)(begin)
-    values = jnp.where(jnp.isfinite(values), values, jnp.inf)
-    best = jnp.argmin(values)
-    transform, value = transforms[best], values[best]
-    return Rotation(
-        loading=rotated(transform),
-        transform=transform,
-        correlation=matmul(transform.T, transform),
-        value=value,
-        slope=slopes[best],
-        converged=slopes[best] < zero,
-        agreeing=jnp.mean(values <= value + 1e-4 * jnp.abs(value)),
-    )
+    return transforms, jnp.where(jnp.isfinite(values), values, jnp.inf), slopes
 
 
 def _nearest_orthogonal(matrix: Array) -> Array:
@@ -221,18 +315,40 @@ def rotate_params(params: Params, transform: Array) -> Params:
     )
 
 
-def whitening(theta: Array) -> Array:
+def centre(params: Params, theta: Array, counted: Array) -> Params:
+    """The law in skills whose mean over models is zero, with the same predictions.
+
+    Args:
+        params: parameters of one law.
+        theta: the skills it gives, ``(model, skill)``.
+        counted: which models enter the mean, ``(model,)``, bool.
+
+    Returns:
+        Intercepts less the mean skills, which biases take over.
+    """
+    weight = counted.astype(theta.dtype) / jnp.sum(counted)
+    mean = matmul(weight, theta)
+    return params._replace(
+        intercept=params.intercept - mean[None, :],
+        bias=params.bias + matmul(params.loading, mean),
+    )
+
+
+def whitening(theta: Array, counted: Array | None = None) -> Array:
     """The transform after which skills are uncorrelated with unit variances over models.
 
     Args:
         theta: ``(model, skill)``.
+        counted: which models count, ``(model,)``, bool; None for all.
 
     Returns:
         T, ``(skill, skill)``: the inverse of the covariance's Cholesky factor, transposed; NaN
         where the covariance is singular.
     """
-    centred = theta - jnp.mean(theta, axis=0, keepdims=True)
-    covariance = matmul(centred.T, centred) / theta.shape[0]
+    weight = jnp.ones(theta.shape[0], theta.dtype) if counted is None else counted
+    weight = (weight / jnp.sum(weight)).astype(theta.dtype)
+    centred = theta - matmul(weight, theta)[None, :]
+    covariance = matmul(centred.T, weight[:, None] * centred)
     factor = jnp.linalg.cholesky(covariance)
     return jnp.linalg.inv(factor).T
 

@@ -145,6 +145,11 @@ class Draws(NamedTuple):
     trace: Trace
 
 
+def flat_draws(tree: Any) -> Any:
+    """Arrays ``(chain, draw, ...)`` with both leading axes as one, chain after chain."""
+    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), tree)
+
+
 def sample_observations(
     observations: Observations, key: Array, settings: SamplerSettings, lineages: int
 ) -> Draws:

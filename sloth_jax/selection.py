@@ -24,6 +24,7 @@ from sloth_jax.links import QuantileMixture
 from sloth_jax.observations import observe
 from sloth_jax.posterior import Posterior
 from sloth_jax.prior import Population
+from sloth_jax.sampler import flat_draws
 
 
 @dataclass(frozen=True, eq=False)
@@ -112,8 +113,8 @@ def lineage_densities(posterior: Posterior, *, draws: int = 400) -> np.ndarray:
     chains, length = posterior.trace.energy.shape
     each = max(1, min(length, draws // chains))
     kept = np.linspace(0, length - 1, each).round().astype(int)
-    params, population = jax.tree.map(
-        lambda a: a[:, kept].reshape(-1, *a.shape[2:]), (posterior.params, posterior.population)
+    params, population = flat_draws(
+        jax.tree.map(lambda a: a[:, kept], (posterior.params, posterior.population))
     )
     floor = observations.floor[None, :]
     seen = observations.observed

@@ -1,0 +1,390 @@
+"""Skills to look at: loadings, skills of models and families, and how sure one may be of each.
+
+A fit knows its skills up to an invertible matrix (:mod:`sloth_jax.identifiability`). Here every
+draw is brought to one form: skills with mean zero and unit variance over the scored models of the
+table, rotated to simple loadings (oblique geomin, as published), the draws alike in order and
+signs. Then each loading, and each skill of each model, has an interval. Sources: Maia Polo et al.,
+arXiv 2412.06540, sections 3.2 and 5 (scaling, rotation, readings); Papastamoulis and Ntzoufras 2022
+(alignment of draws); Tucker 1951 and Lorenzo-Seva and ten Berge 2006 (congruence).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jax import Array
+from scipy.optimize import linear_sum_assignment
+
+from sloth_jax.covariates import KINDS, Scaling, covariate_matrix
+from sloth_jax.errors import InputError
+from sloth_jax.law import Params, matmul
+from sloth_jax.law import skills as skills_of
+from sloth_jax.leaderboard import Leaderboard
+from sloth_jax.point import PointFit
+from sloth_jax.posterior import Posterior
+from sloth_jax.rotation import (
+    align,
+    canonical_order,
+    centre,
+    congruence,
+    rotate,
+    rotate_params,
+    whitening,
+)
+from sloth_jax.sampler import flat_draws
+
+_SIZE_B, _TOKENS_T = 7.0, 2.0  # where families are compared: a common size, with usual tokens
+
+
+@dataclass(frozen=True, eq=False)
+class Skills:
+    """Skills in one form, draw by draw.
+
+    A skill is in standard deviations over the scored models of the table, 0 their mean. A loading
+    is what a standard deviation of a skill adds to a benchmark's predictor.
+
+    Attributes:
+        labels: a name for each skill; numbers until :meth:`named` gives better ones.
+        loading: ``(draw, benchmark, skill)``.
+        theta: skills of the table's models, ``(draw, model, skill)``.
+        correlation: of skills over scored models, ``(draw, skill, skill)``.
+        params: the law in these skills, every array with a leading axis ``(draw,)``.
+        table: the table it was fitted to.
+        scaling: standardisation of its covariates.
+        covariates: which covariates it has.
+        has_intervals: False for a point fit, whose skills carry no uncertainty.
+        agreeing: share of the rotation's random starts that found the same loadings for the mean
+            of the draws; if few did, other rotations are as simple.
+        settled: share of draws whose own rotation converged.
+    """
+
+    labels: tuple[str, ...]
+    loading: np.ndarray
+    theta: np.ndarray
+    correlation: np.ndarray
+    params: Params
+    table: Leaderboard
+    scaling: Scaling
+    covariates: str
+    has_intervals: bool
+    agreeing: float
+    settled: float
+
+    def named(self, labels: Sequence[str]) -> Skills:
+        """The same with names of your own for the skills, in the order of :attr:`labels`.
+
+        Raises:
+            InputError: if there are too many or too few, or two are the same.
+        """
+        if len(labels) != len(self.labels) or len(set(labels)) != len(labels):
+            raise InputError(
+                f"{len(labels)} names, {len(set(labels))} different ones, for {len(self.labels)} "
+                "skills: give one to each"
+            )
+        return replace(self, labels=tuple(labels))
+
+    def loadings(self, level: float = 0.9) -> pd.DataFrame:
+        """One row per benchmark and skill: ``benchmark, skill, median, lower, upper``."""
+        names = {"benchmark": self.table.benchmarks, "skill": self.labels}
+        return self._summary(self.loading, names, level)
+
+    def correlations(self, level: float = 0.9) -> pd.DataFrame:
+        """One row per pair of skills: ``skill, other, median, lower, upper``."""
+        rows = self._summary(self.correlation, {"skill": self.labels, "other": self.labels}, level)
+        place = {label: k for k, label in enumerate(self.labels)}
+        first = rows["skill"].map(place) < rows["other"].map(place)
+        return pd.DataFrame(rows[first]).reset_index(drop=True)
+
+    def models(self, level: float = 0.9) -> pd.DataFrame:
+        """One row per model and skill: ``model, family, skill, median, lower, upper``."""
+        rows = self._summary(self.theta, {"model": self.table.models, "skill": self.labels}, level)
+        family = dict(zip(self.table.models, self.table.family, strict=True))
+        names = [self.table.families[family[model]] for model in rows["model"]]
+        rows.insert(1, "family", names)
+        return rows
+
+    def families(
+        self, level: float = 0.9, *, params_b: float = _SIZE_B, tokens_t: float = _TOKENS_T
+    ) -> pd.DataFrame:
+        """Skills that families would have at one size and one number of tokens: their efficiency.
+
+        Args:
+            level: probability inside the intervals.
+            params_b: the size, billions.
+            tokens_t: the tokens, trillions.
+
+        Returns:
+            One row per family and skill: ``family, skill, median, lower, upper``.
+        """
+        draws = self._families(params_b, tokens_t)
+        return self._summary(draws, {"family": self.table.families, "skill": self.labels}, level)
+
+    def base_to_chat(
+        self, level: float = 0.9, *, params_b: float = _SIZE_B, tokens_t: float = _TOKENS_T
+    ) -> pd.DataFrame:
+        """What post-training changes: post-trained families less base families of their lineage.
+
+        Args:
+            level: probability inside the intervals.
+            params_b: size at which families are compared, billions.
+            tokens_t: tokens at which they are compared, trillions.
+
+        Returns:
+            One row per pair and skill: ``base, chat, skill, median, lower, upper``; first the mean
+            over all pairs, whose ``base`` and ``chat`` are ``"all"``.
+
+        Raises:
+            InputError: if no lineage has a base and a post-trained family.
+        """
+        table = self.table
+        chat = table.post_trained_of_family > 0.5
+        lineage = table.lineage_of_family
+        scored = np.isin(np.arange(len(table.families)), table.family[table.observed.any(axis=1)])
+        pairs = np.argwhere(
+            (lineage[:, None] == lineage[None, :])
+            & (~chat & scored)[:, None]
+            & (chat & scored)[None, :]
+        )
+        if not len(pairs):
+            raise InputError("no lineage has a base and a post-trained family with scores")
+        at = self._families(params_b, tokens_t)
+        shift = at[:, pairs[:, 1]] - at[:, pairs[:, 0]]
+        shift = np.concatenate([shift.mean(axis=1, keepdims=True), shift], axis=1)
+        names = np.array(["all", *(f"{b}|{c}" for b, c in pairs)], dtype=object)
+        rows = self._summary(shift, {"pair": tuple(names), "skill": self.labels}, level)
+        where = dict(zip(names[1:], pairs, strict=True))
+
+        def named(pair: str, column: int) -> str:
+            return "all" if pair == "all" else table.families[where[pair][column]]
+
+        rows.insert(0, "base", [named(pair, 0) for pair in rows["pair"]])
+        rows.insert(1, "chat", [named(pair, 1) for pair in rows["pair"]])
+        return rows.drop(columns="pair")
+
+    def growth(
+        self,
+        level: float = 0.9,
+        *,
+        params_b: float = _SIZE_B,
+        tokens_t: float = _TOKENS_T,
+        times: float = 10.0,
+    ) -> pd.DataFrame:
+        """What ten times the parameters, or ten times the tokens, add to each skill.
+
+        Args:
+            level: probability inside the intervals.
+            params_b: size from which it grows, billions.
+            tokens_t: tokens from which they grow, trillions.
+            times: how many times.
+
+        Returns:
+            One row per skill and kind of growth: ``more, skill, median, lower, upper``, the first
+            being ``params`` or ``tokens``. The product of the two makes it depend on the start.
+        """
+        sizes = np.array([params_b, params_b * times, params_b])
+        tokens = np.array([tokens_t, tokens_t, tokens_t * times])
+        start, larger, longer = np.moveaxis(self._shared(sizes, tokens), 1, 0)
+        change = np.stack([larger - start, longer - start], axis=1)
+        return self._summary(change, {"more": ("params", "tokens"), "skill": self.labels}, level)
+
+    def slopes(self, level: float = 0.9) -> pd.DataFrame:
+        """B, by standardised covariate: ``covariate, skill, median, lower, upper``."""
+        names = {"covariate": KINDS[self.covariates], "skill": self.labels}
+        return self._summary(np.asarray(self.params.slope, dtype=float), names, level)
+
+    def level_curves(
+        self, params_b: np.ndarray, tokens_t: np.ndarray, level: float = 0.9
+    ) -> pd.DataFrame:
+        """Skills of the average family over a grid of sizes and tokens.
+
+        Args:
+            params_b: sizes, billions, ``(size,)``.
+            tokens_t: tokens, trillions, ``(token,)``.
+            level: probability inside the intervals.
+
+        Returns:
+            One row per size, number of tokens and skill: ``params_b, tokens_t, skill, median,
+            lower, upper``, sizes changing slowest.
+        """
+        size, token = np.meshgrid(params_b, tokens_t, indexing="ij")
+        draws = self._shared(size.ravel(), token.ravel())
+        points = tuple(range(size.size))
+        rows = self._summary(draws, {"point": points, "skill": self.labels}, level)
+        rows.insert(0, "params_b", size.ravel()[rows["point"].to_numpy()])
+        rows.insert(1, "tokens_t", token.ravel()[rows["point"].to_numpy()])
+        return rows.drop(columns="point")
+
+    def _x(self, params_b: np.ndarray, tokens_t: np.ndarray) -> Array:
+        return covariate_matrix(self.scaling, params_b, tokens_t, kind=self.covariates)
+
+    def _families(self, params_b: float, tokens_t: float) -> np.ndarray:
+        """Skills of every family at a size, ``(draw, family, skill)``."""
+        count = len(self.table.families)
+        x = self._x(np.full(count, params_b), np.full(count, tokens_t))
+        params = self.params._replace(own=None)
+        return np.asarray(
+            jax.vmap(lambda one: skills_of(one, x, jnp.arange(count)))(params), dtype=float
+        )
+
+    def _shared(self, params_b: np.ndarray, tokens_t: np.ndarray) -> np.ndarray:
+        """Skills of the average family at points, ``(draw, point, skill)``."""
+        x = np.asarray(self._x(params_b, tokens_t), dtype=float)
+        slope, intercept = (
+            np.asarray(a, float) for a in (self.params.slope, self.params.intercept)
+        )
+        return intercept.mean(axis=1, keepdims=True) + x[None] @ slope
+
+    def _summary(self, draws: np.ndarray, names: dict[str, Sequence], level: float) -> pd.DataFrame:
+        """Median and central interval of ``(draw, first, second)``, a row per pair of names."""
+        if not 0.0 < level < 1.0:
+            raise ValueError(f"level {level} is not between 0 and 1: 0.9 means 90 %")
+        tails = [0.5 - level / 2.0, 0.5 + level / 2.0]
+        lower, upper = np.quantile(draws, tails, axis=0)
+        if not self.has_intervals:
+            lower, upper = np.full_like(lower, np.nan), np.full_like(upper, np.nan)
+        index = pd.MultiIndex.from_product(list(names.values()), names=list(names))
+        columns = {"median": np.median(draws, axis=0), "lower": lower, "upper": upper}
+        flat = {name: values.ravel() for name, values in columns.items()}
+        return pd.DataFrame(flat, index=index).reset_index()
+
+
+def interpret_skills(
+    fit: PointFit | Posterior, *, key: Array, criterion: str = "geomin", oblique: bool = True
+) -> Skills:
+    """Bring the skills of a fit to one form that can be looked at.
+
+    Each draw's skills are centred and whitened over the scored models; the mean of the draws'
+    loadings is rotated from many starts; every draw is rotated from where that ended, and then
+    matched with it in order and signs. No prediction changes.
+
+    Args:
+        fit: a point fit, or draws from a posterior.
+        key: random key of the rotation's starts.
+        criterion: one of :data:`sloth_jax.rotation.CRITERIA`.
+        oblique: whether skills may correlate.
+
+    Returns:
+        :class:`Skills`.
+
+    Raises:
+        InputError: if a draw has skills that do not differ between models, or there are more than 7
+            of them.
+    """
+    posterior = isinstance(fit, Posterior)
+    params: Params = (
+        flat_draws(fit.params) if posterior else jax.tree.map(lambda a: a[None], fit.params)
+    )
+    table = fit.table
+    x = covariate_matrix(fit.scaling, table.params_b, table.tokens_t, kind=fit.covariates)
+    scored = jnp.asarray(table.observed.any(axis=1))
+    family = jnp.asarray(table.family)
+    white = _whiten(params, x, family, scored)
+    if not bool(jnp.isfinite(white.loading).all()):
+        raise InputError("skills do not differ between models in all draws: ask for fewer skills")
+    common = _procrustes(np.asarray(white.loading, dtype=float))
+    white = jax.vmap(rotate_params)(white, jnp.asarray(common, dtype=white.loading.dtype))
+
+    best = rotate(jnp.mean(white.loading, axis=0), key, criterion=criterion, oblique=oblique)
+    order = canonical_order(best.loading)
+    target = matmul(best.loading, order)
+
+    @jax.vmap
+    def near(loading: Array) -> tuple[Array, Array]:
+        found = rotate(
+            loading, key, criterion=criterion, oblique=oblique, starts=1, first=best.transform
+        )
+        return found.transform, found.converged
+
+    turned, converged = near(white.loading)
+    final = jax.vmap(rotate_params)(white, turned)
+    final = jax.vmap(rotate_params)(final, align(final.loading, target))
+    theta = jax.vmap(lambda one: skills_of(one, x, family))(final)
+    theta = np.asarray(theta, dtype=float)
+    among = theta[:, np.asarray(scored)]
+    return Skills(
+        labels=tuple(f"skill {k + 1}" for k in range(target.shape[1])),
+        loading=np.asarray(final.loading, dtype=float),
+        theta=theta,
+        correlation=np.einsum("dmi,dmj->dij", among, among) / among.shape[1],
+        params=final,
+        table=table,
+        scaling=fit.scaling,
+        covariates=fit.covariates,
+        has_intervals=posterior,
+        agreeing=float(best.agreeing),
+        settled=float(jnp.mean(converged)),
+    )
+
+
+@jax.jit
+def _whiten(params: Params, x: Array, family: Array, scored: Array) -> Params:
+    """Skills of mean zero and uncorrelated with unit variances over scored models, each draw."""
+
+    def one(params: Params) -> Params:
+        theta = skills_of(params, x, family)
+        params = centre(params, theta, scored)
+        return rotate_params(params, whitening(theta, scored))
+
+    return jax.vmap(one)(params)
+
+
+def _procrustes(loadings: np.ndarray, rounds: int = 3) -> np.ndarray:
+    """Orthogonal turns that bring draws together, ``(draw, skill, skill)`` (Schoenemann 1966)."""
+    target = loadings[0]
+    turns = np.eye(loadings.shape[2])[None]
+    for _ in range(rounds):
+        left, _, right = np.linalg.svd(np.swapaxes(loadings, 1, 2) @ target)
+        turns = left @ right
+        target = (loadings @ turns).mean(axis=0)
+    return turns
+
+
+def propose_labels(skills: Skills, *, top: int = 2) -> tuple[str, ...]:
+    """Names for skills from the benchmarks that tell most of each.
+
+    Args:
+        skills: from :func:`interpret_skills`.
+        top: how many benchmarks make a name.
+
+    Returns:
+        For each skill the benchmarks with its largest loadings, joined: a place to start from, not
+        a name for a paper.
+    """
+    mean = np.median(skills.loading, axis=0)
+    # A benchmark that loads on everything names nothing: what counts is its share too.
+    weight = np.abs(mean) * np.abs(mean) / np.abs(mean).sum(axis=1, keepdims=True)
+    found = []
+    for k in range(mean.shape[1]):
+        best = np.argsort(-weight[:, k], kind="stable")[:top]
+        found.append(" + ".join(
+            ("" if mean[j, k] >= 0 else "not ") + skills.table.benchmarks[j] for j in best
+        ))  # fmt: skip
+    return tuple(found)
+
+
+def matched_congruence(loading: np.ndarray, other: np.ndarray) -> np.ndarray:
+    """Tucker congruence of each skill with its partner in another solution.
+
+    Args:
+        loading: ``(benchmark, skill)``.
+        other: the same benchmarks, at least as many skills.
+
+    Returns:
+        ``(skill,)`` in [0, 1], signs being arbitrary; partners are chosen for the largest sum.
+        Above 0.95 two skills count as equal, above 0.85 as similar (Lorenzo-Seva and ten Berge).
+
+    Raises:
+        InputError: if the other has fewer skills.
+    """
+    if other.shape[1] < loading.shape[1]:
+        raise InputError(
+            f"{loading.shape[1]} skills cannot each have a partner among {other.shape[1]}"
+        )
+    between = np.abs(np.asarray(congruence(jnp.asarray(loading), jnp.asarray(other))))
+    rows, columns = linear_sum_assignment(-between)
+    return between[rows, columns]
