@@ -80,16 +80,16 @@ def _parser() -> argparse.ArgumentParser:
     predict.add_argument(
         "--draws",
         type=number(_CHAINS),
-        default=2000,
+        default=1800,
         metavar="N",
-        help=f"posterior draws, over {_CHAINS} chains (default: 2000)",
+        help=f"posterior draws, over {_CHAINS} chains (default: 1800)",
     )
     predict.add_argument(
         "--warmup",
         type=number(20),
-        default=300,
+        default=450,
         metavar="N",
-        help="draws per chain spent on adaptation (default: 300)",
+        help="draws per chain spent on adaptation (default: 450)",
     )
     predict.add_argument("--seed", type=number(0), default=0, help="random seed (default: 0)")
     predict.add_argument(
@@ -143,8 +143,9 @@ def _predict(options: argparse.Namespace) -> None:
 
     from sloth_jax.devices import use_cores
     from sloth_jax.forecasting import forecast
+    from sloth_jax.identifiability import check_skills
     from sloth_jax.leaderboard import load_leaderboard
-    from sloth_jax.point import check_skills, fit_point
+    from sloth_jax.point import fit_point
     from sloth_jax.posterior import sample_posterior
     from sloth_jax.query import load_query
     from sloth_jax.sampler import SamplerSettings
@@ -177,6 +178,8 @@ def _predict(options: argparse.Namespace) -> None:
         fit = sample_posterior(table, key=fit_key, settings=settings, progress=True)
         for problem in fit.diagnostics.problems():
             tell(f"warning: the chains do not meet the standard for trust: {problem}")
+    for warning in fit.report.warnings():
+        tell(f"note: skills may not be interpreted: {warning} (sloth-jax check)")
     predictions = forecast(fit, query, key=forecast_key)
     summary = predictions.summary(options.level)
     new = sorted(

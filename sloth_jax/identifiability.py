@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 from sloth_jax.covariates import KINDS, covariate_matrix, fit_scaling
+from sloth_jax.errors import InputError
 from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.point import check_skills
 
 _POOR = 30.0  # condition number from which estimates suffer (Belsley, Kuh and Welsch 1980)
 _TINY = 1e-6  # singular values of float32 covariates below this share of the largest are zero
@@ -92,9 +92,25 @@ class Report:
         """Whether no assumption fails."""
         return not any(finding.kind == "fails" for finding in self.findings)
 
+    def warnings(self) -> tuple[str, ...]:
+        """What fails and what barely holds, a sentence each."""
+        return tuple(finding.text for finding in self.findings if finding.kind != "note")
+
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
         return asdict(self) | {"holds": self.holds}
+
+    @classmethod
+    def from_dict(cls, facts: dict[str, Any]) -> Report:
+        """What :meth:`to_dict` wrote."""
+        found = (f | {"subjects": tuple(f["subjects"])} for f in facts["findings"])
+        supported = facts["supported_skills"]
+        changed = {
+            "findings": tuple(Finding(**f) for f in found),
+            "within_singular_values": tuple(facts["within_singular_values"]),
+            "supported_skills": None if supported is None else tuple(supported),
+        }
+        return cls(**({name: facts[name] for name in facts if name != "holds"} | changed))
 
     def to_text(self) -> str:
         """Everything in words."""
@@ -119,6 +135,15 @@ class Report:
         ]
         lines += [f"  {finding.kind}: {finding.text}" for finding in self.findings]
         return "\n".join(lines)
+
+
+def check_skills(skills: int, table: Leaderboard) -> None:
+    """Raise InputError unless the number of skills fits the table's number of benchmarks."""
+    if not 1 <= skills <= len(table.benchmarks):
+        raise InputError(
+            f"{skills} skills do not fit {len(table.benchmarks)} benchmarks: "
+            f"choose a number from 1 to {len(table.benchmarks)}"
+        )
 
 
 def check_identifiability(

@@ -27,11 +27,12 @@ from sloth_jax.crossval import BLOCK, Method, map_folds
 from sloth_jax.diagnostics import agreement
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting import draw_noise, noisy_scores
+from sloth_jax.identifiability import check_skills
 from sloth_jax.law import Params, scores
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.mode import ModeSettings, find_mode, mode_params
 from sloth_jax.observations import Observations, observe, with_mask
-from sloth_jax.point import DIVERGED, PointSettings, check_skills, fit_observations
+from sloth_jax.point import DIVERGED, PointSettings, fit_observations
 from sloth_jax.prior import Population, Scales
 from sloth_jax.sampler import INFERENCES, SamplerSettings, flat_draws, sample_observations
 from sloth_jax.tables import did_you_mean, quoted
@@ -131,7 +132,7 @@ class FitMode:
 
 # The default configuration with fewer chains and draws than a single posterior has: errors and
 # coverage are means over hundreds of scores, over which Monte Carlo errors average out.
-FOLD_SETTINGS = SamplerSettings(chains=2, draws=200)
+FOLD_SETTINGS = SamplerSettings(chains=2, warmup=300, draws=200)
 
 
 class FoldDraws(NamedTuple):

@@ -18,6 +18,7 @@ from jax import Array
 from sloth_jax.constraints import constrain, unconstrain
 from sloth_jax.covariates import Scaling, fit_scaling
 from sloth_jax.errors import InputError
+from sloth_jax.identifiability import Report, check_identifiability, check_skills
 from sloth_jax.law import Params, matmul, scores
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import GRID_CENTRES, Link, Logistic, Mixture, MonotoneNetwork
@@ -79,6 +80,7 @@ class PointFit:
         losses: of every start, ``(start,)``.
         converged: whether the best start had settled.
         mean_absolute_error: over the observed scores of the table, a fraction.
+        report: whether the table determines the law's skills and slopes.
     """
 
     params: Params
@@ -90,6 +92,7 @@ class PointFit:
     losses: Array
     converged: bool
     mean_absolute_error: float
+    report: Report
 
 
 def random_link(key: Array, link: str, benchmarks: int) -> Link:
@@ -167,8 +170,8 @@ def mean_loss(params: Params, observations: Observations, loss: str = "huber") -
         each = optax.huber_loss(error, delta=DELTA)
     else:
         each = jnp.abs(error) if loss == "l1" else 0.5 * error**2
-    # A masked score adds nothing, to the loss or to its gradient.
-    seen = jnp.sum(jnp.where(observations.observed, each, 0.0))
+    # A masked score adds nothing, to the loss or to its gradient; one that counts twice, double.
+    seen = jnp.sum(jnp.where(observations.observed, each, 0.0) * observations.observed)
     return seen / jnp.maximum(jnp.sum(observations.observed), 1)
 
 
@@ -275,7 +278,7 @@ def fit_point(
         steps: Adam steps of each.
 
     Returns:
-        A :class:`PointFit`; look at its ``converged``.
+        A :class:`PointFit`; look at its ``converged`` and ``report``.
 
     Raises:
         InputError: if ``skills`` is not between 1 and the number of benchmarks, or every start
@@ -301,16 +304,8 @@ def fit_point(
         losses=fitted.losses,
         converged=bool(fitted.converged),
         mean_absolute_error=float(jnp.mean(error)),
+        report=check_identifiability(table, skills=skills, covariates=covariates),
     )
-
-
-def check_skills(skills: int, table: Leaderboard) -> None:
-    """Raise InputError unless the number of skills fits the table's number of benchmarks."""
-    if not 1 <= skills <= len(table.benchmarks):
-        raise InputError(
-            f"{skills} skills do not fit {len(table.benchmarks)} benchmarks: "
-            f"choose a number from 1 to {len(table.benchmarks)}"
-        )
 
 
 def mean_intercepts(intercept: Array, observations: Observations) -> Array:

@@ -13,11 +13,11 @@ from tqdm import tqdm
 
 from sloth_jax.covariates import Scaling, fit_scaling
 from sloth_jax.diagnostics import Diagnostics, diagnose
+from sloth_jax.identifiability import Report, check_identifiability, check_skills
 from sloth_jax.law import Params, linear_predictor
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import QuantileMixture
 from sloth_jax.observations import observe
-from sloth_jax.point import check_skills
 from sloth_jax.prior import Population
 from sloth_jax.sampler import SamplerSettings, Trace, flat_draws, sample_in_parts
 
@@ -36,6 +36,7 @@ class Posterior:
         pivots: benchmarks whose loadings fix the rotation of the skills.
         diagnostics: whether to trust it.
         settings: what it was sampled with.
+        report: whether the table determines the law's skills and slopes; forecasts do without.
     """
 
     params: Params
@@ -47,6 +48,7 @@ class Posterior:
     pivots: tuple[int, ...]
     diagnostics: Diagnostics
     settings: SamplerSettings
+    report: Report
 
 
 def sample_posterior(
@@ -101,6 +103,7 @@ def sample_posterior(
             inference=settings.inference,
         ),
         settings=settings,
+        report=check_identifiability(table, skills=settings.skills, covariates=covariates),
     )
 
 

@@ -21,6 +21,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from scipy.optimize import linear_sum_assignment
 
 from sloth_jax.errors import InputError
 from sloth_jax.law import Params, matmul
@@ -429,3 +430,27 @@ def congruence(left: Array, right: Array) -> Array:
     """
     norms = jnp.sqrt(jnp.outer(jnp.sum(left**2, axis=0), jnp.sum(right**2, axis=0)))
     return matmul(left.T, right) / norms
+
+
+def match_skills(loading: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Tucker congruence of each skill with its partner in another solution.
+
+    Args:
+        loading: ``(benchmark, skill)``.
+        other: the same benchmarks, at least as many skills.
+
+    Returns:
+        The congruence of each skill, in [0, 1] since signs are arbitrary, and which skill of the
+        other is its partner, ``(skill,)`` each; partners are chosen for the largest sum. Above 0.95
+        two skills count as equal, above 0.85 as similar (Lorenzo-Seva and ten Berge 2006).
+
+    Raises:
+        InputError: if the other has fewer skills.
+    """
+    if other.shape[1] < loading.shape[1]:
+        raise InputError(
+            f"{loading.shape[1]} skills cannot each have a partner among {other.shape[1]}"
+        )
+    between = np.abs(np.asarray(congruence(jnp.asarray(loading), jnp.asarray(other))))
+    rows, columns = linear_sum_assignment(-between)
+    return between[rows, columns], columns

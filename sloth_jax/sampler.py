@@ -75,8 +75,8 @@ class SamplerSettings:
     """
 
     skills: int = 3
-    warmup: int = 300
-    draws: int = 500
+    warmup: int = 450
+    draws: int = 450
     chains: int = 4
     max_tree_depth: int = 6
     target_accept: float = 0.75

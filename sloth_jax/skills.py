@@ -10,7 +10,8 @@ arXiv 2412.06540, sections 3.2 and 5 (scaling, rotation, readings); Papastamouli
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import jax
@@ -18,7 +19,6 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jax import Array
-from scipy.optimize import linear_sum_assignment
 
 from sloth_jax.covariates import KINDS, Scaling, covariate_matrix
 from sloth_jax.errors import InputError
@@ -31,7 +31,6 @@ from sloth_jax.rotation import (
     align,
     canonical_order,
     centre,
-    congruence,
     rotate,
     rotate_params,
     whitening,
@@ -96,9 +95,8 @@ class Skills:
     def correlations(self, level: float = 0.9) -> pd.DataFrame:
         """One row per pair of skills: ``skill, other, median, lower, upper``."""
         rows = self._summary(self.correlation, {"skill": self.labels, "other": self.labels}, level)
-        place = {label: k for k, label in enumerate(self.labels)}
-        first = rows["skill"].map(place) < rows["other"].map(place)
-        return pd.DataFrame(rows[first]).reset_index(drop=True)
+        once = np.triu(np.ones((len(self.labels),) * 2, bool), 1).ravel()
+        return pd.DataFrame(rows[once]).reset_index(drop=True)
 
     def models(self, level: float = 0.9) -> pd.DataFrame:
         """One row per model and skill: ``model, family, skill, median, lower, upper``."""
@@ -127,7 +125,9 @@ class Skills:
     def base_to_chat(
         self, level: float = 0.9, *, params_b: float = _SIZE_B, tokens_t: float = _TOKENS_T
     ) -> pd.DataFrame:
-        """What post-training changes: post-trained families less base families of their lineage.
+        """What post-training changes: post-trained families less the base family of their lineage.
+
+        Where a lineage has several base families, the one is taken whose name begins most alike.
 
         Args:
             level: probability inside the intervals.
@@ -145,11 +145,16 @@ class Skills:
         chat = table.post_trained_of_family > 0.5
         lineage = table.lineage_of_family
         scored = np.isin(np.arange(len(table.families)), table.family[table.observed.any(axis=1)])
-        pairs = np.argwhere(
-            (lineage[:, None] == lineage[None, :])
-            & (~chat & scored)[:, None]
-            & (chat & scored)[None, :]
-        )
+        found = []
+        for family in np.flatnonzero(chat & scored):
+            bases = np.flatnonzero(~chat & scored & (lineage == lineage[family]))
+            alike = [
+                len(os.path.commonprefix([table.families[b], table.families[family]]))
+                for b in bases
+            ]
+            if len(bases) == 1 or (len(bases) and max(alike) > 0):
+                found.append((bases[int(np.argmax(alike))], family))
+        pairs = np.array(found)
         if not len(pairs):
             raise InputError("no lineage has a base and a post-trained family with scores")
         at = self._families(params_b, tokens_t)
@@ -239,7 +244,9 @@ class Skills:
         )
         return intercept.mean(axis=1, keepdims=True) + x[None] @ slope
 
-    def _summary(self, draws: np.ndarray, names: dict[str, Sequence], level: float) -> pd.DataFrame:
+    def _summary(
+        self, draws: np.ndarray, names: Mapping[str, Sequence], level: float
+    ) -> pd.DataFrame:
         """Median and central interval of ``(draw, first, second)``, a row per pair of names."""
         if not 0.0 < level < 1.0:
             raise ValueError(f"level {level} is not between 0 and 1: 0.9 means 90 %")
@@ -365,26 +372,3 @@ def propose_labels(skills: Skills, *, top: int = 2) -> tuple[str, ...]:
             ("" if mean[j, k] >= 0 else "not ") + skills.table.benchmarks[j] for j in best
         ))  # fmt: skip
     return tuple(found)
-
-
-def matched_congruence(loading: np.ndarray, other: np.ndarray) -> np.ndarray:
-    """Tucker congruence of each skill with its partner in another solution.
-
-    Args:
-        loading: ``(benchmark, skill)``.
-        other: the same benchmarks, at least as many skills.
-
-    Returns:
-        ``(skill,)`` in [0, 1], signs being arbitrary; partners are chosen for the largest sum.
-        Above 0.95 two skills count as equal, above 0.85 as similar (Lorenzo-Seva and ten Berge).
-
-    Raises:
-        InputError: if the other has fewer skills.
-    """
-    if other.shape[1] < loading.shape[1]:
-        raise InputError(
-            f"{loading.shape[1]} skills cannot each have a partner among {other.shape[1]}"
-        )
-    between = np.abs(np.asarray(congruence(jnp.asarray(loading), jnp.asarray(other))))
-    rows, columns = linear_sum_assignment(-between)
-    return between[rows, columns]

@@ -23,6 +23,7 @@ from sloth_jax.covariates import KINDS, Scaling
 from sloth_jax.diagnostics import Diagnostics, arviz_object
 from sloth_jax.errors import InputError
 from sloth_jax.files import check_writable, write_bytes
+from sloth_jax.identifiability import Report
 from sloth_jax.law import Params
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import QuantileMixture
@@ -31,7 +32,7 @@ from sloth_jax.prior import Population, Scales
 from sloth_jax.provenance import versions
 from sloth_jax.sampler import SamplerSettings, Trace
 
-FORMAT = "sloth-jax posterior 1"
+FORMAT = "sloth-jax posterior 2"
 
 _PARAMS = {
     "intercept": ("family", "skill"),
@@ -175,6 +176,7 @@ def save_posterior(posterior: Posterior, path: str | Path) -> None:
         "pivots": posterior.pivots,
         "diagnostics": asdict(posterior.diagnostics),
         "settings": asdict(posterior.settings),
+        "report": posterior.report.to_dict(),
         "warnings": posterior.table.warnings,
         "versions": versions(),
     }
@@ -251,6 +253,7 @@ def load_posterior(path: str | Path, table: Leaderboard | None = None) -> Poster
         pivots=tuple(facts["pivots"]),
         diagnostics=Diagnostics(**facts["diagnostics"]),
         settings=SamplerSettings(**(settings | {"scales": Scales(**settings["scales"])})),
+        report=Report.from_dict(facts["report"]),
     )
 
 

@@ -5,41 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import numpy as np
-import pandas as pd
 import pytest
-from small import leaderboard, table
+from small import table
 
 from sloth_jax import InputError, load_leaderboard
 from sloth_jax.folds import leaderboard_benchmarks
 from sloth_jax.identifiability import check_identifiability, local_rank, supported_skills
+from sloth_jax.synthetic import synthetic_table
 
 
-def made(seed: int = 0, *, families: int = 8, sizes: int = 4, skills: int = 2, noise: float = 0.01):
+def made(seed: int = 0, *, families: int = 8, skills: int = 2):
     """A table of a law with so many skills, sizes and tokens varying inside families."""
-    rng = np.random.default_rng(seed)
-    frame = pd.DataFrame(
-        [
-            {
-                "model": f"family{f}-{size}",
-                "family": f"family{f}",
-                "lineage": f"lineage{f // 2}",
-                "post_trained": bool(f % 2),
-                "params_b": float(2.0 ** (size + f % 3)),
-                "tokens_t": float(np.exp(rng.normal())),
-            }
-            for f in range(families)
-            for size in range(sizes)
-        ]
-    )
-    x = np.column_stack([np.log(frame["params_b"]), np.log(frame["tokens_t"])])
-    theta = rng.normal(size=(families, skills))[np.repeat(np.arange(families), sizes)]
-    theta = theta + (x - x.mean(axis=0)) @ rng.normal(size=(2, skills))
-    loading = rng.normal(size=(4, skills))
-    eta = theta @ loading.T
-    floors = np.array([0.25, 0.25, 0.25, 0.0])
-    share = 1.0 / (1.0 + np.exp(-0.7 * eta / eta.std(axis=0)))
-    scores = floors + (1.0 - floors) * share + noise * rng.normal(size=eta.shape)
-    return leaderboard(frame, np.clip(scores, 0.0, 1.0))
+    return synthetic_table(seed, families=families, skills=skills, noise=0.03, own=0.0)[0]
 
 
 def causes(report) -> set[str]:
@@ -103,7 +80,9 @@ def test_a_benchmark_twice_is_named():
     scores[:, 1] = scores[:, 0]
     report = check_identifiability(replace(good, scores=scores), skills=2)
     assert causes(report) == {"duplicate_benchmarks"}
-    assert "MMLU and ARC are one measurement twice" in text_of(report, "duplicate_benchmarks")
+    assert "benchmark1 and benchmark2 are one measurement twice" in text_of(
+        report, "duplicate_benchmarks"
+    )
 
 
 def test_more_skills_than_there_are_is_named():

@@ -17,6 +17,8 @@ from sloth_jax.rotation import (
     align,
     canonical_order,
     congruence,
+    local_optima,
+    match_skills,
     rotate,
     rotate_params,
     whitening,
@@ -134,3 +136,34 @@ def test_loadings_that_cannot_be_aligned_are_refused():
         align(jnp.full((2, 4, 2), jnp.nan))
     with pytest.raises(InputError, match="at most 7"):
         align(jnp.zeros((2, 9, 8)))
+
+
+def test_all_local_optima_are_found_once():
+    # One benchmark pulls the second skill to either side: two rotations are almost as simple.
+    loading = np.array(
+        [[1.4, 0.5, 0.0], [0.2, 0.7, 0.1], [0.0, 0.8, 0.1], [0.1, 0.8, 0.0], [0.5, 0.1, 0.3],
+         [3.5, 0.0, 0.0], [0.1, 0.1, 0.6], [1.4, 0.5, 0.0], [3.6, -0.1, 0.0], [2.0, 0.5, -0.2],
+         [0.7, 0.3, 0.0], [1.5, 0.4, 0.0]]
+    )  # fmt: skip
+    correlation = np.array([[1.0, 0.6, 0.3], [0.6, 1.0, 0.3], [0.3, 0.3, 1.0]])
+    turned = jnp.asarray(loading @ np.linalg.cholesky(correlation))
+    optima = local_optima(turned, jax.random.key(0), steps=8000)
+    values = [float(one.value) for one in optima]
+    assert len(optima) >= 2
+    assert values == sorted(values)
+    best = rotate(turned, jax.random.key(1), steps=8000)
+    assert values[0] == pytest.approx(float(best.value), abs=1e-6)
+    assert all(bool(one.converged) for one in optima)
+    assert sum(float(one.agreeing) for one in optima) <= 1.0
+    assert np.abs(matched(optima[0].loading, optima[1].loading)).min() < 0.99
+
+
+def test_congruence_finds_partners_whatever_order_and_sign():
+    rng = np.random.default_rng(1)
+    loading = rng.normal(size=(9, 3))
+    other = np.column_stack([-loading[:, 2], rng.normal(size=9), loading[:, 0], loading[:, 1]])
+    alike, partner = match_skills(loading, other)
+    np.testing.assert_allclose(alike, 1.0)
+    np.testing.assert_array_equal(partner, [2, 3, 0])
+    with pytest.raises(InputError, match="4 skills cannot each have a partner among 3"):
+        match_skills(other, loading)

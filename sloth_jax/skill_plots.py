@@ -1,0 +1,171 @@
+"""Figures of skills. Every function draws into the axes it is given and returns them.
+
+All take what a method of :class:`sloth_jax.skills.Skills` returns: medians with the ends of central
+intervals, which are not drawn where there are none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+
+from sloth_jax.plots import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY
+
+_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, INK)
+
+
+def _points(rows: pd.DataFrame, place: np.ndarray, colour: str, ax: Axes) -> None:
+    """Medians with intervals on horizontal lines."""
+    ax.hlines(place, rows["lower"], rows["upper"], color=colour, linewidth=4, alpha=0.3)
+    ax.plot(rows["median"], place, "o", color=colour, markersize=4)
+
+
+def plot_loadings(rows: pd.DataFrame, skill: str, benchmarks: Sequence[str], *, ax: Axes) -> Axes:
+    """Loadings of one skill on every benchmark, the first benchmark on top.
+
+    Args:
+        rows: from :meth:`sloth_jax.skills.Skills.loadings`.
+        skill: which skill.
+        benchmarks: which benchmarks, in order.
+        ax: axes to draw into.
+    """
+    shown = rows[rows["skill"] == skill].set_index("benchmark").loc[list(benchmarks)]
+    place = np.arange(len(shown))[::-1]
+    ax.axvline(0.0, color=GREY, linewidth=1.0)
+    _points(shown, place, BLUE, ax)
+    ax.set_yticks(place, benchmarks)
+    ax.set_title(skill)
+    ax.set_xlabel("loading")
+    return ax
+
+
+def plot_pairs(rows: pd.DataFrame, *, ax: Axes) -> Axes:
+    """Correlations of skills, a line per pair.
+
+    Args:
+        rows: from :meth:`sloth_jax.skills.Skills.correlations`.
+        ax: axes to draw into.
+    """
+    place = np.arange(len(rows))[::-1]
+    ax.axvline(0.0, color=GREY, linewidth=1.0)
+    _points(rows, place, BLUE, ax)
+    names = [f"{a}, {b}" for a, b in zip(rows["skill"], rows["other"], strict=True)]
+    ax.set_yticks(place, names)
+    ax.set_ylim(-0.6, len(rows) - 0.4)
+    ax.set_xlim(-1.0, 1.0)
+    ax.set_xlabel("correlation over models")
+    return ax
+
+
+def plot_shifts(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
+    """What post-training changes in one skill, the mean over pairs on top.
+
+    Args:
+        rows: from :meth:`sloth_jax.skills.Skills.base_to_chat`.
+        skill: which skill.
+        ax: axes to draw into.
+    """
+    shown = rows[rows["skill"] == skill]
+    place = np.arange(len(shown))[::-1]
+    mean = (shown["base"] == "all").to_numpy()
+    ax.axvline(0.0, color=GREY, linewidth=1.0)
+    _points(shown[~mean], place[~mean], BLUE, ax)
+    _points(shown[mean], place[mean], ORANGE, ax)
+    names = ["mean of all" if one else chat for one, chat in zip(mean, shown["chat"], strict=True)]
+    ax.set_yticks(place, names)
+    ax.set_ylim(-0.8, len(shown) - 0.2)
+    ax.set_title(skill)
+    ax.set_xlabel("post-trained minus base (sd of models)")
+    return ax
+
+
+def plot_growth(rows: pd.DataFrame, *, ax: Axes) -> Axes:
+    """What ten times the parameters and ten times the tokens add to each skill.
+
+    Args:
+        rows: from :meth:`sloth_jax.skills.Skills.growth`.
+        ax: axes to draw into.
+    """
+    skills = list(dict.fromkeys(rows["skill"]))
+    place = np.arange(len(skills))[::-1].astype(float)
+    ax.axvline(0.0, color=GREY, linewidth=1.0)
+    names = {"params": "10 x parameters", "tokens": "10 x tokens"}
+    for more, shift, colour in (("params", 0.14, BLUE), ("tokens", -0.14, ORANGE)):
+        shown = rows[rows["more"] == more].set_index("skill").loc[skills]
+        _points(shown, place + shift, colour, ax)
+        ax.plot([], [], "o", color=colour, markersize=4, label=names[more])
+    ax.set_yticks(place, skills)
+    ax.set_ylim(-0.6, len(skills) - 0.4)
+    ax.set_xlabel("growth of the skill (sd of models)")
+    ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
+    return ax
+
+
+def plot_level_curves(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
+    """Sizes and tokens that give the average family the same skill; dashed where it is unsure.
+
+    Args:
+        rows: from :meth:`sloth_jax.skills.Skills.level_curves`.
+        skill: which skill.
+        ax: axes to draw into.
+
+    Returns:
+        The same axes. Lines are medians, labelled in standard deviations of models; shading grows
+        with the width of the intervals.
+    """
+    shown = rows[rows["skill"] == skill]
+    grid = shown.pivot(index="tokens_t", columns="params_b")
+    sizes, tokens = grid["median"].columns.to_numpy(), grid.index.to_numpy()
+    width = (grid["upper"] - grid["lower"]).to_numpy()
+    if np.isfinite(width).all():
+        ax.contourf(sizes, tokens, width, levels=(0.5, 1.0, 2.0, 4.0, 1e9), colors=GREY,
+                    alpha=0.12)  # fmt: skip
+        for level in (0.5, 1.0, 2.0, 4.0):
+            # Filled regions of one colour lie on top of each other, so more width is darker.
+            ax.contourf(sizes, tokens, width, levels=(level, 1e9), colors=GREY, alpha=0.15)
+    curves = ax.contour(
+        sizes, tokens, grid["median"].to_numpy(), levels=np.arange(-3.0, 3.1, 0.5), colors=BLUE,
+        linewidths=1.2,
+    )  # fmt: skip
+    ax.clabel(curves, fmt="%.1f", fontsize=7)
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
+        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_minor_formatter(NullFormatter())
+    ax.set_title(skill)
+    ax.set_xlabel("parameters (billions)")
+    ax.set_ylabel("tokens (trillions)")
+    return ax
+
+
+def plot_congruence(values: pd.DataFrame, *, ax: Axes) -> Axes:
+    """How like itself each skill comes out again, a column of points per reason to ask.
+
+    Args:
+        values: congruence with the reference, columns ``reason``, ``skill``, ``congruence``.
+        ax: axes to draw into.
+    """
+    reasons = list(dict.fromkeys(values["reason"]))
+    skills = list(dict.fromkeys(values["skill"]))
+    for limit in (0.85, 0.95):
+        ax.axhline(limit, color=GREY, linewidth=1.0, linestyle=(0, (4, 3)))
+    for k, skill in enumerate(skills):
+        for r, reason in enumerate(reasons):
+            some = values[(values["skill"] == skill) & (values["reason"] == reason)]["congruence"]
+            at = r + 0.22 * (k - (len(skills) - 1) / 2)
+            jitter = 0.07 * (np.arange(len(some)) / max(len(some) - 1, 1) - 0.5)
+            colour = _COLOURS[k % len(_COLOURS)]
+            ax.plot(at + jitter, some, "o", color=colour, markersize=3, alpha=0.5)
+            if reason == reasons[0]:
+                ax.plot([], [], "o", color=colour, label=skill)
+    ax.set_xticks(np.arange(len(reasons)), reasons)
+    ax.set_ylim(min(0.0, float(values["congruence"].min())), 1.02)
+    ax.set_ylabel("congruence with the reference")
+    ax.legend(loc="lower left")
+    return ax
