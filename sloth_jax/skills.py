@@ -10,9 +10,9 @@ arXiv 2412.06540, sections 3.2 and 5 (scaling, rotation, readings); Papastamouli
 
 from __future__ import annotations
 
-import os
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import takewhile
 
 import jax
 import jax.numpy as jnp
@@ -148,10 +148,7 @@ class Skills:
         found = []
         for family in np.flatnonzero(chat & scored):
             bases = np.flatnonzero(~chat & scored & (lineage == lineage[family]))
-            alike = [
-                len(os.path.commonprefix([table.families[b], table.families[family]]))
-                for b in bases
-            ]
+            alike = [_same_beginning(table.families[b], table.families[family]) for b in bases]
             if len(bases) == 1 or (len(bases) and max(alike) > 0):
                 found.append((bases[int(np.argmax(alike))], family))
         pairs = np.array(found)
@@ -258,6 +255,12 @@ class Skills:
         columns = {"median": np.median(draws, axis=0), "lower": lower, "upper": upper}
         flat = {name: values.ravel() for name, values in columns.items()}
         return pd.DataFrame(flat, index=index).reset_index()
+
+
+def _same_beginning(one: str, other: str) -> int:
+    """How many letters two names have in common from the left."""
+    pairs = zip(one, other, strict=False)
+    return sum(1 for _ in takewhile(lambda pair: pair[0] == pair[1], pairs))
 
 
 def interpret_skills(

@@ -27,7 +27,9 @@ from sloth_jax import (
     save_posterior,
     to_arviz,
 )
+from sloth_jax.contraction import contraction
 from sloth_jax.diagnostics import diagnose, import_arviz
+from sloth_jax.identifiability import check_identifiability
 from sloth_jax.law import linear_predictor, scores
 from sloth_jax.observations import observe
 from sloth_jax.posterior import log_likelihood
@@ -389,3 +391,25 @@ def test_a_single_lineage_cannot_be_left_out(posterior, data):
     alone = replace(posterior, table=replace(data, scores=one))
     with pytest.raises(InputError, match="two lineages"):
         leave_lineages_out(alone)
+
+
+def test_contraction_tells_what_the_table_decided(posterior):
+    found = contraction(posterior)
+    by = found.set_index(["parameter", "of"])
+    # Six families on four benchmarks tell biases and noise, and hardly a link's every piece.
+    assert by.loc[("log noise", "MMLU"), "contraction"] > 0.5
+    assert by.loc[("length of slope", "log_params"), "contraction"] > 0.5
+    tilts = found[found["parameter"].str.startswith("link tilt")]
+    assert tilts["prior_decides"].any()
+    assert (found["contraction"] <= 1.0).all()
+    np.testing.assert_array_equal(found["prior_decides"], found["contraction"] < 0.5)
+    # half of a normal's length: chi with one degree of freedom
+    assert by.loc[("length of loadings", "ARC"), "prior_sd"] == pytest.approx(
+        0.4 * np.sqrt(1.0 - 2.0 / np.pi)
+    )
+
+
+def test_the_check_travels_with_the_posterior(posterior, data, tmp_path):
+    assert posterior.report == check_identifiability(data, skills=1)
+    save_posterior(posterior, tmp_path / "posterior.nc")
+    assert load_posterior(tmp_path / "posterior.nc").report == posterior.report
