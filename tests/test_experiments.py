@@ -206,3 +206,26 @@ def test_cost(tmp_path):
     assert (table["seconds"] > 0).all()
     assert (table.groupby("axis")["ratio"].first() == 1.0).all()
     assert (out / "cost.png").stat().st_size > 5_000
+
+
+def test_skills(tmp_path):
+    out = tmp_path / "out"
+    printed = run("skills.py", "--skills", "2", "--smoke", "--out", str(out))
+    assert "d = 2: " in printed
+    loadings = pd.read_csv(out / "d2" / "loadings.csv")
+    assert len(loadings) == 12 * 2
+    assert (loadings["lower"] <= loadings["upper"]).all()
+    for name in ("loadings", "correlations", "base_to_chat", "growth", "level_curves"):
+        assert (out / "d2" / f"{name}.png").stat().st_size > 5_000
+    assert {"start", "families"} <= set(pd.read_csv(out / "stability.csv")["reason"])
+    assert pd.read_csv(out / "published.csv")["loadings"].iloc[-1] == "published"
+    assert "proposed_labels" in json.loads((out / "summary.json").read_text())["d = 2"]
+
+
+def test_identifiability(tmp_path):
+    out = tmp_path / "out"
+    run("identifiability.py", "--smoke", "--out", str(out))
+    summary = json.loads((out / "summary.json").read_text())
+    assert summary["causes_named"] == summary["causes"] == 6  # the check needs no long fit
+    assert len(pd.read_csv(out / "recovery.csv")) == 36
+    assert (out / "recovery.png").stat().st_size > 5_000
