@@ -36,6 +36,7 @@ from sloth_jax.files import write_text
 from sloth_jax.law import Params
 from sloth_jax.law import skills as skills_of
 from sloth_jax.leaderboard import Leaderboard
+from sloth_jax.links import QuantileMixture
 from sloth_jax.observations import observe
 from sloth_jax.plots import BLUE, style
 from sloth_jax.point import PointSettings, fit_observations
@@ -65,7 +66,8 @@ def true_loadings(table: Leaderboard, law: Params, key: Array) -> np.ndarray:
     share = (observations.scores - observations.floor[None, :]) / (
         1.0 - observations.floor[None, :]
     )
-    reached, _ = law.link.inverse(share)  # pyright: ignore: a quantile mixture
+    assert isinstance(law.link, QuantileMixture)  # of every synthetic table
+    reached, _ = law.link.inverse(share)
     loading = law.loading @ jnp.linalg.inv(whitening(theta)).T
     loading = loading / jnp.std(reached, axis=0)[:, None]
     turned = rotate(loading, key).loading
@@ -203,12 +205,12 @@ def run(options: argparse.Namespace) -> None:
         "smoke": options.smoke,
         "models": 5 * large,
         "tables": tables,
-        "least_congruence": round(float(recovery["congruence"].min()), 4),
-        "coverage_90": round(float(recovery["inside"].mean()), 4),
+        "least_congruence": round(float(recovery["congruence"].to_numpy().min()), 4),
+        "coverage_90": round(float(recovery["inside"].to_numpy().mean()), 4),
         "loadings": len(recovery),
         "error_by_models": {
-            str(n): round(float(e), 5)
-            for n, e in growth.groupby("models")["error"].median().items()
+            str(n): round(float(np.median(growth["error"][growth["models"] == n])), 5)
+            for n in sorted(set(growth["models"]))
         },
         "causes_named": sum(
             (cause in found.split()) if cause else not found

@@ -116,7 +116,7 @@ def run(options: argparse.Namespace) -> None:
         draw(out / f"d{d}", skills)
         for problem in record[f"d = {d}"]["problems"]:
             tell(f"warning: {problem}")
-        told = int(decided["prior_decides"].sum())
+        told = int(decided["prior_decides"].to_numpy().sum())
         print(f"d = {d}: {', '.join(proposed)}; the prior decides {told} of {len(decided)} numbers")
 
     tell("other starts, other families ...")
@@ -151,7 +151,7 @@ def against_published(
         published skill; and the loss of the fit.
     """
     table = sj.load_leaderboard(corrected=False)
-    table = table.subset(table.observed.all(axis=1))
+    table = table.subset(np.asarray(table.observed.all(axis=1)))
     fit_key, turn_key = jax.random.split(key)
     fit = sj.fit_point(
         table, key=fit_key, skills=3, link=settings.link, starts=settings.starts,

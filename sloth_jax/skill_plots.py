@@ -73,8 +73,8 @@ def plot_shifts(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
     place = np.arange(len(shown))[::-1]
     mean = (shown["base"] == "all").to_numpy()
     ax.axvline(0.0, color=GREY, linewidth=1.0)
-    _points(shown[~mean], place[~mean], BLUE, ax)
-    _points(shown[mean], place[mean], ORANGE, ax)
+    _points(pd.DataFrame(shown[~mean]), place[~mean], BLUE, ax)
+    _points(pd.DataFrame(shown[mean]), place[mean], ORANGE, ax)
     names = ["mean of all" if one else chat for one, chat in zip(mean, shown["chat"], strict=True)]
     ax.set_yticks(place, names)
     ax.set_ylim(-0.8, len(shown) - 0.2)
@@ -165,7 +165,7 @@ def plot_congruence(values: pd.DataFrame, *, ax: Axes) -> Axes:
             if reason == reasons[0]:
                 ax.plot([], [], "o", color=colour, label=skill)
     ax.set_xticks(np.arange(len(reasons)), reasons)
-    ax.set_ylim(min(0.0, float(values["congruence"].min())), 1.02)
+    ax.set_ylim(min(0.0, float(values["congruence"].to_numpy().min())), 1.02)
     ax.set_ylabel("congruence with the reference")
     ax.legend(loc="lower left")
     return ax
