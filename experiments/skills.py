@@ -159,16 +159,19 @@ def against_published(
     )  # fmt: skip
     ours = interpret_skills(fit, key=turn_key, oblique=False, criterion="varimax")
     theirs = np.array([PUBLISHED[benchmark] for benchmark in table.benchmarks])
-    # Varimax skills are uncorrelated with unit variances: what a rotation starts from.
-    optima = local_optima(jax.numpy.asarray(ours.loading[0]), turn_key, starts=starts, steps=steps)
     rows, names = [], ("reasoning", "knowledge", "instruction following")
-    for one in optima:
-        alike, _ = match_skills(theirs, np.asarray(one.loading))
-        rows.append(
-            {"criterion": float(one.value), "starts": float(one.agreeing)}
-            | dict(zip(names, alike.tolist(), strict=True))
-        )
-    rows.append({"criterion": float(geomin(jax.numpy.asarray(theirs))), "starts": np.nan})
+    # In single precision the shallower minima cannot be told from slopes.
+    with jax.enable_x64(True):
+        # Varimax skills are uncorrelated with unit variances: what a rotation starts from.
+        white = jax.numpy.asarray(ours.loading[0])
+        optima = local_optima(white, turn_key, starts=starts, steps=steps)
+        for one in optima:
+            alike, _ = match_skills(theirs, np.asarray(one.loading))
+            rows.append(
+                {"criterion": float(one.value), "starts": float(one.agreeing)}
+                | dict(zip(names, alike.tolist(), strict=True))
+            )
+        rows.append({"criterion": float(geomin(jax.numpy.asarray(theirs))), "starts": np.nan})
     found = pd.DataFrame(rows)
     found.insert(0, "loadings", [*(f"optimum {k + 1}" for k in range(len(optima))), "published"])
     return found, fit.loss
@@ -222,6 +225,7 @@ def draw(folder: Path, skills: Skills) -> None:
         for label, ax in zip(skills.labels, axes[0], strict=True):
             plot_shifts(shifts, label, ax=ax)
             ax.tick_params(axis="y", labelsize=7)
+        figure.suptitle("Post-trained minus base families, 90 % intervals")
         figure.savefig(folder / "base_to_chat.png")
         plt.close(figure)
 

@@ -21,6 +21,7 @@ from sloth_jax.posterior import Posterior, sample_posterior
 from sloth_jax.prior import Scales
 from sloth_jax.query import Query, load_query
 from sloth_jax.sampler import SamplerSettings
+from sloth_jax.skills import Skills, interpret_skills
 from sloth_jax.storage import load_posterior, save_posterior, to_arviz
 from sloth_jax.tables import TableError
 
@@ -43,6 +44,7 @@ __all__ = [
     "SamplerSettings",
     "Scales",
     "Scaling",
+    "Skills",
     "TableError",
     "__version__",
     "check_identifiability",
@@ -51,6 +53,7 @@ __all__ = [
     "fit_point",
     "fit_scaling",
     "forecast",
+    "interpret_skills",
     "lineage_groups",
     "load_leaderboard",
     "load_posterior",

@@ -30,6 +30,7 @@ _FIRST_STEP = 1.0
 _HALVINGS = 12  # of a step that does not lower the criterion enough
 _GEOMIN = 0.01  # keeps the geometric mean from zero
 _SAME = 0.99  # congruence above which two solutions are one
+_CLOSE = 2e-3  # values that far apart, relatively, are one minimum reached in single precision
 
 
 class Rotation(NamedTuple):
@@ -44,7 +45,7 @@ class Rotation(NamedTuple):
         slope: norm of its projected gradient, which is zero at a minimum, over that of its whole
             gradient where this is above 1.
         converged: whether that is below the tolerance; if not, the rotation is the best found.
-        agreeing: share of starts that ended within 1e-4 of the best value, relative to it.
+        agreeing: share of starts that ended within 0.2 % of the best value.
     """
 
     loading: Array
@@ -187,7 +188,7 @@ def _rotation(
         value=value,
         slope=slopes[at],
         converged=slopes[at] < _zero(loading, tolerance),
-        agreeing=jnp.mean(values <= value + 1e-4 * jnp.abs(value)),
+        agreeing=jnp.mean(values <= value + _CLOSE * jnp.abs(value)),
     )
 
 

@@ -79,7 +79,7 @@ def plot_shifts(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
     ax.set_yticks(place, names)
     ax.set_ylim(-0.8, len(shown) - 0.2)
     ax.set_title(skill)
-    ax.set_xlabel("post-trained minus base (sd of models)")
+    ax.set_xlabel("change (sd of models)")
     return ax
 
 
