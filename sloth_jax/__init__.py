@@ -13,7 +13,7 @@ from sloth_jax.errors import InputError
 from sloth_jax.folds import Folds, lineage_groups, make_folds
 from sloth_jax.forecasting import Forecast, forecast
 from sloth_jax.identifiability import check_identifiability
-from sloth_jax.law import Params, scores, skills
+from sloth_jax.law import Params, scores
 from sloth_jax.leaderboard import Leaderboard, load_leaderboard
 from sloth_jax.links import Logistic, Mixture, MonotoneNetwork
 from sloth_jax.point import PointFit, fit_point
@@ -62,6 +62,5 @@ __all__ = [
     "sample_posterior",
     "save_posterior",
     "scores",
-    "skills",
     "to_arviz",
 ]
