@@ -85,6 +85,7 @@ def test_what_does_not_converge_says_so():
     short = rotate(loading, jax.random.key(0), starts=2, steps=1)
     assert not bool(short.converged)
     assert np.isfinite(short.loading).all()
+    assert not bool(rotate(loading.at[0, 0].set(jnp.nan), jax.random.key(0), starts=2).converged)
 
 
 @pytest.mark.parametrize("skills", [1, 3])

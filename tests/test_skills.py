@@ -167,3 +167,18 @@ def test_a_base_without_a_chat_family_is_said(truth):
     alone = replace(truth, table=replace(TABLE, post_trained_of_family=np.zeros(12)))
     with pytest.raises(InputError, match="no lineage has a base and a post-trained family"):
         alone.base_to_chat()
+
+
+def test_a_single_skill_needs_no_rotation():
+    table, law = synthetic_table(1, skills=1)
+    scaling = fit_scaling(table.params_b, table.tokens_t)
+    report = check_identifiability(table, skills=1)
+    fit = PointFit(
+        rotate_params(law, -2.0 * jnp.eye(1)), table, scaling, "translog", PointSettings(skills=1),
+        0.0, jnp.zeros(1), True, 0.0, report,
+    )  # fmt: skip
+    found = interpret_skills(fit, key=jax.random.key(0))
+    alike, _ = match_skills(found.loading[0], np.asarray(law.loading))
+    np.testing.assert_allclose(alike, 1.0)
+    assert (found.loading[0] > 0.0).all()  # signs are such that skills help
+    assert found.correlations().empty
