@@ -10,7 +10,7 @@ from sloth_jax.law import Params
 from sloth_jax.law import skills as skills_of
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import PIECES, SLACK
-from sloth_jax.prior import standardised_link
+from sloth_jax.prior import Scales, standardised_link
 
 _SLOPES = (1.2, 0.7, 0.2)  # of log size, log tokens and their product, about
 _WEAK = 0.1  # what a benchmark owes to the other skills, beside about 1 to its own
@@ -25,8 +25,8 @@ def synthetic_table(
     skills: int = 2,
     noise: float = 0.1,
     tilt: float = 0.3,
-    own: float = 0.2,
-    spread: float = 0.8,
+    own: float = Scales().model,
+    spread: float = 0.6,
 ) -> tuple[Leaderboard, Params]:
     """A table drawn from a law with a simple structure: each benchmark measures mainly one skill.
 
@@ -42,8 +42,10 @@ def synthetic_table(
         noise: standard deviation of the noise inside the link, in predictor units; a benchmark's
             predictors have standard deviation ``spread``.
         tilt: how far links leave their neutral shape.
-        own: spread of models around their families, in units of the spread of families.
-        spread: of each benchmark's predictors without noise.
+        own: spread of models around their families, in units of the spread of families; that of
+            the hierarchical prior unless given, which takes it as known.
+        spread: of each benchmark's predictors without noise. Much more, and scores would be cut at
+            0 and 1, which no link undoes.
 
     Returns:
         The table, and the law that it was drawn from, on the covariates of the table.
