@@ -18,6 +18,17 @@ jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 matplotlib.use("Agg")
 
+
+@pytest.fixture(scope="session", autouse=True)
+def _compile_once(tmp_path_factory) -> None:
+    """Scripts that tests start share what they compile, which is most of what they do."""
+    folder = tmp_path_factory.getbasetemp()
+    if worker:
+        folder = folder.parent  # of all workers
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "compiled")
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+
+
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 

@@ -210,16 +210,16 @@ def test_cost(tmp_path):
 
 def test_skills(tmp_path):
     out = tmp_path / "out"
-    printed = run("skills.py", "--skills", "2", "--smoke", "--out", str(out))
-    assert "d = 2: " in printed
-    loadings = pd.read_csv(out / "d2" / "loadings.csv")
-    assert len(loadings) == 12 * 2
+    printed = run("skills.py", "--skills", "3", "--smoke", "--out", str(out))
+    assert "d = 3: " in printed
+    loadings = pd.read_csv(out / "d3" / "loadings.csv")
+    assert len(loadings) == 12 * 3
     assert (loadings["lower"] <= loadings["upper"]).all()
     for name in ("loadings", "correlations", "base_to_chat", "growth", "level_curves"):
-        assert (out / "d2" / f"{name}.png").stat().st_size > 5_000
+        assert (out / "d3" / f"{name}.png").stat().st_size > 5_000
     assert {"start", "families"} <= set(pd.read_csv(out / "stability.csv")["reason"])
     assert pd.read_csv(out / "published.csv")["loadings"].iloc[-1] == "published"
-    assert "proposed_labels" in json.loads((out / "summary.json").read_text())["d = 2"]
+    assert "proposed_labels" in json.loads((out / "summary.json").read_text())["d = 3"]
 
 
 def test_identifiability(tmp_path):
