@@ -252,7 +252,7 @@ def draw_stability(path: Path, again: pd.DataFrame) -> None:
     """Congruence with the reference fit, by reason."""
     reasons = {"start": "another start", "families": "other families"}
     named = again.assign(
-        reason=[reasons.get(r, r) for r in again["reason"]],
+        reason=[str(reasons.get(r, r)) for r in again["reason"]],
         skill=[f"skill {k}" for k in again["skill"]],
     )
     with style():

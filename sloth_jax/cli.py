@@ -10,12 +10,19 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import TYPE_CHECKING, NoReturn
 
 from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.files import check_writable, write_text
 
-_CHAINS = 4
+if TYPE_CHECKING:  # costs a second at run time, which --help should not take
+    from jax import Array
+
+    from sloth_jax.leaderboard import Leaderboard
+    from sloth_jax.point import PointFit
+    from sloth_jax.posterior import Posterior
+
+_CHAINS, _WARMUP, _DRAWS = 4, 450, 1800
 _SKILLS = 3
 
 
@@ -60,42 +67,33 @@ def _parser() -> argparse.ArgumentParser:
         "(trillions) and, optionally, lineage, post_trained, active_params_b",
     )
     predict.add_argument(
-        "--data", metavar="TABLE", help="table of scores to learn from (default: the bundled one)"
-    )
-    predict.add_argument(
-        "--floors", metavar="FLOORS", help="table with the columns benchmark, floor (fractions)"
-    )
-    predict.add_argument(
         "--level", type=_level, default=0.9, help="probability inside the intervals (default: 0.9)"
     )
     predict.add_argument(
-        "--skills",
-        type=number(1),
-        metavar="D",
-        help=f"number of skills (default: {_SKILLS}, or the number of benchmarks if that is less)",
+        "--fit",
+        metavar="FIT",
+        help="file that `sloth-jax fit` wrote, instead of a table: seconds, not minutes",
     )
     predict.add_argument(
         "--point", action="store_true", help="point fit: seconds, but no intervals"
     )
-    predict.add_argument(
-        "--draws",
-        type=number(_CHAINS),
-        default=1800,
-        metavar="N",
-        help=f"posterior draws, over {_CHAINS} chains (default: 1800)",
-    )
-    predict.add_argument(
-        "--warmup",
-        type=number(20),
-        default=450,
-        metavar="N",
-        help="draws per chain spent on adaptation (default: 450)",
-    )
-    predict.add_argument("--seed", type=number(0), default=0, help="random seed (default: 0)")
+    _add_fit_options(predict)
     predict.add_argument(
         "--out", metavar="PREDICTIONS.csv", help="write a CSV there instead of printing a table"
     )
     predict.set_defaults(run=_predict)
+
+    fit = commands.add_parser(
+        "fit",
+        help="sample the law once, for many predictions",
+        description="Sample the posterior of a table and keep it in a file.",
+        epilog="example: sloth-jax fit --out fit.nc\n"
+        "         sloth-jax predict --fit fit.nc --query query.csv",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    _add_fit_options(fit)
+    fit.add_argument("--out", required=True, metavar="FIT.nc", help="netCDF file to write")
+    fit.set_defaults(run=_fit)
 
     check = commands.add_parser(
         "check",
@@ -134,52 +132,134 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _predict(options: argparse.Namespace) -> None:
+def _add_fit_options(parser: argparse.ArgumentParser) -> None:
+    """What to learn from and how; None where the user said nothing."""
+    parser.add_argument(
+        "--data", metavar="TABLE", help="table of scores to learn from (default: the bundled one)"
+    )
+    parser.add_argument(
+        "--floors", metavar="FLOORS", help="table with the columns benchmark, floor (fractions)"
+    )
+    parser.add_argument(
+        "--skills",
+        type=number(1),
+        metavar="D",
+        help=f"number of skills (default: {_SKILLS}, or the number of benchmarks if that is less)",
+    )
+    parser.add_argument(
+        "--draws",
+        type=number(_CHAINS),
+        metavar="N",
+        help=f"posterior draws, over {_CHAINS} chains (default: {_DRAWS})",
+    )
+    parser.add_argument(
+        "--warmup",
+        type=number(20),
+        metavar="N",
+        help=f"draws per chain spent on adaptation (default: {_WARMUP})",
+    )
+    parser.add_argument("--seed", type=number(0), default=0, help="random seed (default: 0)")
+
+
+def _sample(options: argparse.Namespace, table: Leaderboard, key: Array) -> Posterior:
+    """Sample the posterior with the user's options, and say what is wrong with it."""
+    from sloth_jax.posterior import sample_posterior
+    from sloth_jax.sampler import SamplerSettings
+
+    per_chain = -(-(options.draws or _DRAWS) // _CHAINS)
+    warmup = options.warmup or _WARMUP
+    tell(
+        f"Sampling {_CHAINS} chains of {warmup} + {per_chain} draws from {len(table.models)} "
+        f"models on {len(table.benchmarks)} benchmarks; this takes minutes ..."
+    )
+    settings = SamplerSettings(
+        skills=_skills(options, table), warmup=warmup, draws=per_chain, chains=_CHAINS
+    )
+    return sample_posterior(table, key=key, settings=settings, progress=True)
+
+
+def _skills(options: argparse.Namespace, table: Leaderboard) -> int:
+    return options.skills or min(_SKILLS, len(table.benchmarks))
+
+
+def _warn(fit: PointFit | Posterior) -> None:
+    """What the user should know about a fit."""
+    from sloth_jax.posterior import Posterior
+
+    if isinstance(fit, Posterior):
+        for problem in fit.diagnostics.problems():
+            tell(f"warning: the chains do not meet the standard for trust: {problem}")
+    elif not fit.converged:
+        tell("warning: the point fit had not settled; treat its numbers as rough")
+    for warning in fit.report.warnings():
+        tell(f"note: skills may not be interpreted: {warning} (sloth-jax check)")
+
+
+def _prepare() -> None:
+    """Before JAX is imported and looks at the machine."""
     # A log file gets a line now and then, not ten a second; tqdm looks when it is imported.
     if not sys.stderr.isatty():
         os.environ.setdefault("TQDM_MININTERVAL", "10")
+    from sloth_jax.devices import use_cores
+
+    use_cores(_CHAINS)  # over which chains are spread
+
+
+def _fit(options: argparse.Namespace) -> None:
+    _prepare()
     # Heavy imports wait until the arguments are known to be good.
     import jax
 
-    from sloth_jax.devices import use_cores
+    from sloth_jax.identifiability import check_skills
+    from sloth_jax.leaderboard import load_leaderboard
+    from sloth_jax.storage import save_posterior
+
+    check_writable(options.out)
+    table = load_leaderboard(options.data, floors=options.floors)
+    check_skills(_skills(options, table), table)
+    for warning in table.warnings:
+        tell(f"note: {warning}")
+    # The same keys as predict, so that a saved fit gives the same predictions.
+    fit_key, _ = jax.random.split(jax.random.key(options.seed))
+    posterior = _sample(options, table, fit_key)
+    _warn(posterior)
+    save_posterior(posterior, options.out)
+    tell(f"Wrote {options.out}")
+
+
+def _predict(options: argparse.Namespace) -> None:
+    _prepare()
+    import jax
+
+    from sloth_jax.errors import InputError
     from sloth_jax.forecasting import forecast
     from sloth_jax.identifiability import check_skills
     from sloth_jax.leaderboard import load_leaderboard
     from sloth_jax.point import fit_point
-    from sloth_jax.posterior import sample_posterior
     from sloth_jax.query import load_query
-    from sloth_jax.sampler import SamplerSettings
+    from sloth_jax.storage import load_posterior
 
-    use_cores(_CHAINS)  # over which chains are spread
     if options.out is not None:
         check_writable(options.out)
-    table = load_leaderboard(options.data, floors=options.floors)
+    kept = load_posterior(options.fit) if options.fit else None
+    if kept is not None:
+        for name in ("data", "floors", "skills", "draws", "warmup", "point"):
+            if getattr(options, name):
+                raise InputError(f"--{name} belongs to a new fit; leave it out with --fit")
+    table = kept.table if kept else load_leaderboard(options.data, floors=options.floors)
     query = load_query(options.query, table)
-    skills = options.skills or min(_SKILLS, len(table.benchmarks))
-    check_skills(skills, table)
+    check_skills(_skills(options, table), table)
     for warning in (*table.warnings, *query.warnings):
         tell(f"note: {warning}")
     fit_key, forecast_key = jax.random.split(jax.random.key(options.seed))
-    size = f"{len(table.models)} models on {len(table.benchmarks)} benchmarks"
-    if options.point:
-        tell(f"Fitting a point to {size} ...")
-        fit = fit_point(table, key=fit_key, skills=skills)
-        if not fit.converged:
-            tell("warning: the point fit had not settled; treat its numbers as rough")
+    if kept is not None:
+        fit = kept
+    elif options.point:
+        tell(f"Fitting a point to {len(table.models)} models ...")
+        fit = fit_point(table, key=fit_key, skills=_skills(options, table))
     else:
-        per_chain = -(-options.draws // _CHAINS)
-        tell(
-            f"Sampling {_CHAINS} chains of {options.warmup} + {per_chain} draws from {size}; "
-            "this takes minutes ..."
-        )
-        settings = SamplerSettings(
-            skills=skills, warmup=options.warmup, draws=per_chain, chains=_CHAINS
-        )
-        fit = sample_posterior(table, key=fit_key, settings=settings, progress=True)
-        for problem in fit.diagnostics.problems():
-            tell(f"warning: the chains do not meet the standard for trust: {problem}")
-    for warning in fit.report.warnings():
-        tell(f"note: skills may not be interpreted: {warning} (sloth-jax check)")
+        fit = _sample(options, table, fit_key)
+    _warn(fit)
     predictions = forecast(fit, query, key=forecast_key)
     summary = predictions.summary(options.level)
     new = sorted(

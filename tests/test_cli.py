@@ -60,6 +60,24 @@ def test_posterior_predictions_have_intervals_and_are_reproducible(folder, capsy
     assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
 
 
+def test_a_saved_fit_gives_the_same_predictions(folder, capsys):
+    fit = ("fit", "--data", folder / "table.csv", *TINY, "--seed", 3, "--out", folder / "fit.nc")
+    assert run(*fit) == 0
+    assert "chains do not meet" in capsys.readouterr().err  # so few draws agree on nothing
+    out = ("--seed", 3, "--out")
+    assert predict(folder, *TINY, *out, folder / "a.csv") == 0
+    query = ("predict", "--query", folder / "query.csv")
+    assert run(*query, "--fit", folder / "fit.nc", *out, folder / "b.csv") == 0
+    assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
+    assert "chains do not meet" in capsys.readouterr().err  # the warning is kept with the fit
+
+    (folder / "cut.nc").write_bytes((folder / "fit.nc").read_bytes()[:2000])
+    assert run(*query, "--fit", folder / "cut.nc", *out, folder / "c.csv") == 2
+    refused(capsys, folder / "c.csv", "not a file of save_posterior, or cut off")
+    assert run(*query, "--fit", folder / "fit.nc", "--skills", 1, *out, folder / "c.csv") == 2
+    refused(capsys, folder / "c.csv", "--skills belongs to a new fit; leave it out with --fit")
+
+
 def test_point_predictions_leave_the_interval_empty(folder):
     assert predict(folder, "--point", "--skills", 1, "--out", folder / "p.csv") == 0
     predictions = pd.read_csv(folder / "p.csv")
