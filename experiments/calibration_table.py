@@ -44,9 +44,9 @@ measured. A score is one held-out model on one benchmark, a fraction. The confor
 point fit with its errors in other folds around it; corrected intervals are the posterior's, at the
 level that would have held enough scores in the other folds. Were scores independent, the shares of
 90 % intervals would have a standard error of 0.02; scores of one family miss together, so it is
-larger. R-hat is a maximum over hundreds of scores and 2 chains of 200 draws: independent draws, those
-of the approximations, come out at 1.02 too. Seconds are wall time on two cores, some with other work
-beside.
+larger. R-hat is a maximum over hundreds of scores and 2 chains of 200 draws: independent draws,
+those of the approximations, come out at 1.02 too. Seconds are wall time on two cores, some with
+other work beside.
 
 ![Coverage, ranks and coverage by group on v1](calibration_v1_1.png)
 
