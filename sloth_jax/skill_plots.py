@@ -121,9 +121,9 @@ def plot_level_curves(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
     grid = shown.pivot(index="tokens_t", columns="params_b")
     sizes, tokens = grid["median"].columns.to_numpy(), grid.index.to_numpy()
     width = (grid["upper"] - grid["lower"]).to_numpy()
+    ax.set_xscale("log")  # before lines are interrupted for their labels
+    ax.set_yscale("log")
     if np.isfinite(width).all():
-        ax.contourf(sizes, tokens, width, levels=(0.5, 1.0, 2.0, 4.0, 1e9), colors=GREY,
-                    alpha=0.12)  # fmt: skip
         for level in (0.5, 1.0, 2.0, 4.0):
             # Filled regions of one colour lie on top of each other, so more width is darker.
             ax.contourf(sizes, tokens, width, levels=(level, 1e9), colors=GREY, alpha=0.15)
@@ -132,8 +132,6 @@ def plot_level_curves(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
         linewidths=1.2,
     )  # fmt: skip
     ax.clabel(curves, fmt="%.1f", fontsize=7)
-    ax.set_xscale("log")
-    ax.set_yscale("log")
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
