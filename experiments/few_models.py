@@ -33,6 +33,7 @@ from sloth_jax.folds import LEADERBOARDS, Folds, leaderboard_benchmarks, lineage
 from sloth_jax.methods import FOLD_SETTINGS, PosteriorMethod
 from sloth_jax.plots import style
 from sloth_jax.provenance import versions
+from sloth_jax.sampler import INFERENCES
 
 MOST = 3  # observed models of a family
 
@@ -59,7 +60,8 @@ def run(options: argparse.Namespace) -> None:
     table = sj.load_leaderboard().select_benchmarks(leaderboard_benchmarks(options.leaderboard))
     groups = lineage_groups(table, n_train=MOST)
     folds = make_folds(table, groups, n_train=MOST, protocol="strict", complete=False)
-    settings, counts = FOLD_SETTINGS, range(MOST + 1)
+    settings = replace(FOLD_SETTINGS, inference=options.inference)
+    counts = range(MOST + 1)
     if options.smoke:
         folds, counts = folds.select([0, 1]), range(0, 2)
         settings = replace(
@@ -109,6 +111,7 @@ def run(options: argparse.Namespace) -> None:
     write_text(out / "held_out.csv", rows.to_csv(index=False, float_format="%.6g"))
     summary: dict[str, Any] = {
         "leaderboard": options.leaderboard,
+        "inference": options.inference,
         "seed": options.seed,
         "smoke": options.smoke,
         "families": len(set(rows["family"])),
@@ -153,6 +156,7 @@ def main() -> None:
     """Parse the command line and run."""
     parser = Parser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--leaderboard", choices=LEADERBOARDS, required=True)
+    parser.add_argument("--inference", choices=INFERENCES, default="nuts")
     parser.add_argument("--seed", type=number(0), default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--smoke", action="store_true", help="two folds, hardly any draws")
