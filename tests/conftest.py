@@ -19,6 +19,15 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 matplotlib.use("Agg")
 
 
+# Files that take minutes: begun last, one of them would leave the other worker idle.
+SLOW = ("test_experiments.py", "test_posterior.py", "test_cli.py", "test_notebooks.py")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The slowest files first."""
+    items.sort(key=lambda item: SLOW.index(item.path.name) if item.path.name in SLOW else len(SLOW))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _compile_once(tmp_path_factory) -> None:
     """Scripts that tests start share what they compile, which is most of what they do."""
