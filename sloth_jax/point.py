@@ -18,7 +18,7 @@ from jax import Array
 from sloth_jax.constraints import constrain, unconstrain
 from sloth_jax.covariates import Scaling, fit_scaling
 from sloth_jax.errors import InputError
-from sloth_jax.identifiability import Report, check_identifiability, check_skills
+from sloth_jax.identifiability import Report, check_identifiability
 from sloth_jax.law import Params, matmul, scores
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import GRID_CENTRES, Link, Logistic, Mixture, MonotoneNetwork
@@ -286,7 +286,7 @@ def fit_point(
         ValueError: if there is no such link, loss or kind of covariates.
     """
     settings = PointSettings(skills, link, loss, learn_floors, family_slopes, starts, steps)
-    check_skills(skills, table)
+    report = check_identifiability(table, skills=skills, covariates=covariates)
     scaling = fit_scaling(table.params_b, table.tokens_t)
     observations = observe(table, scaling, covariates=covariates)
     fitted = _fit_observations(observations, key, settings)
@@ -304,7 +304,7 @@ def fit_point(
         losses=fitted.losses,
         converged=bool(fitted.converged),
         mean_absolute_error=float(jnp.mean(error)),
-        report=check_identifiability(table, skills=skills, covariates=covariates),
+        report=report,
     )
 
 

@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from sloth_jax.covariates import Scaling, fit_scaling
 from sloth_jax.diagnostics import Diagnostics, diagnose
-from sloth_jax.identifiability import Report, check_identifiability, check_skills
+from sloth_jax.identifiability import Report, check_identifiability
 from sloth_jax.law import Params, linear_predictor
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import QuantileMixture
@@ -78,7 +78,7 @@ def sample_posterior(
     Raises:
         InputError: if the skills do not fit the table, or no starting point could be found.
     """
-    check_skills(settings.skills, table)
+    report = check_identifiability(table, skills=settings.skills, covariates=covariates)
     scaling = fit_scaling(table.params_b, table.tokens_t)
     observations = observe(table, scaling, covariates=covariates)
     total = settings.warmup + settings.draws
@@ -103,7 +103,7 @@ def sample_posterior(
             inference=settings.inference,
         ),
         settings=settings,
-        report=check_identifiability(table, skills=settings.skills, covariates=covariates),
+        report=report,
     )
 
 
