@@ -7,33 +7,26 @@ stderr with nothing written; 130 interrupted.
 from __future__ import annotations
 
 import argparse
-import os
 import sys
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, NoReturn
+from typing import NoReturn
 
+from sloth_jax.cli_fit import (
+    SKILLS,
+    add_fit_options,
+    add_source_options,
+    kept_fit,
+    make_fit,
+    prepare,
+    sample_table,
+    table_of,
+    tell_of_extrapolation,
+    tell_of_new_families,
+    warn,
+)
+from sloth_jax.cli_planning import add_planning_commands
 from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.files import check_writable, write_text
-
-if TYPE_CHECKING:  # costs a second at run time, which --help should not take
-    from jax import Array
-
-    from sloth_jax.leaderboard import Leaderboard
-    from sloth_jax.point import PointFit
-    from sloth_jax.posterior import Posterior
-
-_CHAINS, _WARMUP, _DRAWS = 4, 450, 1800
-_SKILLS = 3
-
-
-def _level(text: str) -> float:
-    value = float(text)
-    if not 0.0 < value < 1.0:
-        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1: 0.9 means 90 %")
-    return value
-
-
-_level.__name__ = "fraction"
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -66,18 +59,7 @@ def _parser() -> argparse.ArgumentParser:
         help="CSV or parquet with the columns model, family, params_b (billions), tokens_t "
         "(trillions) and, optionally, lineage, post_trained, active_params_b",
     )
-    predict.add_argument(
-        "--level", type=_level, default=0.9, help="probability inside the intervals (default: 0.9)"
-    )
-    predict.add_argument(
-        "--fit",
-        metavar="FIT",
-        help="file that `sloth-jax fit` wrote, instead of a table: seconds, not minutes",
-    )
-    predict.add_argument(
-        "--point", action="store_true", help="point fit: seconds, but no intervals"
-    )
-    _add_fit_options(predict)
+    add_source_options(predict)
     predict.add_argument(
         "--out", metavar="PREDICTIONS.csv", help="write a CSV there instead of printing a table"
     )
@@ -91,9 +73,11 @@ def _parser() -> argparse.ArgumentParser:
         "         sloth-jax predict --fit fit.nc --query query.csv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    _add_fit_options(fit)
+    add_fit_options(fit)
     fit.add_argument("--out", required=True, metavar="FIT.nc", help="netCDF file to write")
     fit.set_defaults(run=_fit)
+
+    add_planning_commands(commands)
 
     check = commands.add_parser(
         "check",
@@ -111,7 +95,7 @@ def _parser() -> argparse.ArgumentParser:
         "--skills",
         type=number(1),
         metavar="D",
-        help=f"number of skills (default: {_SKILLS}, or the number of benchmarks if that is less)",
+        help=f"number of skills (default: {SKILLS}, or the number of benchmarks if that is less)",
     )
     check.add_argument("--json", action="store_true", help="print JSON instead of words")
     check.set_defaults(run=_check)
@@ -132,151 +116,52 @@ def _parser() -> argparse.ArgumentParser:
     return parser
 
 
-def _add_fit_options(parser: argparse.ArgumentParser) -> None:
-    """What to learn from and how; None where the user said nothing."""
-    parser.add_argument(
-        "--data", metavar="TABLE", help="table of scores to learn from (default: the bundled one)"
-    )
-    parser.add_argument(
-        "--floors", metavar="FLOORS", help="table with the columns benchmark, floor (fractions)"
-    )
-    parser.add_argument(
-        "--skills",
-        type=number(1),
-        metavar="D",
-        help=f"number of skills (default: {_SKILLS}, or the number of benchmarks if that is less)",
-    )
-    parser.add_argument(
-        "--draws",
-        type=number(_CHAINS),
-        metavar="N",
-        help=f"posterior draws, over {_CHAINS} chains (default: {_DRAWS})",
-    )
-    parser.add_argument(
-        "--warmup",
-        type=number(20),
-        metavar="N",
-        help=f"draws per chain spent on adaptation (default: {_WARMUP})",
-    )
-    parser.add_argument("--seed", type=number(0), default=0, help="random seed (default: 0)")
-
-
-def _sample(options: argparse.Namespace, table: Leaderboard, key: Array) -> Posterior:
-    """Sample the posterior with the user's options, and say what is wrong with it."""
-    from sloth_jax.posterior import sample_posterior
-    from sloth_jax.sampler import SamplerSettings
-
-    per_chain = -(-(options.draws or _DRAWS) // _CHAINS)
-    warmup = options.warmup or _WARMUP
-    tell(
-        f"Sampling {_CHAINS} chains of {warmup} + {per_chain} draws from {len(table.models)} "
-        f"models on {len(table.benchmarks)} benchmarks; this takes minutes ..."
-    )
-    settings = SamplerSettings(
-        skills=_skills(options, table), warmup=warmup, draws=per_chain, chains=_CHAINS
-    )
-    return sample_posterior(table, key=key, settings=settings, progress=True)
-
-
-def _skills(options: argparse.Namespace, table: Leaderboard) -> int:
-    return options.skills or min(_SKILLS, len(table.benchmarks))
-
-
-def _warn(fit: PointFit | Posterior) -> None:
-    """What the user should know about a fit."""
-    from sloth_jax.posterior import Posterior
-
-    if isinstance(fit, Posterior):
-        for problem in fit.diagnostics.problems():
-            tell(f"warning: the chains do not meet the standard for trust: {problem}")
-    elif not fit.converged:
-        tell("warning: the point fit had not settled; treat its numbers as rough")
-    for warning in fit.report.warnings():
-        tell(f"note: skills may not be interpreted: {warning} (sloth-jax check)")
-
-
-def _prepare() -> None:
-    """Before JAX is imported and looks at the machine."""
-    # A log file gets a line now and then, not ten a second; tqdm looks when it is imported.
-    if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_MININTERVAL", "10")
-    from sloth_jax.devices import use_cores
-
-    use_cores(_CHAINS)  # over which chains are spread
-
-
 def _fit(options: argparse.Namespace) -> None:
-    _prepare()
+    prepare()
     # Heavy imports wait until the arguments are known to be good.
     import jax
 
-    from sloth_jax.identifiability import check_skills
-    from sloth_jax.leaderboard import load_leaderboard
     from sloth_jax.storage import save_posterior
 
     check_writable(options.out)
-    table = load_leaderboard(options.data, floors=options.floors)
-    check_skills(_skills(options, table), table)
-    for warning in table.warnings:
-        tell(f"note: {warning}")
+    table = table_of(options, None)
     # The same keys as predict, so that a saved fit gives the same predictions.
     fit_key, _ = jax.random.split(jax.random.key(options.seed))
-    posterior = _sample(options, table, fit_key)
-    _warn(posterior)
+    posterior = sample_table(options, table, fit_key)
+    warn(posterior)
     save_posterior(posterior, options.out)
     tell(f"Wrote {options.out}")
 
 
 def _predict(options: argparse.Namespace) -> None:
-    _prepare()
+    prepare()
     import jax
 
-    from sloth_jax.errors import InputError
     from sloth_jax.forecasting import forecast
-    from sloth_jax.identifiability import check_skills
-    from sloth_jax.leaderboard import load_leaderboard
-    from sloth_jax.point import fit_point
     from sloth_jax.query import load_query
-    from sloth_jax.storage import load_posterior
 
     if options.out is not None:
         check_writable(options.out)
-    kept = load_posterior(options.fit) if options.fit else None
-    if kept is not None:
-        for name in ("data", "floors", "skills", "draws", "warmup", "point"):
-            if getattr(options, name):
-                raise InputError(f"--{name} belongs to a new fit; leave it out with --fit")
-    table = kept.table if kept else load_leaderboard(options.data, floors=options.floors)
+    kept = kept_fit(options)
+    table = table_of(options, kept)
     query = load_query(options.query, table)
-    check_skills(_skills(options, table), table)
-    for warning in (*table.warnings, *query.warnings):
+    for warning in query.warnings:
         tell(f"note: {warning}")
     fit_key, forecast_key = jax.random.split(jax.random.key(options.seed))
-    if kept is not None:
-        fit = kept
-    elif options.point:
-        tell(f"Fitting a point to {len(table.models)} models ...")
-        fit = fit_point(table, key=fit_key, skills=_skills(options, table))
-    else:
-        fit = _sample(options, table, fit_key)
-    _warn(fit)
+    fit = make_fit(options, kept, table, fit_key)
     predictions = forecast(fit, query, key=forecast_key)
     summary = predictions.summary(options.level)
-    new = sorted(
-        {f for f, n in zip(query.families, predictions.family_models, strict=True) if not n}
-    )
-    if new:
-        tell(
-            f"note: no training model of {', '.join(new)}: predicted from the population of "
-            "families, marked by family_models = 0"
-        )
+    tell_of_new_families(query.families, table)
+    tell_of_extrapolation(query.models, predictions.outside)
     if options.out is not None:
         write_text(
             options.out, summary.to_csv(index=False, float_format="%.6f", lineterminator="\n")
         )
         tell(f"Wrote {len(summary)} predictions to {options.out}")
     else:
-        print(summary.to_string(index=False, float_format="%.3f", na_rep="none"))
+        # The note above has told who is outside; a column of words would break the lines.
+        shown = summary.drop(columns="outside")
+        print(shown.to_string(index=False, float_format="%.3f", na_rep="none"))
 
 
 def _check(options: argparse.Namespace) -> None:
@@ -288,7 +173,7 @@ def _check(options: argparse.Namespace) -> None:
     table = load_leaderboard(options.table, floors=options.floors, benchmarks=options.benchmarks)
     for warning in table.warnings:
         tell(f"note: {warning}")
-    skills = options.skills or min(_SKILLS, len(table.benchmarks))
+    skills = options.skills or min(SKILLS, len(table.benchmarks))
     report = check_identifiability(table, skills=skills)
     print(json.dumps(report.to_dict(), indent=2) if options.json else report.to_text())
     if not report.holds:

@@ -6,12 +6,16 @@ Lau 1973). The logs are standardised over the training table before they are mul
 with an intercept that spans the same functions as the raw product, and it keeps the three columns
 nearly orthogonal, which fits and samplers need. The standardisation is remembered, so a query is
 placed on the same axes, and units cancel: billions or units give the same covariates.
+
+A mixture of experts has more parameters than a token meets. Its size is all of them by default;
+``"active"`` counts those that a token meets, and ``"total_and_active"`` lets the table say, by a
+fourth covariate, how much the others are worth. Dense models are the same in all three.
 """
 
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import jax.numpy as jnp
 import numpy as np
@@ -20,9 +24,35 @@ from jax.typing import ArrayLike
 
 COVARIATES = ("log_params", "log_tokens", "log_params_x_log_tokens")
 
-# What of compute enters: the law's own translog, the same without the product, or nothing but
-# training FLOPs (6 s t), as older laws have it (Owen, arXiv 2401.04757).
-KINDS = {"translog": COVARIATES, "additive": COVARIATES[:2], "flops": ("log_flops",)}
+# What of compute enters: the law's own translog, the same without the product, nothing but
+# training FLOPs (6 s t), as older laws have it (Owen, arXiv 2401.04757), or the translog with
+# other sizes for mixtures of experts.
+KINDS = {
+    "translog": COVARIATES,
+    "additive": COVARIATES[:2],
+    "flops": ("log_flops",),
+    "active": ("log_active_params", "log_tokens", "log_active_params_x_log_tokens"),
+    "total_and_active": (*COVARIATES, "log_sparsity"),
+}
+
+
+class Sized(Protocol):
+    """Rows that have covariates: a table or a query."""
+
+    @property
+    def params_b(self) -> np.ndarray:
+        """Parameters in billions, ``(model,)``; of a mixture of experts, all of them."""
+        ...
+
+    @property
+    def active_params_b(self) -> np.ndarray:
+        """Parameters active per token in billions, ``(model,)``; NaN where dense."""
+        ...
+
+    @property
+    def tokens_t(self) -> np.ndarray:
+        """Pretraining tokens in trillions, ``(model,)``."""
+        ...
 
 
 class Scaling(NamedTuple):
@@ -54,8 +84,20 @@ def fit_scaling(params_b: np.ndarray, tokens_t: np.ndarray) -> Scaling:
     return Scaling(*moments(params_b), *moments(tokens_t))
 
 
+def covariates_of(scaling: Scaling, rows: Sized, *, kind: str = "translog") -> Array:
+    """Covariates of a table's or a query's models; see :func:`covariate_matrix`."""
+    return covariate_matrix(
+        scaling, rows.params_b, rows.tokens_t, kind=kind, active_params_b=rows.active_params_b
+    )
+
+
 def covariate_matrix(
-    scaling: Scaling, params_b: ArrayLike, tokens_t: ArrayLike, *, kind: str = "translog"
+    scaling: Scaling,
+    params_b: ArrayLike,
+    tokens_t: ArrayLike,
+    *,
+    kind: str = "translog",
+    active_params_b: ArrayLike | None = None,
 ) -> Array:
     """Covariates of models on the axes of a training table.
 
@@ -64,6 +106,8 @@ def covariate_matrix(
         params_b: parameters in billions, ``(model,)``, positive.
         tokens_t: pretraining tokens in trillions, ``(model,)``, positive.
         kind: one of :data:`KINDS`.
+        active_params_b: parameters active per token in billions, ``(model,)``; NaN where dense,
+            None where all are. Training FLOPs are theirs.
 
     Returns:
         ``(model, covariate)`` in the order that :data:`KINDS` gives.
@@ -73,11 +117,19 @@ def covariate_matrix(
     """
     if kind not in KINDS:
         raise ValueError(f"no covariates {kind!r}: choose one of {', '.join(KINDS)}")
-    log_params = (jnp.log(jnp.asarray(params_b)) - scaling.log_params_mean) / scaling.log_params_sd
+    total = jnp.asarray(params_b)
+    active = total
+    if active_params_b is not None:
+        given = jnp.asarray(active_params_b)
+        active = jnp.where(jnp.isnan(given), total, given)
+    size = active if kind in ("active", "flops") else total
+    log_params = (jnp.log(size) - scaling.log_params_mean) / scaling.log_params_sd
     log_tokens = (jnp.log(jnp.asarray(tokens_t)) - scaling.log_tokens_mean) / scaling.log_tokens_sd
     if kind == "flops":
         # log(6 s t) = log s + log t + constant, on a scale like that of the two
         sizes = scaling.log_params_sd * log_params + scaling.log_tokens_sd * log_tokens
         return (sizes / math.hypot(scaling.log_params_sd, scaling.log_tokens_sd))[..., None]
     columns = [log_params, log_tokens, log_params * log_tokens]
+    if kind == "total_and_active":
+        columns.append(jnp.log(total / active))
     return jnp.stack(columns[: len(KINDS[kind])], axis=-1)

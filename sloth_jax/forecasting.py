@@ -4,24 +4,39 @@ from __future__ import annotations
 
 import zlib
 from dataclasses import dataclass
+from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jax import Array
+from jax.scipy.special import ndtri
 
-from sloth_jax.covariates import covariate_matrix
+from sloth_jax.covariates import covariates_of
+from sloth_jax.extrapolation import beyond_in_words
 from sloth_jax.law import Params, linear_predictor, scores
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import QuantileMixture
 from sloth_jax.observations import observe
 from sloth_jax.point import PointFit, mean_intercepts
 from sloth_jax.posterior import Posterior
+from sloth_jax.prior import Population
 from sloth_jax.query import Query
 from sloth_jax.sampler import flat_draws
 
-COLUMNS = ("model", "benchmark", "mean", "median", "lower", "upper", "level", "family_models")
+COLUMNS = (
+    "model",
+    "benchmark",
+    "mean",
+    "median",
+    "lower",
+    "upper",
+    "level",
+    "family_models",
+    "outside",
+)
 
 
 @dataclass(frozen=True, eq=False)
@@ -36,6 +51,8 @@ class Forecast:
         family_models: training models with a score in each model's family, ``(model,)``; 0 means
             that the family was never seen and its effect is the population's.
         has_intervals: False for a point fit, whose predictions carry no uncertainty.
+        outside: how far each model leaves the sizes, tokens and tokens per parameter of the
+            training table, in words, ``(model,)``; empty where it does not.
     """
 
     models: tuple[str, ...]
@@ -43,6 +60,7 @@ class Forecast:
     draws: np.ndarray
     family_models: np.ndarray
     has_intervals: bool
+    outside: tuple[str, ...]
 
     def interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """Central interval of the predictive draws.
@@ -87,6 +105,7 @@ class Forecast:
             "upper": upper.ravel(),
             "level": level,
             "family_models": np.repeat(self.family_models, shape[1]),
+            "outside": np.repeat(self.outside, shape[1]),
         }
         return pd.DataFrame(columns, columns=list(COLUMNS))
 
@@ -110,19 +129,16 @@ def forecast(fit: Posterior | PointFit, query: Query, *, key: Array | None = Non
     Raises:
         ValueError: if a posterior comes without a key.
     """
-    x = covariate_matrix(fit.scaling, query.params_b, query.tokens_t, kind=fit.covariates)
-    if isinstance(fit, PointFit):
-        draws = np.asarray(_predict_point(fit, query, x))[None]
-    elif key is None:
-        raise ValueError("a forecast from a posterior needs a random key: key=jax.random.key(0)")
-    else:
-        draws = _predict_draws(fit, query, x, key)
+    x = covariates_of(fit.scaling, query, kind=fit.covariates)
+    law = predictive_law(fit, query, key)
+    draws = np.asarray(_predict(law, x, jnp.arange(len(query.models))), dtype=np.float64)
     return Forecast(
         models=query.models,
         benchmarks=fit.table.benchmarks,
         draws=draws,
         family_models=count_family_models(fit.table, query.families),
         has_intervals=not isinstance(fit, PointFit),
+        outside=tuple(beyond_in_words(fit.table, query.params_b, query.tokens_t)),
     )
 
 
@@ -140,7 +156,39 @@ def _known(family: str, table: Leaderboard) -> int | None:
     return table.families.index(family)
 
 
-def _predict_point(fit: PointFit, query: Query, x: Array) -> Array:
+class PredictiveLaw(NamedTuple):
+    """The law with everything that is peculiar to queried models in place, draw by draw.
+
+    Attributes:
+        params: leading axis ``(draw,)``; a row for each queried model where the fit had one for
+            each family (``family`` is the query's row) or model.
+        noise: of their scores, inside the link, ``(draw, query, benchmark)``; None for a point
+            fit.
+    """
+
+    params: Params
+    noise: Array | None
+
+
+def predictive_law(fit: Posterior | PointFit, query: Query, key: Array | None) -> PredictiveLaw:
+    """Draw what is peculiar to queried models; see :func:`forecast`.
+
+    Args:
+        fit: a posterior or a point fit, which is a single draw.
+        query: models to predict; their sizes and tokens do not matter.
+        key: random key; required for a posterior, not used by a point fit.
+
+    Raises:
+        ValueError: if a posterior comes without a key.
+    """
+    if isinstance(fit, PointFit):
+        return PredictiveLaw(jax.tree.map(lambda a: a[None], _point_params(fit, query)), None)
+    if key is None:
+        raise ValueError("a forecast from a posterior needs a random key: key=jax.random.key(0)")
+    return _drawn_params(fit, query, key)
+
+
+def _point_params(fit: PointFit, query: Query) -> Params:
     observations = observe(fit.table, fit.scaling, covariates=fit.covariates)
     means = mean_intercepts(fit.params.intercept, observations)
     rows = []
@@ -160,84 +208,123 @@ def _predict_point(fit: PointFit, query: Query, x: Array) -> Array:
         known = [_known(family, fit.table) for family in query.families]
         growth = [shared if f is None else params.growth[f : f + 1] for f in known]
         params = params._replace(growth=jnp.concatenate(growth))
-    return scores(params, x, jnp.arange(len(rows)))
+    return params
 
 
-def _predict_draws(fit: Posterior, query: Query, x: Array, key: Array) -> np.ndarray:
-    params, population = flat_draws((fit.params, fit.population))
-    draws, benchmarks, skills = params.loading.shape
-    base_share = fit.table.post_trained_of_family.mean()
+class _Asked(NamedTuple):
+    """Queried models by numbers, ``(query,)`` each.
 
-    def named_key(kind: str, name: str) -> Array:
-        # A name has the same draws in every query; crc32 is the same on every machine.
-        return jax.random.fold_in(key, zlib.crc32(f"{kind}/{name}".encode()))
+    ``family`` and ``lineage`` are positions in the training table, -1 where it has none;
+    ``post_trained`` is NaN where nobody knows; the rest tell names apart, so that a name has the
+    same draws in every query.
+    """
 
-    def new_family(family: str, lineage: str | None, post_trained: float) -> tuple[Array, ...]:
-        lineage = lineage or family
-        if lineage in fit.table.lineages:
-            effect = population.lineage[:, fit.table.lineages.index(lineage)]
-        else:
-            unit = jax.random.normal(named_key("lineage", lineage), (draws, skills))
-            effect = population.lineage_scale[:, None] * unit
-        keys = jax.random.split(named_key("family", family), 5)
-        if np.isnan(post_trained):
-            shifted = jax.random.bernoulli(keys[0], base_share, (draws,)).astype(effect.dtype)
-        else:
-            shifted = jnp.full(draws, post_trained)
-        own = jax.random.normal(keys[1], (draws, skills))
-        intercept = effect + shifted[:, None] * population.post_training + own
-        specific = population.specific_scale * jax.random.normal(keys[2], (draws, benchmarks))
-        growth = population.growth_scale[:, None] * jax.random.normal(keys[3], (draws, skills))
-        own_growth = jax.random.normal(keys[4], (draws, benchmarks))
-        # Growth of a family that nobody has seen counts from the mean size of the table, zero.
-        return (
-            intercept,
-            specific,
-            growth,
-            population.specific_growth_scale * own_growth,
-            jnp.zeros(draws),
-        )
+    family: np.ndarray
+    lineage: np.ndarray
+    post_trained: np.ndarray
+    lineage_name: np.ndarray
+    family_name: np.ndarray
+    model_name: np.ndarray
 
-    df = float(population.noise_df[0])
-    effects, departures, noises = [], [], []
-    for model, family, lineage, post_trained in zip(
-        query.models, query.families, query.lineages, query.post_trained, strict=True
-    ):
-        index = _known(family, fit.table)
-        if index is None:
-            effects.append(new_family(family, lineage, float(post_trained)))
-        else:
-            own = (
-                params.intercept,
-                params.specific,
-                params.growth,
-                params.specific_growth,
-                params.growth_from,
-            )
-            effects.append(tuple(jnp.asarray(effect)[:, index] for effect in own))
-        unit = jax.random.normal(named_key("model", model), (draws, skills))
-        departures.append(population.model_scale[:, None] * unit)
-        # One key per draw would cost more; noise is drawn for all draws of a model at once.
-        unit = draw_noise(named_key("noise", model), df, population.noise.shape)
-        noises.append(population.noise * unit)
-    intercept, specific, growth, specific_growth, growth_from = (
-        jnp.stack(parts, axis=1) for parts in zip(*effects, strict=True)
+
+def _drawn_params(fit: Posterior, query: Query, key: Array) -> PredictiveLaw:
+    table = fit.table
+    known = [_known(family, table) for family in query.families]
+    lineages = [
+        table.lineages.index(lineage) if lineage in table.lineages else -1
+        for lineage in query.lineages
+    ]
+
+    def ids(kind: str, names: tuple[str, ...]) -> np.ndarray:
+        # crc32 is the same on every machine
+        return np.array([zlib.crc32(f"{kind}/{name}".encode()) for name in names], np.uint32)
+
+    asked = _Asked(
+        family=np.array([-1 if index is None else index for index in known]),
+        lineage=np.array(lineages),
+        post_trained=np.asarray(query.post_trained, float),
+        lineage_name=ids("lineage", query.lineages),
+        family_name=ids("family", query.families),
+        model_name=ids("model", query.models),
     )
+    params, population = flat_draws((fit.params, fit.population))
+    df = float(population.noise_df[0])
+    share = float(table.post_trained_of_family.mean())
+    return _draw_effects(params, population, asked, key, share, df=df)
+
+
+@partial(jax.jit, static_argnames="df")
+def _draw_effects(
+    params: Params, population: Population, asked: _Asked, key: Array, share: float, *, df: float
+) -> PredictiveLaw:
+    """What is peculiar to queried models; one program, however many there are of each kind."""
+    draws, benchmarks, skills = params.loading.shape
+    wide = 2 * skills + 2 * benchmarks + 1
+
+    # One call for all normal numbers: the generator is what takes long to compile.
+    def units(name: Array) -> Array:
+        return jax.random.normal(jax.random.fold_in(key, name), (draws, wide))
+
+    names = jnp.stack([asked.lineage_name, asked.family_name, asked.model_name])
+    of_lineage, of_family, of_model = jax.vmap(jax.vmap(units))(names)
+
+    def drawn(
+        one: _Asked, of_lineage: Array, of_family: Array, of_model: Array
+    ) -> tuple[Array, ...]:
+        effect = jnp.where(
+            one.lineage >= 0,
+            population.lineage[:, one.lineage],
+            population.lineage_scale[:, None] * of_lineage[:, :skills],
+        )
+        ends = np.cumsum([skills, skills, benchmarks, benchmarks])
+        own, growth, specific, specific_growth, either = jnp.split(of_family, ends, axis=1)
+        given = jnp.asarray(one.post_trained, effect.dtype)
+        mixed = (either < ndtri(share)).astype(effect.dtype)
+        shifted = jnp.where(jnp.isnan(given), mixed, given)
+        new = (
+            effect + shifted * population.post_training + own,
+            population.specific_scale * specific,
+            population.growth_scale[:, None] * growth,
+            population.specific_growth_scale * specific_growth,
+            # Growth of a family that nobody has seen counts from the mean size of the table, zero.
+            jnp.zeros(draws, effect.dtype),
+        )
+        known = (
+            params.intercept,
+            params.specific,
+            params.growth,
+            params.specific_growth,
+            params.growth_from,
+        )
+        effects = [
+            jnp.where(one.family >= 0, jnp.asarray(old)[:, one.family], drawn)
+            for old, drawn in zip(known, new, strict=True)
+        ]
+        noise = of_model[:, skills : skills + benchmarks]
+        if np.isfinite(df):
+            noise = draw_noise(jax.random.fold_in(key, ~one.model_name), df, noise.shape)
+        departure = population.model_scale[:, None] * of_model[:, :skills]
+        return (*effects, departure, population.noise * noise)
+
+    intercept, specific, growth, specific_growth, growth_from, own, noise = jax.vmap(
+        drawn, out_axes=1
+    )(asked, of_lineage, of_family, of_model)
     rows = params._replace(
         intercept=intercept,
         specific=specific,
         growth=growth,
         specific_growth=specific_growth,
         growth_from=growth_from,
-        own=jnp.stack(departures, axis=1),
+        own=own,
     )
-    family = jnp.arange(x.shape[0])
+    return PredictiveLaw(rows, noise)
 
-    @jax.jit
-    def predict(rows: Params, noise: Array) -> Array:
-        return jax.vmap(lambda p, e: noisy_scores(p, x, family, e))(rows, noise)
 
-    return np.asarray(predict(rows, jnp.stack(noises, axis=1)), dtype=np.float64)
+@jax.jit
+def _predict(law: PredictiveLaw, x: Array, family: Array) -> Array:
+    if law.noise is None:
+        return jax.vmap(lambda p: scores(p, x, family))(law.params)
+    return jax.vmap(lambda p, e: noisy_scores(p, x, family, e))(law.params, law.noise)
 
 
 def draw_noise(key: Array, df: float, shape: tuple[int, ...]) -> Array:

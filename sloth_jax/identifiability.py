@@ -24,7 +24,7 @@ from typing import Any
 
 import numpy as np
 
-from sloth_jax.covariates import KINDS, covariate_matrix, fit_scaling
+from sloth_jax.covariates import KINDS, covariates_of, fit_scaling
 from sloth_jax.errors import InputError
 from sloth_jax.leaderboard import Leaderboard
 
@@ -248,7 +248,7 @@ def check_identifiability(
 
 def _covariates(table: Leaderboard, kind: str) -> np.ndarray:
     scaling = fit_scaling(table.params_b, table.tokens_t)
-    return np.asarray(covariate_matrix(scaling, table.params_b, table.tokens_t, kind=kind), float)
+    return np.asarray(covariates_of(scaling, table, kind=kind), float)
 
 
 def _lengths(matrix: np.ndarray) -> np.ndarray:

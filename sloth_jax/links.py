@@ -227,3 +227,14 @@ class MonotoneNetwork(NamedTuple):
         output = jnp.einsum("jk,jkm->jm", self.output_weight, second, precision="highest")
         share = jax.nn.sigmoid(output + self.output_bias[:, None])
         return share.T.reshape(*leading, -1)
+
+
+def of_benchmarks(link: Link, at: Array) -> Link:
+    """The same link for some benchmarks only.
+
+    Args:
+        link: any of this module's, with one slice per benchmark.
+        at: positions of the benchmarks, ``(benchmark,)``.
+    """
+    axis = 0 if isinstance(link, MonotoneNetwork) else -1
+    return jax.tree.map(lambda a: jnp.take(a, at, axis=axis), link)

@@ -9,7 +9,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sloth_jax.covariates import Scaling, covariate_matrix
+from sloth_jax.covariates import Scaling, covariates_of
 from sloth_jax.leaderboard import Leaderboard
 
 
@@ -55,7 +55,7 @@ def observe(table: Leaderboard, scaling: Scaling, *, covariates: str = "translog
     blank = Observations(
         scores=jnp.asarray(np.where(observed, table.scores, 0.0)),
         observed=jnp.asarray(observed),
-        covariates=covariate_matrix(scaling, table.params_b, table.tokens_t, kind=covariates),
+        covariates=covariates_of(scaling, table, kind=covariates),
         family=jnp.asarray(table.family),
         lineage=jnp.asarray(table.lineage_of_family),
         post_trained=jnp.asarray(table.post_trained_of_family, dtype=float),

@@ -9,7 +9,7 @@ everything that is peculiar to a lineage, its families and its models integrated
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -98,6 +98,52 @@ def leave_lineages_out(posterior: Posterior, *, draws: int = 400) -> LeftOut:
     )
 
 
+class Cells(NamedTuple):
+    """Scores of one lineage's models in a list, measured or not.
+
+    Attributes:
+        model: which model, ``(cell,)``, any numbers.
+        family: its family, ``(cell,)``, any numbers.
+        benchmark: position of the benchmark, ``(cell,)``.
+        away: w, basis of the family's own growth, ``(cell,)``.
+    """
+
+    model: np.ndarray
+    family: np.ndarray
+    benchmark: np.ndarray
+    away: np.ndarray
+
+
+def effects_covariance(cells: Cells, loading: np.ndarray, population: Population) -> np.ndarray:
+    """Covariance of predictors by what is peculiar to a lineage, its families and its models.
+
+    Args:
+        cells: of one lineage.
+        loading: ``(draw, benchmark, skill)``.
+        population: leading axis ``(draw,)``.
+
+    Returns:
+        ``(draw, cell, cell)``, without the noise of scores.
+    """
+    same_model, same_family, same_benchmark = (
+        (part[:, None] == part[None, :]).astype(float) for part in cells[:3]
+    )
+    growth = np.outer(cells.away, cells.away) * same_family
+    at = loading[:, cells.benchmark]
+
+    def variance(scale: Array) -> np.ndarray:
+        """Per draw, or per draw and cell, as ``(draw, cell or 1, 1)``."""
+        squared = np.asarray(scale, float) ** 2
+        return squared[:, None, None] if squared.ndim == 1 else squared[:, cells.benchmark, None]
+
+    # Cov(r_mj, r_ni): skills of lineage, family and model, then what is of one benchmark
+    p = population
+    spread = variance(p.lineage_scale) + same_family + variance(p.growth_scale) * growth
+    covariance = at @ at.transpose(0, 2, 1) * (spread + variance(p.model_scale) * same_model)
+    own = variance(p.specific_scale) * same_family + variance(p.specific_growth_scale) * growth
+    return covariance + own * same_benchmark
+
+
 def lineage_densities(posterior: Posterior, *, draws: int = 400) -> np.ndarray:
     """Log density of each lineage's scores given what all lineages share.
 
@@ -135,30 +181,18 @@ def lineage_densities(posterior: Posterior, *, draws: int = 400) -> np.ndarray:
     away = np.asarray(own_growth(observations.covariates[:, 0], jnp.asarray(start)), float)
     of_model = table.lineage_of_family[table.family]
     found = np.zeros((len(residual), len(table.lineages)))
-    sampled = [np.asarray(a, float) for a in population]
-    per_draw = [Population(*(a[draw] for a in sampled)) for draw in range(len(residual))]
-    loadings = np.asarray(params.loading, float)
+    noise = np.asarray(population.noise, float)
+    loading = np.asarray(params.loading, float)
     for lineage in range(len(table.lineages)):
         model, benchmark = np.nonzero(table.observed & (of_model == lineage)[:, None])
         if not model.size:
             continue
-        family, w = table.family[model], away[model]
-        same_family = family[:, None] == family[None, :]
-        same_model = model[:, None] == model[None, :]
-        same_benchmark = benchmark[:, None] == benchmark[None, :]
-        growth = np.outer(w, w) * same_family
-        for draw in range(len(residual)):
-            loading, p = loadings[draw][benchmark], per_draw[draw]
-            # Cov(r_mj, r_ni): skills of lineage, family and model, then what is of one benchmark
-            spread = p.lineage_scale**2 + same_family + p.growth_scale**2 * growth
-            covariance = (loading @ loading.T) * (spread + p.model_scale**2 * same_model)
-            level, slope = p.specific_scale[benchmark], p.specific_growth_scale[benchmark]
-            own = level[:, None] ** 2 * same_family + slope[:, None] ** 2 * growth
-            covariance += own * same_benchmark
-            covariance[np.diag_indices(model.size)] += p.noise[benchmark] ** 2
-            factor = np.linalg.cholesky(covariance)
-            unit = np.linalg.solve(factor, residual[draw, model, benchmark])
-            log_density = -0.5 * (unit @ unit + model.size * np.log(2.0 * np.pi))
-            log_density -= np.log(np.diag(factor)).sum()
-            found[draw, lineage] = log_density + change[draw, model, benchmark].sum()
+        cells = Cells(model, table.family[model], benchmark, away[model])
+        covariance = effects_covariance(cells, loading, population)
+        covariance[:, *np.diag_indices(model.size)] += noise[:, benchmark] ** 2
+        factor = np.linalg.cholesky(covariance)
+        unit = np.linalg.solve(factor, residual[:, model, benchmark, None])[:, :, 0]
+        log_density = -0.5 * ((unit**2).sum(axis=1) + model.size * np.log(2.0 * np.pi))
+        log_density -= np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)
+        found[:, lineage] = log_density + change[:, model, benchmark].sum(axis=1)
     return found.reshape(chains, each, -1)

@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
-from sloth_jax.covariates import KINDS, Scaling, covariate_matrix
+from sloth_jax.covariates import KINDS, Scaling, covariate_matrix, covariates_of
 from sloth_jax.errors import InputError
 from sloth_jax.law import Params, matmul
 from sloth_jax.law import skills as skills_of
@@ -290,7 +290,7 @@ def interpret_skills(
         flat_draws(fit.params) if posterior else jax.tree.map(lambda a: a[None], fit.params)
     )
     table = fit.table
-    x = covariate_matrix(fit.scaling, table.params_b, table.tokens_t, kind=fit.covariates)
+    x = covariates_of(fit.scaling, table, kind=fit.covariates)
     scored = jnp.asarray(table.observed.any(axis=1))
     family = jnp.asarray(table.family)
     white = _whiten(params, x, family, scored)

@@ -19,7 +19,8 @@ from sloth_jax.files import check_writable, write_text
 
 QUERY = "model,family,params_b,tokens_t\nbig,family0,64,2\nother,unheard-of,8,2\n"
 TINY = ["--skills", "1", "--draws", "8", "--warmup", "20"]
-COLUMNS = ["model", "benchmark", "mean", "median", "lower", "upper", "level", "family_models"]
+PRINTED = ["model", "benchmark", "mean", "median", "lower", "upper", "level", "family_models"]
+COLUMNS = [*PRINTED, "outside"]
 
 
 @pytest.fixture
@@ -90,7 +91,7 @@ def test_point_predictions_leave_the_interval_empty(folder):
 def test_without_out_a_table_is_printed(folder, capsys):
     assert predict(folder, "--point", "--skills", 1) == 0
     printed = capsys.readouterr().out.splitlines()
-    assert printed[0].split() == COLUMNS
+    assert printed[0].split() == PRINTED
     assert len(printed) == 9
     assert "none" in printed[1]  # says that there is no interval
 

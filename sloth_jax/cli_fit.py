@@ -1,0 +1,207 @@
+"""What commands that need a fit share: its options, where it comes from, what to say about it."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from sloth_jax.console import number, tell
+
+if TYPE_CHECKING:  # costs a second at run time, which --help should not take
+    from jax import Array
+
+    from sloth_jax.leaderboard import Leaderboard
+    from sloth_jax.point import PointFit
+    from sloth_jax.posterior import Posterior
+
+CHAINS, WARMUP, DRAWS = 4, 450, 1800
+SKILLS = 3
+_SHOWN = 3  # notes of a kind, before the rest is counted
+
+
+# What counts as the size of a mixture of experts -> covariates of the law.
+SIZES = {"total": "translog", "active": "active", "both": "total_and_active"}
+
+
+def level(text: str) -> float:
+    """A probability or score, an option's type."""
+    value = float(text)
+    if not 0.0 < value < 1.0:
+        raise argparse.ArgumentTypeError(f"{text} is not between 0 and 1: 0.9 means 90 %")
+    return value
+
+
+level.__name__ = "fraction"
+
+
+def add_fit_options(parser: argparse.ArgumentParser) -> None:
+    """What to learn from and how; None where the user said nothing."""
+    parser.add_argument(
+        "--data", metavar="TABLE", help="table of scores to learn from (default: the bundled one)"
+    )
+    parser.add_argument(
+        "--floors", metavar="FLOORS", help="table with the columns benchmark, floor (fractions)"
+    )
+    parser.add_argument(
+        "--skills",
+        type=number(1),
+        metavar="D",
+        help=f"number of skills (default: {SKILLS}, or the number of benchmarks if that is less)",
+    )
+    parser.add_argument(
+        "--draws",
+        type=number(CHAINS),
+        metavar="N",
+        help=f"posterior draws, over {CHAINS} chains (default: {DRAWS})",
+    )
+    parser.add_argument(
+        "--warmup",
+        type=number(20),
+        metavar="N",
+        help=f"draws per chain spent on adaptation (default: {WARMUP})",
+    )
+    parser.add_argument(
+        "--size",
+        choices=SIZES,
+        help="parameters of a mixture of experts that count: all, those active for a token, or "
+        "both with an effect of their own (default: total)",
+    )
+    parser.add_argument("--seed", type=number(0), default=0, help="random seed (default: 0)")
+
+
+def add_source_options(parser: argparse.ArgumentParser) -> None:
+    """Options of commands that ask a fit: a saved one, a point, or a new one; and the level."""
+    parser.add_argument(
+        "--level", type=level, default=0.9, help="probability inside the intervals (default: 0.9)"
+    )
+    parser.add_argument(
+        "--fit",
+        metavar="FIT",
+        help="file that `sloth-jax fit` wrote, instead of a table: seconds, not minutes",
+    )
+    parser.add_argument("--point", action="store_true", help="point fit: seconds, but no intervals")
+    add_fit_options(parser)
+
+
+def kept_fit(options: argparse.Namespace) -> Posterior | None:
+    """The saved fit that the user names, None where there is none."""
+    from sloth_jax.errors import InputError
+    from sloth_jax.storage import load_posterior
+
+    if not options.fit:
+        return None
+    for name in ("data", "floors", "skills", "draws", "warmup", "size", "point"):
+        if getattr(options, name):
+            raise InputError(f"--{name} belongs to a new fit; leave it out with --fit")
+    return load_posterior(options.fit)
+
+
+def table_of(options: argparse.Namespace, kept: Posterior | None) -> Leaderboard:
+    """The table to learn from, checked, with notes about it told."""
+    from sloth_jax.identifiability import check_skills
+    from sloth_jax.leaderboard import load_leaderboard
+
+    table = kept.table if kept else load_leaderboard(options.data, floors=options.floors)
+    check_skills(skills_wanted(options, table), table)
+    for warning in table.warnings:
+        tell(f"note: {warning}")
+    return table
+
+
+def make_fit(
+    options: argparse.Namespace, kept: Posterior | None, table: Leaderboard, key: Array
+) -> PointFit | Posterior:
+    """The saved fit, or a new one of the table, with warnings about it told."""
+    from sloth_jax.point import fit_point
+
+    if kept is not None:
+        fit = kept
+    elif options.point:
+        tell(f"Fitting a point to {len(table.models)} models ...")
+        fit = fit_point(
+            table, key=key, skills=skills_wanted(options, table), covariates=_covariates(options)
+        )
+    else:
+        fit = sample_table(options, table, key)
+    warn(fit)
+    return fit
+
+
+def _covariates(options: argparse.Namespace) -> str:
+    return SIZES[options.size or "total"]
+
+
+def sample_table(options: argparse.Namespace, table: Leaderboard, key: Array) -> Posterior:
+    """Sample the posterior with the user's options, and say what is wrong with it."""
+    from sloth_jax.posterior import sample_posterior
+    from sloth_jax.sampler import SamplerSettings
+
+    per_chain = -(-(options.draws or DRAWS) // CHAINS)
+    warmup = options.warmup or WARMUP
+    tell(
+        f"Sampling {CHAINS} chains of {warmup} + {per_chain} draws from {len(table.models)} "
+        f"models on {len(table.benchmarks)} benchmarks; this takes minutes ..."
+    )
+    settings = SamplerSettings(
+        skills=skills_wanted(options, table), warmup=warmup, draws=per_chain, chains=CHAINS
+    )
+    return sample_posterior(
+        table, key=key, settings=settings, covariates=_covariates(options), progress=True
+    )
+
+
+def skills_wanted(options: argparse.Namespace, table: Leaderboard) -> int:
+    """Number of skills that the user asks for, or the default for the table."""
+    return options.skills or min(SKILLS, len(table.benchmarks))
+
+
+def warn(fit: PointFit | Posterior) -> None:
+    """What the user should know about a fit."""
+    from sloth_jax.posterior import Posterior
+
+    if isinstance(fit, Posterior):
+        for problem in fit.diagnostics.problems():
+            tell(f"warning: the chains do not meet the standard for trust: {problem}")
+    elif not fit.converged:
+        tell("warning: the point fit had not settled; treat its numbers as rough")
+    for warning in fit.report.warnings():
+        tell(f"note: skills may not be interpreted: {warning} (sloth-jax check)")
+
+
+def prepare() -> None:
+    """Before JAX is imported and looks at the machine."""
+    # A log file gets a line now and then, not ten a second; tqdm looks when it is imported.
+    if not sys.stderr.isatty():
+        os.environ.setdefault("TQDM_MININTERVAL", "10")
+    from sloth_jax.devices import use_cores
+
+    use_cores(CHAINS)  # over which chains are spread
+
+
+def tell_of_new_families(families: Sequence[str], table: Leaderboard) -> None:
+    """Say which families no training model belongs to, and what was perhaps meant."""
+    from sloth_jax.forecasting import count_family_models
+    from sloth_jax.tables import did_you_mean, spelling
+
+    for family in sorted(set(families)):
+        if count_family_models(table, (family,))[0]:
+            continue
+        others = [name for name in table.families if name != family]
+        # "llama-3" is nearer to "meta-llama-3" than to "llama".
+        longer = sorted((n for n in others if spelling(family) in spelling(n)), key=len)
+        tell(
+            f"note: no training model of {family}: predicted from the population of families, "
+            f"marked by family_models = 0{did_you_mean(family, longer[:1] or others)}"
+        )
+
+
+def tell_of_extrapolation(asked: Sequence[str], outside: Sequence[str]) -> None:
+    """Say which answers lie outside the sizes and tokens of the training table."""
+    marked = [(name, words) for name, words in zip(asked, outside, strict=True) if words]
+    for name, words in marked[:_SHOWN]:
+        tell(f"note: {name} lies outside the training table: {words}")
+    if len(marked) > _SHOWN:
+        tell(f"note: so do {len(marked) - _SHOWN} more; see outside in the output")

@@ -1,0 +1,306 @@
+"""Which small model of a family to train and evaluate first.
+
+A forecast of a family's large model is wide because nobody knows the family. Training a small one
+and evaluating it narrows the forecast, by how much depends on its size and tokens. The expected
+width after seeing it is the mean over what it may turn out to score (Lindley 1956; Chaloner and
+Verdinelli 1995, Bayesian experimental design): futures are drawn from the posterior, and in each
+the forecast is made anew. Given a draw of what all families share, everything is normal inside the
+links, so the family, the small model and the large one are conditioned on exactly; between draws,
+weights say how well each foresaw the new scores.
+"""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jax import Array
+
+from sloth_jax.covariates import covariates_of
+from sloth_jax.errors import InputError
+from sloth_jax.extrapolation import beyond_in_words
+from sloth_jax.law import Params, own_growth
+from sloth_jax.links import QuantileMixture
+from sloth_jax.observations import observe
+from sloth_jax.planning import ANYWHERE, FLOPS_UNIT, Bounds, Family
+from sloth_jax.posterior import Posterior
+from sloth_jax.prior import Population
+from sloth_jax.query import Query
+from sloth_jax.sampler import flat_draws
+from sloth_jax.selection import Cells, effects_covariance
+from sloth_jax.targets import MEAN, Target, find_target
+
+_SIZES = 8  # of candidates, where none are given
+_COPIES = 4  # of the large model in each draw: quantiles of weighted draws become smooth
+
+
+def next_measurement(
+    posterior: Posterior,
+    family: Family | str,
+    budget: float,
+    *,
+    params_b: float,
+    tokens_t: float,
+    key: Array,
+    target: str = MEAN,
+    candidates: pd.DataFrame | None = None,
+    bounds: Bounds = ANYWHERE,
+    level: float = 0.9,
+    futures: int = 100,
+    draws: int = 1000,
+) -> pd.DataFrame:
+    """Expected width of a large model's forecast after seeing each of some small ones.
+
+    Args:
+        posterior: draws, with normal noise.
+        family: whose models, by name or with more said about it; models of its lineage that the
+            table has are conditioned on.
+        budget: FLOPs that training the small model may cost.
+        params_b: size of the large model, billions.
+        tokens_t: its tokens, trillions.
+        key: random key of the futures.
+        target: a benchmark or ``"mean"`` of all: the forecast to be narrowed. The small model is
+            evaluated on every benchmark of the table.
+        candidates: small models to choose from, columns ``params_b`` and ``tokens_t``; None for a
+            range of sizes, trained on as many tokens as the large one where the budget allows,
+            else on as many as it does.
+        bounds: of the range of sizes and tokens, where no candidates are given.
+        level: probability inside the intervals, in (0, 1).
+        futures: how many outcomes of each measurement are imagined.
+        draws: how many of the posterior's are used, evenly thinned.
+
+    Returns:
+        A row per candidate, the best first: ``params_b, tokens_t, flops``; ``before``, width of
+        the forecast as it is; ``width``, expected afterwards, with its Monte Carlo ``error``;
+        ``narrower``, the share of the width that goes; ``effective_draws``, which the weights
+        leave of ``draws`` on average: with few, the width is rough and rather too small;
+        ``outside``, how far the small model leaves the training table, in words.
+
+    Raises:
+        InputError: if the noise is not normal, the budget is not positive, or no candidate fits it.
+    """
+    if posterior.settings.scales.noise_df is not None:
+        raise InputError("expected widths need normal noise: noise_df=None")
+    if not 0.0 < level < 1.0:
+        raise ValueError(f"level {level} is not between 0 and 1: 0.9 means 90 %")
+    family = Family(family) if isinstance(family, str) else family
+    aimed = find_target(target, posterior.table.benchmarks)
+    if candidates is None:
+        candidates = _range_of_sizes(budget, family, bounds, params_b, tokens_t)
+    small = candidates[["params_b", "tokens_t"]].to_numpy(float)
+    flops = FLOPS_UNIT * family.active_fraction * small.prod(axis=1)
+    if not (budget > 0 and (flops <= budget * 1.000001).all() and len(small)):
+        raise InputError(
+            f"no candidate within a budget of {budget:g} FLOPs"
+            if not (flops <= budget).any()
+            else f"candidate {int(np.argmax(flops)) + 1} costs {flops.max():.3g} FLOPs, the budget "
+            f"is {budget:g}"
+        )
+    params, population = flat_draws((posterior.params, posterior.population))
+    kept = np.linspace(0, len(params.bias) - 1, min(draws, len(params.bias))).round().astype(int)
+    params, population = jax.tree.map(lambda a: a[kept], (params, population))
+    sizes = np.append(small[:, 0], params_b)
+    tokens = np.append(small[:, 1], tokens_t)
+    query = family.query(posterior.table, sizes, tokens)
+    seed = np.asarray(jax.random.key_data(key), np.uint32)  # the same luck for every candidate
+    tails = [0.5 - level / 2.0, 0.5 + level / 2.0]
+    unseen = _joint(posterior, query, None, params, population)
+    before = _width_now(unseen, params, aimed, tails, np.random.default_rng(seed))
+    outside = beyond_in_words(posterior.table, sizes, tokens)
+    rows = []
+    for at in range(len(small)):
+        joint = _joint(posterior, query, at, params, population)
+        rng = np.random.default_rng(seed)
+        after, worth = _widths_after(joint, params, aimed, tails, futures, rng)
+        rows.append(
+            {
+                "params_b": small[at, 0],
+                "tokens_t": small[at, 1],
+                "flops": flops[at],
+                "before": before,
+                "width": after.mean(),
+                "error": after.std(ddof=1) / np.sqrt(futures),
+                "narrower": 1.0 - after.mean() / before,
+                "effective_draws": worth,
+                "outside": outside[at],
+            }
+        )
+    return pd.DataFrame(rows).sort_values("width", kind="stable", ignore_index=True)
+
+
+def _range_of_sizes(
+    budget: float, family: Family, bounds: Bounds, params_b: float, tokens_t: float
+) -> pd.DataFrame:
+    """Sizes up to half the large model's, on its tokens where the budget allows."""
+    if not (np.isfinite(budget) and budget > 0):
+        raise InputError(f"budget {budget:g} FLOPs is not a positive number: 1e22, say")
+    amount = budget / (FLOPS_UNIT * family.active_fraction)
+    largest = min(params_b / 2.0, amount / bounds.tokens_t[0])
+    if largest <= bounds.params_b[0]:
+        raise InputError(
+            f"no candidate within a budget of {budget:g} FLOPs: lower the bounds of params_b or "
+            "tokens_t"
+        )
+    sizes = np.geomspace(bounds.params_b[0], largest, _SIZES)
+    return pd.DataFrame({"params_b": sizes, "tokens_t": np.minimum(tokens_t, amount / sizes)})
+
+
+class _Joint(NamedTuple):
+    """Predictors of a small and a large model given each draw and what the table has.
+
+    ``mean (draw, 2 benchmarks)`` and ``factor`` of the covariance, noise included, small model
+    first.
+    """
+
+    mean: np.ndarray
+    factor: np.ndarray
+
+
+def _joint(
+    posterior: Posterior, query: Query, at: int | None, params: Params, population: Population
+) -> _Joint:
+    """Condition the lineage's effects on its models in the table, exactly, draw by draw.
+
+    ``at`` is the position of the small model in the query, whose last one is the large; None where
+    none is going to be measured.
+    """
+    table = posterior.table
+    observations = observe(table, posterior.scaling, covariates=posterior.covariates)
+    benchmarks = params.bias.shape[1]
+    lineage, name = query.lineages[0], query.families[0]
+    of_model = np.asarray(table.lineages, object)[table.lineage_of_family[table.family]]
+    model, benchmark = np.nonzero(table.observed & (of_model == lineage)[:, None])
+    seen = np.asarray(table.families, object)[table.family] == name
+    x_new = np.asarray(covariates_of(posterior.scaling, query, kind=posterior.covariates), float)
+    x_old = np.asarray(observations.covariates, float)
+    x = np.concatenate([x_old, x_new[[-1 if at is None else at, -1]]])
+    # A family's own growth counts from the mean size of what was seen of it, the new one included;
+    # from that of the table where nothing was.
+    sizes = x_old[seen & table.observed.any(axis=1), 0]
+    sizes = sizes if at is None else np.append(sizes, x_new[at, 0])
+    own = sizes.mean() if sizes.size else 0.0
+    start = np.asarray(observations.family_covariates, float)[table.family, 0]
+    start = np.where(seen, own, start)
+    start = np.append(start, [own, own])
+    away = np.asarray(own_growth(jnp.asarray(x[:, 0]), jnp.asarray(start)), float)
+    rows = len(table.models)
+    index = np.concatenate([model, np.repeat([rows, rows + 1], benchmarks)])
+    column = np.concatenate([benchmark, np.tile(np.arange(benchmarks), 2)])
+    known = table.families.index(name) if seen.any() else len(table.families)
+    families = np.append(table.family, [known, known])
+    shifted = np.append(
+        table.post_trained_of_family[table.family], np.repeat(query.post_trained[0], 2)
+    )
+    # Of a family that may be either, the shift is the share of the table's that are post-trained.
+    shifted = np.where(np.isnan(shifted), table.post_trained_of_family.mean(), shifted)
+    shift, noise = (np.asarray(a, float) for a in (population.post_training, population.noise))
+    loading = np.asarray(params.loading, float)
+    common = x @ np.asarray(params.slope, float)
+    common = common + shifted[None, :, None] * shift[:, None, :]
+    mean = np.asarray(params.bias, float)[:, None, :] + common @ loading.transpose(0, 2, 1)
+    mean = mean[:, index, column]
+    cells = Cells(index, families[index], column, away[index])
+    covariance = effects_covariance(cells, loading, population)
+    covariance[:, *np.diag_indices(len(index))] += noise[:, column] ** 2
+    old = len(model)
+    mean_new, covariance_new = mean[:, old:], covariance[:, old:, old:]
+    if old:
+        floor = observations.floor[None, :]
+        share = (observations.scores - floor) / (1.0 - floor)
+
+        def reached(one: Params) -> Array:
+            assert isinstance(one.link, QuantileMixture)  # of every hierarchical law
+            return one.link.inverse(share)[0]
+
+        # draw by draw: E[new | old] = m + C' V^-1 (z - m_old)
+        z = np.asarray(jax.jit(jax.vmap(reached))(params), float)[:, model, benchmark]
+        cross = covariance[:, :old, old:]
+        gain = np.linalg.solve(covariance[:, :old, :old], cross)
+        mean_new = mean_new + np.einsum("doi,do->di", gain, z - mean[:, :old])
+        covariance_new = covariance_new - cross.transpose(0, 2, 1) @ gain
+    return _Joint(mean_new, np.linalg.cholesky(covariance_new))
+
+
+def _values(params: Params, target: Target, predictor: np.ndarray) -> np.ndarray:
+    """Target of predictors ``(draw, any, benchmark)``."""
+    share = np.asarray(_shares(params, jnp.asarray(predictor)), float)
+    floor = np.asarray(params.floor, float)[:, None, :]
+    weight = np.zeros(predictor.shape[2])
+    weight[list(target.benchmarks)] = target.weights
+    return np.clip(floor + (1.0 - floor) * share, 0.0, 1.0) @ weight
+
+
+def _width_now(
+    joint: _Joint, params: Params, target: Target, tails: list[float], rng: np.random.Generator
+) -> float:
+    """Width of the large model's forecast before anything is measured."""
+    draws, width = joint.mean.shape
+    unit = rng.standard_normal((draws, _COPIES, width))
+    predictor = joint.mean[:, None] + np.einsum("dij,dfj->dfi", joint.factor, unit)
+    values = _values(params, target, predictor[:, :, width // 2 :])
+    return float(np.diff(np.quantile(values, tails))[0])
+
+
+def _widths_after(
+    joint: _Joint,
+    params: Params,
+    target: Target,
+    tails: list[float],
+    futures: int,
+    rng: np.random.Generator,
+) -> tuple[np.ndarray, float]:
+    """Width in each future, and how many draws the weights leave on average."""
+    draws, width = joint.mean.shape
+    benchmarks = width // 2
+    mean, factor = joint.mean[:, :benchmarks], joint.factor[:, :benchmarks, :benchmarks]
+    large, gain = joint.mean[:, benchmarks:], joint.factor[:, benchmarks:, :benchmarks]
+    own = joint.factor[:, benchmarks:, benchmarks:]
+    happens = rng.integers(draws, size=futures)
+    luck = rng.standard_normal((futures, benchmarks))
+    turned_out = mean[happens] + np.einsum("fij,fj->fi", factor[happens], luck)
+    reached, rate = _foreseen(params, jnp.asarray(happens), jnp.asarray(turned_out))
+    reached, rate = np.asarray(reached, float), np.asarray(rate, float)
+    # (draw, future): how well each draw foresaw the scores of each future
+    off = np.linalg.solve(factor, (reached - mean[:, None]).transpose(0, 2, 1)).transpose(0, 2, 1)
+    log_weight = -0.5 * (off**2).sum(axis=2) + np.log(rate).sum(axis=2)
+    log_weight -= np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)[:, None]
+    weights = np.exp(log_weight - log_weight.max(axis=0))
+    weights /= weights.sum(axis=0)
+    conditional = large[:, None] + np.einsum("dij,dfj->dfi", gain, off)
+    noise = np.einsum("dij,dkj->dki", own, rng.standard_normal((draws, _COPIES, benchmarks)))
+    after = np.stack(
+        [_values(params, target, conditional + noise[:, [k]]) for k in range(_COPIES)], axis=2
+    )
+    repeated = np.repeat(weights / _COPIES, _COPIES, axis=0)
+    found = np.array(
+        [
+            np.diff(_weighted_quantiles(after[:, f].ravel(), repeated[:, f], tails))[0]
+            for f in range(futures)
+        ]
+    )
+    return found, float((1.0 / (weights**2).sum(axis=0)).mean())
+
+
+@jax.jit
+def _shares(params: Params, predictor: Array) -> Array:
+    return jax.vmap(lambda one, eta: one.link(eta))(params, predictor)
+
+
+@jax.jit
+def _foreseen(params: Params, happens: Array, turned_out: Array) -> tuple[Array, Array]:
+    """Scores that futures bring, as predictors of every draw and their rates of change."""
+    links = jax.tree.map(lambda a: a[happens], params.link)
+    share = jax.vmap(lambda link, eta: link.share(eta[None])[0])(links, turned_out)
+    return jax.vmap(lambda one: one.link.inverse(share))(params)
+
+
+def _weighted_quantiles(
+    values: np.ndarray, weights: np.ndarray, probabilities: list[float]
+) -> np.ndarray:
+    """Quantiles of values with weights that sum to 1."""
+    order = np.argsort(values)
+    reached = np.cumsum(weights[order]) - 0.5 * weights[order]
+    return np.interp(probabilities, reached, values[order])

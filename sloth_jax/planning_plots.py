@@ -1,0 +1,164 @@
+"""Figures of decisions. Every function draws into the axes it is given and returns them.
+
+Bands and bars are intervals; a point fit has none, and none are drawn.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import FuncFormatter, PercentFormatter
+
+from sloth_jax.planning import Plan, Requirement
+from sloth_jax.plots import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY
+
+_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, INK)
+_UNITS = {"params_b": "parameters (billions)", "tokens_t": "tokens (trillions)"}
+
+
+def _plain(value: float, _: int) -> str:
+    return f"{value:g}"
+
+
+def _logarithmic(ax: Axes, name: str) -> None:
+    ax.set_xscale("log")
+    ax.xaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.set_xlabel(_UNITS[name])
+
+
+def _as_score(plan: Plan, ax: Axes) -> None:
+    if plan.target.skill is None:
+        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        ax.set_ylabel(plan.target.label if len(plan.target.label) < 40 else "target")
+    else:
+        ax.set_ylabel(f"{plan.target.label} (sd of models)")
+
+
+def plot_splits(plan: Plan, flops: float, *, ax: Axes) -> Axes:
+    """The target by the law along one budget, and the sizes that are as good as the best.
+
+    Args:
+        plan: from :func:`sloth_jax.planning.compute_optimal`.
+        flops: which of its budgets.
+        ax: axes to draw into.
+    """
+    rows = plan.splits[plan.splits["flops"] == flops]
+    best = plan.frontier[plan.frontier["flops"] == flops].iloc[0]
+    if plan.has_intervals:
+        ax.axvspan(
+            best["params_b_least"], best["params_b_most"], color=GREY, alpha=0.15, linewidth=0,
+            label="as good within the uncertainty",
+        )  # fmt: skip
+        ax.fill_between(
+            rows["params_b"], rows["lower"], rows["upper"], color=BLUE, alpha=0.25, linewidth=0,
+            label=f"{100 * plan.level:g} % interval of the law",
+        )  # fmt: skip
+    ax.plot(rows["params_b"], rows["mean"], color=BLUE, label="expected")
+    ax.axvline(best["params_b"], color=ORANGE, linewidth=1.2)
+    ax.plot(
+        best["params_b"], best["mean"], "o", color=ORANGE,
+        label=f"recommended: {best['params_b']:.3g} B on {best['tokens_t']:.3g} T",
+    )  # fmt: skip
+    _logarithmic(ax, "params_b")
+    _as_score(plan, ax)
+    ax.set_title(f"{plan.family.name}, {flops:.3g} FLOPs")
+    ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(0.0, -0.18))
+    return ax
+
+
+def plot_frontier(plan: Plan, name: str, *, ax: Axes) -> Axes:
+    """Recommended sizes or tokens against the budget, with where the optimum may lie.
+
+    Args:
+        plan: from :func:`sloth_jax.planning.compute_optimal`, of several budgets.
+        name: ``params_b`` or ``tokens_t``.
+        ax: axes to draw into.
+    """
+    rows = plan.frontier
+    if plan.has_intervals:
+        ax.fill_between(
+            rows["flops"], rows[f"{name}_lower"], rows[f"{name}_upper"], color=BLUE, alpha=0.25,
+            linewidth=0, label=f"{100 * plan.level:g} % interval of the optimum",
+        )  # fmt: skip
+    ax.plot(rows["flops"], rows[name], color=BLUE, label="recommended")
+    outside = rows[rows["outside"] != ""]
+    ax.plot(
+        outside["flops"], outside[name], "x", color=ORANGE, markersize=5,
+        label="outside the training table",
+    )  # fmt: skip
+    ax.set_xscale("log")
+    ax.set_yscale("log")
+    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.set_xlabel("training FLOPs")
+    ax.set_ylabel(_UNITS[name])
+    ax.set_title(f"{plan.family.name}: best for {plan.target.label}")
+    ax.legend(fontsize=7)
+    return ax
+
+
+def plot_reached(plan: Plan, *, ax: Axes) -> Axes:
+    """The target at the recommended splits against the budget, as it would be measured."""
+    rows = plan.frontier
+    if plan.has_intervals:
+        ax.fill_between(
+            rows["flops"], rows["lower"], rows["upper"], color=BLUE, alpha=0.25, linewidth=0,
+            label=f"{100 * plan.level:g} % interval",
+        )  # fmt: skip
+    ax.plot(rows["flops"], rows["mean"], color=BLUE, label="expected")
+    ax.set_xscale("log")
+    ax.set_xlabel("training FLOPs")
+    _as_score(plan, ax)
+    ax.legend(fontsize=7)
+    return ax
+
+
+def plot_requirement(found: Requirement, *, ax: Axes) -> Axes:
+    """Probability of reaching the score along what was solved for."""
+    name = found.solved
+    if name == "flops":
+        x = 6e21 * found.curve["params_b"] * found.curve["tokens_t"] * _share(found)
+        ax.set_xscale("log")
+        ax.set_xlabel("training FLOPs")
+    else:
+        x = found.curve[name]
+        _logarithmic(ax, name)
+    ax.plot(x, found.curve["probability"], color=BLUE)
+    if found.reached:
+        ax.plot(getattr(found, name), found.probability, "o", color=ORANGE)
+    if np.isfinite(found.asked):
+        ax.axhline(found.asked, color=GREY, linewidth=1.0, linestyle="--")
+    ax.set_ylim(-0.02, 1.02)
+    ax.set_ylabel("probability")
+    ax.set_title(f"{found.family}: {found.benchmark} at least {100 * found.score:g} %")
+    return ax
+
+
+def _share(found: Requirement) -> float:
+    """Active over all parameters, as the FLOPs of the answer have it."""
+    return found.flops / (6e21 * found.params_b * found.tokens_t)
+
+
+def plot_candidates(rows: pd.DataFrame, *, ax: Axes) -> Axes:
+    """Candidates side by side on every benchmark, overall on top.
+
+    Args:
+        rows: from :func:`sloth_jax.planning.compare`.
+        ax: axes to draw into.
+    """
+    benchmarks = list(dict.fromkeys(rows["benchmark"]))
+    benchmarks = [benchmarks[-1], *benchmarks[:-1]]
+    models = list(dict.fromkeys(rows["model"]))
+    step = 0.8 / len(models)
+    for at, model in enumerate(models):
+        shown = rows[rows["model"] == model].set_index("benchmark").loc[benchmarks]
+        place = np.arange(len(benchmarks))[::-1] + 0.4 - step * (at + 0.5)
+        colour = _COLOURS[at % len(_COLOURS)]
+        ax.hlines(place, shown["lower"], shown["upper"], color=colour, linewidth=3, alpha=0.3)
+        ax.plot(shown["median"], place, "o", color=colour, markersize=3.5, label=model)
+    ax.set_yticks(np.arange(len(benchmarks))[::-1], benchmarks)
+    ax.set_xlim(0.0, 1.0)
+    ax.xaxis.set_major_formatter(PercentFormatter(1.0))
+    ax.set_xlabel(f"score, {100 * rows['level'].iloc[0]:g} % intervals")
+    ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
+    return ax
