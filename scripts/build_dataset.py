@@ -25,6 +25,13 @@ MIT), each for one more table:
   over a fold's models, then over folds, then over benchmarks. ``published_errors.csv`` holds the
   same numbers, one in each row, the methods in the authors' order.
 
+Two exports of the leaderboards (CSV as their users download them) may be given too, for
+``mixtures.csv``:
+
+- ``--v1-export``, ``--v2-export``: scores of mixtures of experts whose token counts are public, as
+  ``scripts/mixture_cards.csv`` lists them by hand. The first leaderboard's are percent; of the
+  second, the raw columns are fractions.
+
 Rules for the corrected values:
 
 - ``params_b``: the published nominal size stays where it is within 10 % of the model card's count;
@@ -149,6 +156,12 @@ SOURCE_OF = {
 
 FOLD_COLUMNS = ("leaderboard", "n_train", "fold", "family", "model", "role")
 SETTINGS = tuple((board, n_train) for board in ("v1", "v2", "both") for n_train in (1, 2))
+
+
+MIXTURE_CARDS = ROOT / "scripts" / "mixture_cards.csv"
+MIXTURE_SOURCES = ("params_source", "tokens_source", "note")
+# Benchmarks of the second leaderboard's export are spelt with this ending where they are fractions.
+RAW = " Raw"
 
 
 class BuildError(Exception):
@@ -401,6 +414,55 @@ def build_errors(errors: Path) -> list[list[str]]:
     return cells
 
 
+def build_mixtures(v1: Path, v2: Path, cards_path: Path = MIXTURE_CARDS) -> list[list[str]]:
+    """Builds the table of mixtures of experts with public token counts.
+
+    Args:
+        v1: export of the first leaderboard, percent.
+        v2: export of the second leaderboard, with raw fractions.
+        cards_path: what their developers state.
+
+    Returns:
+        rows of cells, the header first: the columns of a table, scores as fractions, sources.
+
+    Raises:
+        BuildError: a file cannot be used, a model is in neither export, or no fraction.
+    """
+    names = {board: [b[0] for b in BENCHMARKS if b[2] == board] for board in ("v1", "v2")}
+    exports = {
+        "v1": (v1, {name: (name, 100.0) for name in names["v1"]}),
+        "v2": (v2, {name: (name + RAW, 1.0) for name in names["v2"]}),
+    }
+    found: dict[str, dict[str, str]] = {}
+    for path, columns in exports.values():
+        for row in read_records(path, ["Model", *(column for column, _ in columns.values())]):
+            scores = found.setdefault(row["Model"], {})
+            for benchmark, (column, unit) in columns.items():
+                try:
+                    score = float(row[column]) / unit
+                except ValueError:
+                    continue  # not evaluated
+                if not 0 <= score <= 1:
+                    raise BuildError(f"{path}: {row['Model']}: {column} is {row[column]!r}")
+                # Of repeated submissions the first stands: exports have the highest average on top.
+                scores.setdefault(benchmark, number(repr(round(score, DECIMALS))))
+    benchmarks = [*names["v1"], *names["v2"]]
+    cells = [[*TABLE_COLUMNS, *benchmarks, *MIXTURE_SOURCES]]
+    needed = ["model", "published_name", *TABLE_COLUMNS[1:], *MIXTURE_SOURCES]
+    for model, card in sorted(read_rows(cards_path, needed).items()):
+        scores = found.get(card["published_name"], {})
+        if not scores:
+            raise BuildError(f"{cards_path}: {model}: in neither export, or without a score")
+        cells.append(
+            [
+                *(model if column == "model" else card[column] for column in TABLE_COLUMNS),
+                *(scores.get(benchmark, "") for benchmark in benchmarks),
+                *(card[column] for column in MIXTURE_SOURCES),
+            ]
+        )
+    return cells
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2: the inputs do not fit together)."""
     parser = argparse.ArgumentParser(description="Write the bundled tables of sloth_jax.")
@@ -409,6 +471,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument(
         "--errors", type=Path, help="the published errors (CSV), for published_errors.csv"
     )
+    parser.add_argument("--v1-export", type=Path, help="first leaderboard, for mixtures.csv")
+    parser.add_argument("--v2-export", type=Path, help="second leaderboard, for mixtures.csv")
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
     arguments = parser.parse_args(argv)
     try:
@@ -417,6 +481,11 @@ def main(argv: Sequence[str] | None = None) -> int:
             tables["folds.csv"] = build_folds(arguments.folds, arguments.source)
         if arguments.errors is not None:
             tables["published_errors.csv"] = build_errors(arguments.errors)
+        exports = (arguments.v1_export, arguments.v2_export)
+        if None not in exports:
+            tables["mixtures.csv"] = build_mixtures(*exports)
+        elif any(exports):
+            raise BuildError("mixtures.csv needs both exports: give --v1-export and --v2-export")
         arguments.out.mkdir(parents=True, exist_ok=True)
         for name, rows in tables.items():
             write_text(arguments.out / name, csv_text(rows))

@@ -2,7 +2,8 @@
 
 The public face of the package. A table is read by :func:`load_leaderboard`, the law is
 :func:`sloth_jax.law.scores`, :func:`fit_point` and :func:`sample_posterior` fit it, and
-:func:`forecast` answers queries with predictive draws. :func:`make_folds` and
+:func:`forecast` answers queries with predictive draws, :func:`compute_optimal`, :func:`required`
+and :func:`compare` decide with them. :func:`make_folds` and
 :func:`cross_validate` lay methods side by side on held-out models.
 """
 
@@ -14,8 +15,10 @@ from sloth_jax.folds import Folds, lineage_groups, make_folds
 from sloth_jax.forecasting import Forecast, forecast
 from sloth_jax.identifiability import check_identifiability
 from sloth_jax.law import Params, scores
-from sloth_jax.leaderboard import Leaderboard, load_leaderboard
+from sloth_jax.leaderboard import Leaderboard, bundled_mixtures, load_leaderboard
 from sloth_jax.links import Logistic, Mixture, MonotoneNetwork
+from sloth_jax.measurement import next_measurement
+from sloth_jax.planning import Bounds, Family, compare, compute_optimal, elasticity, required
 from sloth_jax.point import PointFit, fit_point
 from sloth_jax.posterior import Posterior, sample_posterior
 from sloth_jax.prior import Scales
@@ -29,7 +32,9 @@ __version__ = "0.1.0"
 
 __all__ = [
     "COVARIATES",
+    "Bounds",
     "Diagnostics",
+    "Family",
     "Folds",
     "Forecast",
     "InputError",
@@ -47,9 +52,13 @@ __all__ = [
     "Skills",
     "TableError",
     "__version__",
+    "bundled_mixtures",
     "check_identifiability",
+    "compare",
+    "compute_optimal",
     "covariate_matrix",
     "cross_validate",
+    "elasticity",
     "fit_point",
     "fit_scaling",
     "forecast",
@@ -59,6 +68,8 @@ __all__ = [
     "load_posterior",
     "load_query",
     "make_folds",
+    "next_measurement",
+    "required",
     "sample_posterior",
     "save_posterior",
     "scores",

@@ -14,7 +14,6 @@ fourth covariate, how much the others are worth. Dense models are the same in al
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, Protocol
 
 import jax.numpy as jnp
@@ -128,7 +127,7 @@ def covariate_matrix(
     if kind == "flops":
         # log(6 s t) = log s + log t + constant, on a scale like that of the two
         sizes = scaling.log_params_sd * log_params + scaling.log_tokens_sd * log_tokens
-        return (sizes / math.hypot(scaling.log_params_sd, scaling.log_tokens_sd))[..., None]
+        return (sizes / jnp.hypot(scaling.log_params_sd, scaling.log_tokens_sd))[..., None]
     columns = [log_params, log_tokens, log_params * log_tokens]
     if kind == "total_and_active":
         columns.append(jnp.log(total / active))

@@ -247,6 +247,22 @@ def load_leaderboard(
     return leaderboard if benchmarks is None else leaderboard.select_benchmarks(benchmarks)
 
 
+def bundled_mixtures() -> pd.DataFrame:
+    """Bundled mixtures of experts whose token counts are public, beside the bundled table.
+
+    Returns:
+        A row per model: :data:`COLUMNS`, then a column per benchmark, fractions, NaN where not
+        evaluated; what a frame of a :class:`Leaderboard` has.
+    """
+    table = read_bundled("mixtures.csv")
+    frame = pd.DataFrame(table.rows, columns=table.header)
+    frame = frame[[*COLUMNS, *bundled_floors()]]
+    numbers = ["params_b", "active_params_b", "tokens_t", *bundled_floors()]
+    frame[numbers] = frame[numbers].replace("", "nan").astype(float)
+    frame["post_trained"] = frame["post_trained"] == "True"
+    return frame
+
+
 def load_floors(path: str | Path, benchmarks: Sequence[str]) -> dict[str, float]:
     """Loads chance floors from a table with the columns ``benchmark`` and ``floor``.
 

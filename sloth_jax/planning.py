@@ -276,9 +276,14 @@ def compute_optimal(
     )
 
 
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["scaling", "active_fraction"],
+    meta_fields=["kind"],
+)
 @dataclass(frozen=True)
 class _Axes:
-    """How sizes and tokens become covariates; hashable, so that programs are compiled for it."""
+    """How sizes and tokens become covariates; programs are compiled for its kind alone."""
 
     scaling: Scaling
     kind: str
@@ -349,7 +354,7 @@ def _climb(
     return u[top], v[top]
 
 
-@partial(jax.jit, static_argnames=("axes", "mix", "spend_all"))
+@partial(jax.jit, static_argnames=("mix", "spend_all"))
 def _search(
     some: AimedLaw, law: AimedLaw, limits: Array, box: Array, *, axes: _Axes, mix: bool,
     spend_all: bool,

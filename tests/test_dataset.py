@@ -10,8 +10,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from sloth_jax.columns import COLUMNS
 from sloth_jax.files import csv_text, write_text
-from sloth_jax.leaderboard import load_leaderboard
+from sloth_jax.leaderboard import bundled_mixtures, load_leaderboard
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "sloth_jax" / "data"
@@ -236,6 +237,30 @@ def test_rebuilding_with_folds_and_errors_gives_the_same_bytes(script, shared, t
 
 
 @needs_published
+def test_mixtures_are_those_of_the_exports(script, shared, tmp_path):
+    exports = (
+        shared / "data" / "open_llm_leaderboard_v1_dump_2024-06.csv",
+        shared / "data" / "open_llm_leaderboard_v2_dump_2024-08.csv",
+    )
+    rows = script.build_mixtures(*exports)
+    assert script.csv_text(rows).encode() == (DATA / "mixtures.csv").read_bytes()
+    cards = tmp_path / "cards.csv"
+    cards.write_text(script.MIXTURE_CARDS.read_text().replace("databricks/dbrx-base", "nobody"))
+    with pytest.raises(script.BuildError, match="in neither export"):
+        script.build_mixtures(*exports, cards)
+
+
+def test_bundled_mixtures_are_a_table():
+    frame = bundled_mixtures()
+    assert list(frame.columns) == [*COLUMNS, *load_leaderboard().benchmarks]
+    assert (frame["active_params_b"] < frame["params_b"]).all()
+    assert frame["tokens_t"].notna().all()
+    scores = frame[list(load_leaderboard().benchmarks)].to_numpy()
+    given = np.isfinite(scores)
+    assert ((scores[given] > 0) & (scores[given] < 1)).all()
+    assert given.any(axis=1).all()
+
+
 def test_published_errors_are_those_published(shared):
     with (shared / "data" / "reference_cv_summary.csv").open(encoding="utf-8", newline="") as file:
         published = list(csv.DictReader(file))

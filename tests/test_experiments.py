@@ -229,3 +229,27 @@ def test_identifiability(tmp_path):
     assert summary["causes_named"] == summary["causes"] == 6  # the check needs no long fit
     assert len(pd.read_csv(out / "recovery.csv")) == 36
     assert (out / "recovery.png").stat().st_size > 5_000
+
+
+def test_compute_optimal(tmp_path):
+    out = tmp_path / "out"
+    assert "loss against the released split" in run(
+        "compute_optimal.py", "--smoke", "--out", str(out)
+    )
+    rows = pd.read_csv(out / "frontier.csv")
+    assert (rows["spent"] <= rows["flops"] * 1.001).all()
+    tested = pd.read_csv(out / "backtest.csv")
+    assert tested["family"].tolist() == ["qwen2"]
+    # The law that has seen everything loses nothing against itself.
+    assert tested["regret"][0] >= -1e-4
+    for name in ("frontier", "backtest"):
+        assert (out / f"{name}.png").stat().st_size > 5_000
+
+
+def test_mixtures(tmp_path):
+    out = tmp_path / "out"
+    run("mixtures.py", "--smoke", "--out", str(out))
+    rows = pd.read_csv(out / "held_out.csv")
+    assert set(rows["size"]) == {"both"}
+    assert set(rows["model"]) == {"dbrx-base", "dbrx-instruct", "deepseek-moe-16b-base"}
+    assert (out / "mixtures.png").stat().st_size > 5_000

@@ -1,0 +1,187 @@
+# ---
+# jupyter:
+#   jupytext:
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # One small model, one budget: what to train next?
+#
+# Your team has trained a one-billion model of a family of its own and evaluated it. Now there is
+# money for one large run. How large, on how many tokens, and what will it score? And would another
+# small run first make the forecast of the large one much better?
+#
+# Every answer below comes as many answers, one per draw of the law, so that you see how sure it is.
+# The scores of `ours-1b` are made up; put yours in their place.
+#
+# Open this file in Jupyter with jupytext, or run it with Python. Sampling takes some minutes; with
+# the environment variable `SLOTH_JAX_QUICK` set it takes seconds and means nothing.
+
+# %%
+import os
+import tempfile
+from pathlib import Path
+
+import jax
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
+import sloth_jax as sj
+from sloth_jax.measurement import next_measurement
+from sloth_jax.planning import Bounds, compare, compute_optimal, elasticity, required
+from sloth_jax.planning_plots import (
+    plot_candidates,
+    plot_frontier,
+    plot_reached,
+    plot_requirement,
+    plot_splits,
+)
+from sloth_jax.plots import style
+
+QUICK = "SLOTH_JAX_QUICK" in os.environ
+
+# %% [markdown]
+# ## 1. Put your model into the table
+#
+# A row is a model. Leave a benchmark empty that you have not run: missing scores are masked, not
+# guessed.
+
+# %%
+ours = {
+    "model": "ours-1b", "family": "ours", "lineage": "ours", "post_trained": False,
+    "params_b": 1.1, "tokens_t": 2.0,
+    "MMLU": 0.36, "ARC": 0.39, "HellaSwag": 0.63, "Winogrande": 0.61, "GSM8K": 0.09, "BBH": 0.32,
+}  # fmt: skip
+bundled = sj.load_leaderboard()
+frame = pd.concat([bundled.to_frame(), pd.DataFrame([ours])], ignore_index=True)
+with tempfile.TemporaryDirectory() as folder:
+    path = Path(folder) / "with_ours.csv"
+    frame.to_csv(path, index=False)
+    table = sj.load_leaderboard(path)
+print(f"{len(table.models)} models, one of them ours")
+
+# %% [markdown]
+# ## 2. Draw laws that fit
+#
+# Save the posterior: it answers every later question in seconds, here or from the command line
+# (`sloth-jax plan --fit ours.nc ...`).
+
+# %%
+if QUICK:
+    settings = sj.SamplerSettings(
+        skills=1, warmup=10, draws=10, max_tree_depth=3, starts=1, start_steps=20
+    )
+else:
+    settings = sj.SamplerSettings()
+fit_key, key = jax.random.split(jax.random.key(0))
+posterior = sj.sample_posterior(table, key=fit_key, settings=settings, progress=not QUICK)
+print("problems:", posterior.diagnostics.problems() or "none")
+
+# %% [markdown]
+# ## 3. Where does the next unit of compute help?
+#
+# What 1 % more parameters, or 1 % more tokens, add to the score of our model.
+
+# %%
+print(elasticity(posterior, 1.1, 2.0, family="ours", key=key).round(5).to_string(index=False))
+
+# %% [markdown]
+# ## 4. Split the budget
+#
+# Training costs about 6 FLOPs per parameter and token. On one budget a larger model sees fewer
+# tokens. The blue line is what the law expects along the budget; the grey band holds sizes that
+# are as good as the best one within what we know. It is usually wide: **the best is flat**, so
+# other reasons (serving cost, memory) may choose within it.
+
+# %%
+budget = 1e23
+bounds = Bounds(params_b=(0.3, 100.0), tokens_t=(0.2, 18.0))  # where the table has models
+plan = compute_optimal(posterior, budget, family="ours", target="MMLU", bounds=bounds, key=key)
+best = plan.frontier.iloc[0]
+print(
+    f"{best['params_b']:.1f} billion on {best['tokens_t']:.2f} trillion tokens; MMLU "
+    f"{best['mean']:.3f} ({best['lower']:.3f} to {best['upper']:.3f})"
+)
+with style():
+    figure, ax = plt.subplots(figsize=(5.0, 3.6), layout="constrained")
+    plot_splits(plan, budget, ax=ax)
+plt.show()
+
+# %% [markdown]
+# The same over budgets. Crosses mark splits outside the table: there the law is carried on, not
+# tested.
+
+# %%
+budgets = np.geomspace(1e22, 1e25, 3 if QUICK else 20)
+ladder = compute_optimal(posterior, budgets, family="ours", target="MMLU", bounds=bounds, key=key)
+with style():
+    figure, axes = plt.subplots(1, 3, figsize=(11.0, 3.0), layout="constrained")
+    plot_frontier(ladder, "params_b", ax=axes[0])
+    plot_frontier(ladder, "tokens_t", ax=axes[1])
+    plot_reached(ladder, ax=axes[2])
+plt.show()
+
+# %% [markdown]
+# ## 5. How large for a wanted score?
+#
+# "MMLU of 60 % with a probability of 80 %" on four trillion tokens. The probability counts
+# everything we do not know, down to the noise of the evaluation.
+
+# %%
+wanted = required(
+    posterior, "MMLU", 0.6, probability=0.8, family="ours", tokens_t=4.0, bounds=bounds, key=key
+)
+if wanted.reached:
+    print(f"{wanted.params_b:.1f} billion, {wanted.flops:.2g} FLOPs")
+else:
+    print(f"not within bounds: at most {wanted.probability:.2f}")
+with style():
+    figure, ax = plt.subplots(figsize=(5.0, 3.0), layout="constrained")
+    plot_requirement(wanted, ax=ax)
+plt.show()
+
+# %% [markdown]
+# ## 6. Three candidates, side by side
+#
+# Candidates of one family share what is uncertain about it: their *difference* is known better than
+# either of them. `probability_best` uses that.
+
+# %%
+candidates = sj.Query.from_frame(
+    pd.DataFrame(
+        {
+            "model": ["wide", "even", "long"],
+            "family": "ours",
+            "params_b": [30.0, 8.0, 3.0],
+            "tokens_t": [0.55, 2.1, 5.5],
+        }
+    ),
+    table,
+)
+rows = compare(posterior, candidates, key=key)
+print(rows[rows["benchmark"].str.startswith("mean")].round(3).to_string(index=False))
+with style():
+    figure, ax = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
+    plot_candidates(rows, ax=ax)
+plt.show()
+
+# %% [markdown]
+# ## 7. Measure once more before you jump?
+#
+# For each small model we could train with a tenth of the budget: how wide would the forecast of the
+# large one be after seeing its scores? `before` is how wide it is now. If no small run narrows it
+# much, the money is better spent on the large one.
+
+# %%
+chosen = next_measurement(
+    posterior, "ours", budget / 10.0, params_b=best["params_b"], tokens_t=best["tokens_t"],
+    target="MMLU", bounds=bounds, key=key, futures=20 if QUICK else 100,
+)  # fmt: skip
+print(chosen.round(4).to_string(index=False))
