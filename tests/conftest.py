@@ -14,13 +14,24 @@ if worker and hasattr(os, "sched_setaffinity"):
     cores = sorted(os.sched_getaffinity(0))
     os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
+# The suite and the scripts that it starts spend their time compiling, and little of it running.
+os.environ["XLA_FLAGS"] = (
+    os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
+).strip()
+
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 matplotlib.use("Agg")
 
 
 # Files that take minutes: begun last, one of them would leave the other worker idle.
-SLOW = ("test_experiments.py", "test_posterior.py", "test_cli.py", "test_notebooks.py")
+SLOW = (
+    "test_experiments.py",
+    "test_posterior.py",
+    "test_planning.py",
+    "test_cli.py",
+    "test_notebooks.py",
+)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,14 +14,8 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def call(script: str, *arguments: str) -> subprocess.CompletedProcess[str]:
-    # Smoke runs spend their time compiling, and little of what they compile.
-    flags = os.environ.get("XLA_FLAGS", "") + " --xla_backend_optimization_level=0"
     return subprocess.run(
-        [sys.executable, str(ROOT / script), *arguments],
-        capture_output=True,
-        text=True,
-        cwd=ROOT,
-        env=os.environ | {"XLA_FLAGS": flags},
+        [sys.executable, str(ROOT / script), *arguments], capture_output=True, text=True, cwd=ROOT
     )
 
 
