@@ -41,19 +41,20 @@ HEAD = """# Do the intervals hold what they promise?
 The posterior of the default configuration, cross-validated on the published folds: families are
 hidden but for their `n` smallest models, and what is predicted is compared with what was
 measured; with `n = 0` nothing of a family was seen, a cold start. The strict protocol, which also
-hides large relatives of tested models, differs in two folds of v2 alone. A score is one held-out model on one benchmark, a fraction. The conformal baseline is the
-point fit with its errors in other folds around it; corrected intervals are the posterior's, at the
-level that would have held enough scores in the other folds. Were scores independent, the shares of
-90 % intervals would have a standard error of 0.02; scores of one family miss together, so it is
-larger. R-hat is a maximum over hundreds of scores and 2 chains of 200 draws: independent draws,
-those of the approximations, come out at 1.02 too. Seconds are wall time on two cores, some with
-other work beside.
+hides large relatives of tested models, differs in two folds of v2 alone. A score is one held-out
+model on one benchmark, a fraction. The conformal baseline is the point fit with its errors in other
+folds around it; corrected intervals are the posterior's, at the level that would have held enough
+scores in the other folds. Were scores independent, the shares of 90 % intervals would have a
+standard error of 0.02; scores of one family miss together, so it is larger. R-hat is a maximum over
+hundreds of scores and 2 chains of 200 draws: independent draws, those of the approximations, come
+out at 1.02 too. Seconds are wall time on two cores, some with other work beside.
 
 ![Coverage, ranks and coverage by group on v1](calibration_v1_1.png)
 
 What seeing a family's models buys, by `experiments/few_models.py`: for the larger models of 13
-families on v1, predicted with none to three of the family's smallest models seen, the first one
-halves the width of the intervals, from 0.24 to 0.13, and they hold 93, 86, 79 and 83 % of the scores.
+families on v1, predicted with none to three of the family's smallest models seen (by stochastic
+variational inference), the first one halves the width of the intervals, from 0.24 to 0.13; with
+none to three they hold 93, 86, 79 and 83 % of the scores.
 
 ![Error and width of intervals with 0 to 3 models of a family seen](few_models_v1.png)
 

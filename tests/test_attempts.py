@@ -1,0 +1,77 @@
+"""pass@k against exact arithmetic, and what counts are refused."""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from math import comb
+
+import numpy as np
+import pytest
+
+from sloth_jax.attempts import Attempts, chance_at_k, coverage, pass_at_k
+from sloth_jax.errors import InputError
+
+
+def test_pass_at_k_is_exact_to_rounding():
+    for n in range(1, 61):
+        k = np.arange(1, n + 1)
+        found = pass_at_k(n, np.arange(n + 1), k)
+        exact = [
+            [float(1 - Fraction(comb(n - c, each), comb(n, each))) for c in range(n + 1)]
+            for each in range(1, n + 1)
+        ]
+        np.testing.assert_allclose(found, exact, rtol=0.0, atol=1e-12)
+
+
+def test_many_tries_stay_in_range_and_in_order():
+    n = 10_000
+    k = np.unique(np.geomspace(1, n, 200).round().astype(int))
+    found = pass_at_k(n, np.arange(n + 1), k)
+    assert found.min() >= 0.0
+    assert found.max() <= 1.0
+    assert (np.diff(found, axis=0) >= 0.0).all()
+    assert (np.diff(found, axis=1) >= 0.0).all()
+    np.testing.assert_allclose(found[0], np.arange(n + 1) / n, rtol=0.0, atol=1e-12)
+    assert (found[-1, 1:] == 1.0).all()
+
+
+def test_coverage_is_the_mean_over_tried_problems():
+    counts = Attempts(
+        ("a", "b"), ("x", "y", "z"), np.array([[1, 0, 4], [2, 0, 0]]),
+        np.array([[4, 4, 4], [4, 2, 0]]),
+    )  # fmt: skip
+    found = coverage(counts, np.array([1, 2]))
+    np.testing.assert_allclose(found[0], [(0.25 + 0 + 1) / 3, (0.5 + 0 + 1) / 3])
+    np.testing.assert_allclose(found[1], [(0.5 + 0) / 2, (1 - 1 / 6) / 2])
+    assert counts.select(np.array([False, True])).models == ("b",)
+
+
+def test_chances_of_rare_successes_are_not_rounded_away():
+    found = chance_at_k(np.array([0.0, 1e-17, 0.5, 1.0]), np.array([1, 10]))
+    assert found[0].tolist() == [0.0, 1e-17, 0.5, 1.0]
+    np.testing.assert_allclose(found[1], [0.0, 1e-16, 1 - 0.5**10, 1.0])
+
+
+@pytest.mark.parametrize(
+    ("successes", "tries", "says"),
+    [
+        ([[3]], [[2]], "model 'a', problem 'x': 3 are more successes than tries"),
+        ([[0.5]], [[2]], "0.5 of successes is not a whole number"),
+        ([[-1]], [[2]], "-1 of successes"),
+        ([[1]], [[np.nan]], "nan of tries"),
+        ([[1, 1]], [[2]], "shape"),
+    ],
+)
+def test_odd_counts_are_refused(successes, tries, says):
+    with pytest.raises(InputError, match=says):
+        Attempts(("a",), ("x",), np.array(successes), np.array(tries))
+
+
+def test_odd_questions_are_refused():
+    with pytest.raises(InputError, match="k = 5 is not a whole number from 1 to the 4 tries"):
+        pass_at_k(4, np.array([1]), np.array([5]))
+    with pytest.raises(InputError, match="successes = 6"):
+        pass_at_k(4, np.array([6]), np.array([1]))
+    nothing = Attempts(("a",), ("x",), np.zeros((1, 1)), np.zeros((1, 1)))
+    with pytest.raises(InputError, match="tried on no problem"):
+        coverage(nothing, np.array([1]))
