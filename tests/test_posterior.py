@@ -131,6 +131,7 @@ def test_summary_has_one_row_per_model_and_benchmark(predictions):
     summary = predictions.summary(0.5)
     assert list(summary.columns) == [
         "model", "benchmark", "mean", "median", "lower", "upper", "level", "family_models",
+        "outside",
     ]  # fmt: skip
     assert len(summary) == 16
     assert (summary["lower"] <= summary["median"]).all()
