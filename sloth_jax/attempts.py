@@ -7,12 +7,15 @@ language models trained on code", section 2.1; Brown et al. 2024, "Large languag
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 
 from sloth_jax.errors import InputError
-from sloth_jax.tables import quoted
+from sloth_jax.tables import one_line, quoted
 
 
 @dataclass(frozen=True, eq=False)
@@ -62,6 +65,61 @@ class Attempts:
         kept = np.flatnonzero(models)
         names = tuple(self.models[m] for m in kept)
         return Attempts(names, self.problems, self.successes[kept], self.tries[kept])
+
+
+def read_attempts(folder: str | Path, pattern: str = "MATH_*.json") -> Attempts:
+    """Read item data in the published form: a file per model, rows with a list ``is_corrects``.
+
+    Args:
+        folder: where the files are.
+        pattern: of their names; what stands for the star names the model.
+
+    Returns:
+        Counts; the problems are numbered in the order of the rows, which all files share.
+
+    Raises:
+        InputError: if there is no such file, one is not what it says, or files differ in their
+            number of rows; the file and the row are named.
+    """
+    before, _, after = pattern.partition("*")
+    paths = sorted(Path(folder).glob(pattern))
+    if not paths:
+        raise InputError(f"{folder}: no file {pattern} in it")
+    successes, tries, names = [], [], []
+    for path in paths:
+        counts = [_count(row, f"{path}, row {at + 1}") for at, row in enumerate(_rows(path))]
+        if successes and len(counts) != len(successes[0]):
+            raise InputError(
+                f"{path}: {len(counts)} problems, but {paths[0].name} has {len(successes[0])}"
+            )
+        names.append(path.name.removeprefix(before).removesuffix(after))
+        successes.append([right for right, _ in counts])
+        tries.append([made for _, made in counts])
+    problems = tuple(f"problem {at + 1}" for at in range(len(successes[0])))
+    return Attempts(tuple(names), problems, np.array(successes), np.array(tries))
+
+
+def _rows(path: Path) -> list[Any]:
+    """Rows of a JSON file: a list, or an object per line."""
+    try:
+        text = path.read_text(encoding="utf-8")
+        rows = json.loads(text) if text.lstrip()[:1] == "[" else [
+            json.loads(line) for line in text.splitlines() if line.strip()
+        ]  # fmt: skip
+    except (OSError, UnicodeDecodeError, ValueError) as error:
+        raise InputError(f"{path}: not JSON: {one_line(str(error))}") from None
+    if not rows:
+        raise InputError(f"{path}: no rows in it")
+    return rows
+
+
+def _count(row: Any, where: str) -> tuple[int, int]:
+    marks = row.get("is_corrects") if isinstance(row, dict) else None
+    if not isinstance(marks, list) or not marks:
+        raise InputError(f"{where}: no list is_corrects: one true or false for each attempt")
+    if not all(mark in (True, False) for mark in marks):
+        raise InputError(f"{where}: is_corrects holds something else than true and false")
+    return sum(bool(mark) for mark in marks), len(marks)
 
 
 def pass_at_k(tries: int, successes: np.ndarray, k: np.ndarray) -> np.ndarray:

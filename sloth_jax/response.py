@@ -216,13 +216,13 @@ def _climb(
     solver = optax.lbfgs(memory_size=10)
     gradient_of = optax.value_and_grad_from_state(loss)
 
-    def largest(gradient: _Free) -> Array:
+    def largest(gradient: Any) -> Array:
         return jnp.max(jnp.stack([jnp.max(jnp.abs(g)) for g in jax.tree.leaves(gradient)]))
 
-    def goes_on(carry: tuple[_Free, Any, Array, Array]) -> Array:
+    def goes_on(carry: tuple[Any, ...]) -> Array:
         return (carry[2] < steps) & (carry[3] > bound)
 
-    def step(carry: tuple[_Free, Any, Array, Array]) -> tuple[_Free, Any, Array, Array]:
+    def step(carry: tuple[Any, ...]) -> tuple[Any, ...]:
         free, state, count, _ = carry
         value, gradient = gradient_of(free, state=state)
         update, state = solver.update(
@@ -230,7 +230,8 @@ def _climb(
         )
         return optax.apply_updates(free, update), state, count + 1, largest(gradient)
 
-    begin = (start, solver.init(start), jnp.zeros((), int), jnp.asarray(jnp.inf, bound.dtype))
+    first: Any = start  # optax types its trees narrower than what it takes
+    begin = (first, solver.init(first), jnp.zeros((), int), jnp.asarray(jnp.inf, bound.dtype))
     free, _, _, gradient = lax.while_loop(goes_on, step, begin)
     return free, gradient <= bound
 
@@ -255,11 +256,13 @@ def item_law(
     models, problems = successes.shape
     if theta is None:
         normal = dist.Normal(0.0, 1.0).expand([models, skills]).to_event(2)
-        theta = numpyro.sample("theta", normal)
-    assert theta is not None
+        theta = jnp.asarray(numpyro.sample("theta", normal))
     slope = dist.Normal(0.0, scales.discrimination).expand([problems, theta.shape[1]]).to_event(2)
     level = dist.Normal(0.0, scales.difficulty).expand([problems]).to_event(1)
-    items = Items(numpyro.sample("discrimination", slope), numpyro.sample("difficulty", level))
+    items = Items(
+        jnp.asarray(numpyro.sample("discrimination", slope)),
+        jnp.asarray(numpyro.sample("difficulty", level)),
+    )
     eta = logits(items, theta)
     counts = dist.Binomial(total_count=tries, logits=eta).to_event(2)
     numpyro.sample("successes", counts, obs=successes)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from fractions import Fraction
 from math import comb
 
 import numpy as np
 import pytest
 
-from sloth_jax.attempts import Attempts, chance_at_k, coverage, pass_at_k
+from sloth_jax.attempts import Attempts, chance_at_k, coverage, pass_at_k, read_attempts
 from sloth_jax.errors import InputError
 
 
@@ -75,3 +76,33 @@ def test_odd_questions_are_refused():
     nothing = Attempts(("a",), ("x",), np.zeros((1, 1)), np.zeros((1, 1)))
     with pytest.raises(InputError, match="tried on no problem"):
         coverage(nothing, np.array([1]))
+
+
+def test_published_files_are_read(tmp_path):
+    rows = [{"is_corrects": [True, False, False]}, {"is_corrects": [False] * 3, "question": "?"}]
+    (tmp_path / "MATH_small.json").write_text(json.dumps(rows))
+    lines = "\n".join(json.dumps(row) for row in reversed(rows))
+    (tmp_path / "MATH_large.json").write_text(lines)
+    found = read_attempts(tmp_path)
+    assert found.models == ("large", "small")
+    assert found.successes.tolist() == [[0, 1], [1, 0]]
+    assert (found.tries == 3).all()
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("nothing", "not JSON"),
+        ("[]", "no rows"),
+        ('[{"is_corrects": 1}]', "row 1: no list is_corrects"),
+        ('[{"is_corrects": [true, "yes"]}]', "row 1: is_corrects holds something else"),
+        ('[{"is_corrects": [true]}, {"is_corrects": [true]}]', "2 problems, but MATH_a.json has 1"),
+    ],
+)
+def test_files_that_are_not_what_they_say_are_refused(text, says, tmp_path):
+    (tmp_path / "MATH_a.json").write_text('[{"is_corrects": [true]}]')
+    (tmp_path / "MATH_b.json").write_text(text)
+    with pytest.raises(InputError, match=says):
+        read_attempts(tmp_path)
+    with pytest.raises(InputError, match="no file"):
+        read_attempts(tmp_path, "none_*.json")

@@ -246,3 +246,17 @@ def test_mixtures(tmp_path):
     assert set(rows["size"]) == {"both"}
     assert set(rows["model"]) == {"dbrx-base", "dbrx-instruct", "deepseek-moe-16b-base"}
     assert (out / "mixtures.png").stat().st_size > 5_000
+
+
+def test_test_time_compute(tmp_path):
+    out = tmp_path / "out"
+    assert "problems recovered" in run("test_time_compute.py", "--smoke", "--out", str(out))
+    rows = pd.read_csv(out / "coverage.csv")
+    assert (rows["lower"] <= rows["upper"]).all()
+    assert json.loads((out / "summary.json").read_text())["data"] == "simulated"
+    for model, right in (("a", 1), ("b", 3), ("c", 4)):
+        marks = [{"is_corrects": [True] * right + [False] * (6 - right)}] * 3
+        (tmp_path / f"MATH_{model}.json").write_text(json.dumps(marks))
+    other = tmp_path / "files"
+    run("test_time_compute.py", "--folder", str(tmp_path), "--out", str(other))
+    assert json.loads((other / "summary.json").read_text())["data"] == "files"
