@@ -152,7 +152,7 @@ def run(options: argparse.Namespace) -> None:
     """Fit, plan, test, save, draw."""
     began = time.perf_counter()
     table = sj.load_leaderboard()
-    settings, small = sj.SamplerSettings(), sj.SamplerSettings(inference="svi")
+    settings, small = sj.SamplerSettings(), sj.SamplerSettings(inference="laplace")
     families = candidates(table, options.seen)
     budgets = np.geomspace(1e21, 1e25, 25)
     key = jax.random.key(options.seed)

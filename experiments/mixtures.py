@@ -140,7 +140,7 @@ def draw(rows: pd.DataFrame, sizes: list[str], path: Path) -> None:
 def main() -> None:
     """Parse the command line and run."""
     parser = Parser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--inference", choices=("nuts", "laplace", "svi"), default="svi")
+    parser.add_argument("--inference", choices=("nuts", "laplace", "svi"), default="laplace")
     parser.add_argument("--seed", type=number(0), default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--smoke", action="store_true", help="a few models, hardly any draws")

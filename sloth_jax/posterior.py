@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from sloth_jax.covariates import Scaling, fit_scaling
 from sloth_jax.diagnostics import Diagnostics, diagnose
+from sloth_jax.errors import InputError
 from sloth_jax.identifiability import Report, check_identifiability
 from sloth_jax.law import Params, linear_predictor
 from sloth_jax.leaderboard import Leaderboard
@@ -20,6 +21,13 @@ from sloth_jax.links import QuantileMixture
 from sloth_jax.observations import observe
 from sloth_jax.prior import Population
 from sloth_jax.sampler import SamplerSettings, Trace, flat_draws, sample_in_parts
+
+
+_NOT_FINITE = {
+    "svi": "svi ran into numbers that overflow on this table: use laplace, or nuts",
+    "laplace": "Laplace's approximation overflows on this table: use nuts",
+    "nuts": "chains overflowed: look for extreme sizes or token counts in the table",
+}
 
 
 @dataclass(frozen=True, eq=False)
@@ -76,7 +84,8 @@ def sample_posterior(
         A :class:`Posterior`; look at ``diagnostics.problems()``.
 
     Raises:
-        InputError: if the skills do not fit the table, or no starting point could be found.
+        InputError: if the skills do not fit the table, no starting point could be found, or the
+            draws overflow, as those of SVI do on some large tables.
     """
     report = check_identifiability(table, skills=settings.skills, covariates=covariates)
     scaling = fit_scaling(table.params_b, table.tokens_t)
@@ -87,6 +96,8 @@ def sample_posterior(
         drawn, start = sample_in_parts(
             observations, key, settings, len(table.lineages), on_progress=bar.update
         )
+    if not bool(jnp.isfinite(drawn.expected).all()):
+        raise InputError(_NOT_FINITE[settings.inference])
     return Posterior(
         params=drawn.params,
         population=drawn.population,
