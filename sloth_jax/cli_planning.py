@@ -301,7 +301,6 @@ def _require(options: argparse.Namespace) -> None:
 
     from sloth_jax.errors import InputError
     from sloth_jax.planning import required
-    from sloth_jax.planning_plots import plot_requirement
     from sloth_jax.targets import find_target
 
     _check_outputs(options)
@@ -328,6 +327,8 @@ def _require(options: argparse.Namespace) -> None:
     tell_of_new_families((family.name,), table)
     tell_of_extrapolation((family.name,), (found.outside,))
     if options.plot is not None:
+        from sloth_jax.planning_plots import plot_requirement  # Matplotlib takes a second
+
         _draw(options.plot, 1, lambda axes: plot_requirement(found, ax=axes[0]))
     row = {name: value for name, value in vars(found).items() if name != "curve"}
     frame = pd.DataFrame([row])
@@ -354,7 +355,6 @@ def _compare(options: argparse.Namespace) -> None:
     import jax
 
     from sloth_jax.planning import compare
-    from sloth_jax.planning_plots import plot_candidates
     from sloth_jax.query import load_query
     from sloth_jax.targets import find_target
 
@@ -374,6 +374,8 @@ def _compare(options: argparse.Namespace) -> None:
     once = rows[rows["benchmark"] == rows["benchmark"].iloc[0]]
     tell_of_extrapolation(tuple(once["model"]), tuple(once["outside"]))
     if options.plot is not None:
+        from sloth_jax.planning_plots import plot_candidates
+
         _draw(options.plot, 1, lambda axes: plot_candidates(rows, ax=axes[0]), (6.4, 4.6))
     words = rows.drop(columns=["level", "outside"]).to_string(
         index=False, float_format="%.3f", na_rep="none"

@@ -169,7 +169,7 @@ def compute_optimal(
     level: float = 0.9,
     key: Array | None = None,
     skills: Skills | None = None,
-    draws: int = 400,
+    draws: int = 240,
 ) -> Plan:
     """Sizes and tokens that are best for budgets.
 
@@ -306,11 +306,11 @@ def _place(u: Array, v: Array, limit: Array, box: Array) -> tuple[Array, Array]:
 
 
 def _climb(
-    value: Any, *, rungs: tuple[float, ...], between: bool, starts: int, halvings: int
+    value: Any, *, rungs: tuple[float, ...], between: bool, starts: int, rounds: int, points: int
 ) -> tuple[Array, Array]:
     """Where a smooth function on the unit square is largest.
 
-    The search starts from the best points of a grid and halves its steps around each; the value
+    The search starts from the best points of a grid and looks ever closer around each; the value
     that it returns is never below one that it has seen.
 
     Args:
@@ -318,7 +318,9 @@ def _climb(
         rungs: values of v on the grid.
         between: whether v may leave them.
         starts: of the best points, one for each segment of u and rung, to go on from.
-        halvings: of the step; u is found to ``2^-halvings / 64``.
+        rounds: how often to look closer.
+        points: on a line through each place, in a round; an odd number. Each round makes steps
+            shorter by ``(points - 1) / 2``, from 1/64.
     """
     u = jnp.linspace(0.0, 1.0, _SEGMENTS * _COARSE + 1)
     v = jnp.asarray(rungs, u.dtype)
@@ -329,7 +331,7 @@ def _climb(
     best = jnp.argmax(parts, axis=2)
     places = jnp.take_along_axis(jnp.broadcast_to(within, parts.shape), best[:, :, None], 2)
     _, first = lax.top_k(jnp.max(parts, axis=2).ravel(), starts)
-    offsets = jnp.linspace(-1.0, 1.0, 5)
+    offsets = jnp.linspace(-1.0, 1.0, points)
     du, dv = (
         part.ravel()
         for part in jnp.meshgrid(offsets, offsets if between else jnp.zeros(1), indexing="ij")
@@ -343,13 +345,13 @@ def _climb(
         values = value(near_u.ravel(), near_v.ravel()).reshape(near_u.shape)
         chosen = jnp.argmax(values, axis=1)[:, None]
         u, v, best = (jnp.take_along_axis(a, chosen, 1)[:, 0] for a in (near_u, near_v, values))
-        return u, v, best, step / 2.0
+        return u, v, best, 2.0 * step / (points - 1)
 
     start_u = u[places.ravel()[first]]
     start_v = jnp.repeat(v, _SEGMENTS)[first]
     step = jnp.asarray(1.0 / (_SEGMENTS * _COARSE), u.dtype)
     state = (start_u, start_v, jnp.full_like(start_u, -jnp.inf), step)
-    u, v, best, _ = lax.fori_loop(0, halvings, closer, state)
+    u, v, best, _ = lax.fori_loop(0, rounds, closer, state)
     top = jnp.argmax(best)
     return u[top], v[top]
 
@@ -365,8 +367,10 @@ def _search(
     rungs = (1.0,) if spend_all else (0.0, 0.5, 1.0) if mix else (0.0, 1.0)
     every = len(rungs) * _SEGMENTS
     climb = partial(_climb, rungs=rungs, between=mix and not spend_all)
-    fine = partial(climb, starts=every, halvings=26)
-    coarse = partial(climb, starts=min(every, 3), halvings=12)  # where each value costs links
+    fine = partial(climb, starts=every, rounds=26, points=5)
+    # A link costs hundreds of values before it gives the first: few rounds, many points in each.
+    many = {"rounds": 4, "points": 9} if mix and not spend_all else {"rounds": 3, "points": 33}
+    coarse = partial(climb, starts=min(every, 2), **many)
 
     def of_budget(limit: Array) -> tuple[Any, ...]:
         def at(u: Array, v: Array) -> Array:

@@ -22,7 +22,6 @@ from sloth_jax.observations import observe
 from sloth_jax.prior import Population
 from sloth_jax.sampler import SamplerSettings, Trace, flat_draws, sample_in_parts
 
-
 _NOT_FINITE = {
     "svi": "svi ran into numbers that overflow on this table: use laplace, or nuts",
     "laplace": "Laplace's approximation overflows on this table: use nuts",
