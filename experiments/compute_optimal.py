@@ -111,18 +111,11 @@ def back_test(
     ideal = compute_optimal(
         referee, flops, family=family, target=MEAN, level=LEVEL, key=key, bounds=bounds
     ).frontier.iloc[0]
-    # One name, so that all three splits share the luck of one model.
-    frame = pd.DataFrame({"model": [family], "family": family, "params_b": 1.0, "tokens_t": 1.0})
-    one = sj.Query.from_frame(frame, table)
-    query = replace(
-        one,
-        models=one.models * 3,
-        families=one.families * 3,
-        lineages=one.lineages * 3,
-        post_trained=np.repeat(one.post_trained, 3),
-        active_params_b=np.repeat(one.active_params_b, 3),
-        params_b=np.array([table.params_b[best], plan["params_b"], ideal["params_b"]]),
-        tokens_t=np.array([table.tokens_t[best], plan["tokens_t"], ideal["tokens_t"]]),
+    # All of one name, so that the three splits share the luck of one model.
+    query = sj.Family(family).query(
+        table,
+        np.array([table.params_b[best], plan["params_b"], ideal["params_b"]]),
+        np.array([table.tokens_t[best], plan["tokens_t"], ideal["tokens_t"]]),
     )
     drawn = sj.forecast(referee, query, key=key).draws.mean(axis=2)
     loss = drawn[:, 0] - drawn[:, 1]

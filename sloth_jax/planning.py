@@ -237,6 +237,7 @@ def compute_optimal(
             frontier[f"{name}_{end}"] = column
     # (budget, draw, split) less (budget, draw, 1)
     ahead = values - at_recommended[:, :, None]
+    # Where a score has met its floor or ceiling all splits are equal but for rounding.
     rounding = 1e-5 * (1.0 + np.abs(at_recommended).mean())
     as_good = (ahead >= -rounding).mean(axis=1)
     ends = np.quantile(values, tails, axis=1)
