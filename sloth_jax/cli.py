@@ -19,6 +19,7 @@ from sloth_jax.cli_fit import (
     make_fit,
     prepare,
     sample_table,
+    skills_wanted,
     table_of,
     tell_of_extrapolation,
     tell_of_new_families,
@@ -173,7 +174,7 @@ def _check(options: argparse.Namespace) -> None:
     table = load_leaderboard(options.table, floors=options.floors, benchmarks=options.benchmarks)
     for warning in table.warnings:
         tell(f"note: {warning}")
-    skills = options.skills or min(SKILLS, len(table.benchmarks))
+    skills = skills_wanted(options, table)
     report = check_identifiability(table, skills=skills)
     print(json.dumps(report.to_dict(), indent=2) if options.json else report.to_text())
     if not report.holds:

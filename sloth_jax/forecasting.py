@@ -297,8 +297,8 @@ def _draw_effects(
             params.growth_from,
         )
         effects = [
-            jnp.where(one.family >= 0, jnp.asarray(old)[:, one.family], drawn)
-            for old, drawn in zip(known, new, strict=True)
+            jnp.where(one.family >= 0, jnp.asarray(learnt)[:, one.family], fresh)
+            for learnt, fresh in zip(known, new, strict=True)
         ]
         noise = of_model[:, skills : skills + benchmarks]
         if np.isfinite(df):

@@ -38,7 +38,6 @@ from sloth_jax.targets import (
     find_target,
     measured,
     ranked,
-    skill_axes,
 )
 
 FLOPS_UNIT = 6e21  # FLOPs to train a billion parameters on a trillion tokens: 6 s t
@@ -719,8 +718,6 @@ def elasticity(
               for name in fit.table.benchmarks]  # fmt: skip
     labels = skills.labels if skills else ()
     wanted = [("skill", name, Target(name, (), (), k)) for k, name in enumerate(labels)] + wanted
-    if skills is not None:
-        skill_axes(fit, skills)
     rows = []
     for kind, name, target in wanted:
         aimed = aim(law, target, fit, skills)

@@ -10,10 +10,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from sloth_jax.planning import Plan, Requirement
-from sloth_jax.plots import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY
+from sloth_jax.planning import FLOPS_UNIT, Plan, Requirement
+from sloth_jax.plots import BLUE, COLOURS, GREY, ORANGE
 
-_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, INK)
 _UNITS = {"params_b": "parameters (billions)", "tokens_t": "tokens (trillions)"}
 
 
@@ -117,7 +116,7 @@ def plot_requirement(found: Requirement, *, ax: Axes) -> Axes:
     """Probability of reaching the score along what was solved for."""
     name = found.solved
     if name == "flops":
-        x = 6e21 * found.curve["params_b"] * found.curve["tokens_t"] * _share(found)
+        x = FLOPS_UNIT * found.curve["params_b"] * found.curve["tokens_t"] * _share(found)
         ax.set_xscale("log")
         ax.set_xlabel("training FLOPs")
     else:
@@ -136,7 +135,7 @@ def plot_requirement(found: Requirement, *, ax: Axes) -> Axes:
 
 def _share(found: Requirement) -> float:
     """Active over all parameters, as the FLOPs of the answer have it."""
-    return found.flops / (6e21 * found.params_b * found.tokens_t)
+    return found.flops / (FLOPS_UNIT * found.params_b * found.tokens_t)
 
 
 def plot_candidates(rows: pd.DataFrame, *, ax: Axes) -> Axes:
@@ -153,7 +152,7 @@ def plot_candidates(rows: pd.DataFrame, *, ax: Axes) -> Axes:
     for at, model in enumerate(models):
         shown = rows[rows["model"] == model].set_index("benchmark").loc[benchmarks]
         place = np.arange(len(benchmarks))[::-1] + 0.4 - step * (at + 0.5)
-        colour = _COLOURS[at % len(_COLOURS)]
+        colour = COLOURS[at % len(COLOURS)]
         ax.hlines(place, shown["lower"], shown["upper"], color=colour, linewidth=3, alpha=0.3)
         ax.plot(shown["median"], place, "o", color=colour, markersize=3.5, label=model)
     ax.set_yticks(np.arange(len(benchmarks))[::-1], benchmarks)

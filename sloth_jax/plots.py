@@ -23,6 +23,7 @@ from sloth_jax.tables import quoted
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
 PURPLE, SKY, AMBER = "#CC79A7", "#56B4E9", "#E69F00"
 INK = "#1A1A1A"
+COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, INK)  # of things side by side, in order
 
 # A line per method: colour, and dashes that tell them apart in grey print too. No line is ORANGE,
 # the colour of held-out points.

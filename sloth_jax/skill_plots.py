@@ -13,9 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from sloth_jax.plots import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY
-
-_COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, INK)
+from sloth_jax.plots import BLUE, COLOURS, GREY, ORANGE
 
 
 def _points(rows: pd.DataFrame, place: np.ndarray, colour: str, ax: Axes) -> None:
@@ -158,7 +156,7 @@ def plot_congruence(values: pd.DataFrame, *, ax: Axes) -> Axes:
             some = values[(values["skill"] == skill) & (values["reason"] == reason)]["congruence"]
             at = r + 0.22 * (k - (len(skills) - 1) / 2)
             jitter = 0.07 * (np.arange(len(some)) / max(len(some) - 1, 1) - 0.5)
-            colour = _COLOURS[k % len(_COLOURS)]
+            colour = COLOURS[k % len(COLOURS)]
             ax.plot(at + jitter, some, "o", color=colour, markersize=3, alpha=0.5)
             if reason == reasons[0]:
                 ax.plot([], [], "o", color=colour, label=skill)
