@@ -1,9 +1,10 @@
 """How many skills? Laws with one to five, by how well they predict lineages that are left out.
 
-Samples the posterior of a table for each number of skills d and leaves whole lineages out by
-importance sampling, so that nothing but the training table decides. The rule: the fewest skills
-whose expected log density is within one standard error of the best one's. Writes skills.csv and
-summary.json.
+Nothing but the training table decides. Eight groups of whole lineages are left out, one at a time,
+and the posterior of the rest predicts them. The rule: the fewest skills whose mean continuous
+ranked probability score is within one standard error of the best one's. Beside it stands the
+expected log density of each lineage by importance sampling from one posterior of the whole table
+(PSIS-LOO), with the number of lineages where that is rough. Writes skills.csv and summary.json.
 
 Run: python experiments/number_of_skills.py --out out/number_of_skills
 """
@@ -24,79 +25,99 @@ import sloth_jax as sj
 from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
+from sloth_jax.methods import FOLD_SETTINGS
 from sloth_jax.provenance import versions
-from sloth_jax.selection import LeftOut, leave_lineages_out
+from sloth_jax.selection import LeftOut, Refitted, leave_lineages_out, refit_without_lineages
 
 
-def choose(found: dict[int, LeftOut]) -> tuple[int, pd.DataFrame]:
+def choose(refitted: dict[int, Refitted], left_out: dict[int, LeftOut]) -> tuple[int, pd.DataFrame]:
     """The rule, and the table it looks at.
 
     Args:
-        found: number of skills -> result of leaving lineages out.
+        refitted: number of skills -> predictions of lineages that were not sampled from.
+        left_out: number of skills -> result of importance sampling, for the same numbers.
 
     Returns:
-        The number of skills, and a row per number: ``skills, elpd, behind, se, worst_k, rough``,
-        where ``behind`` is the distance to the best with its standard error, in nats, and
+        The number of skills, and a row per number: ``skills, crps, crps_behind, crps_se, max_rhat``
+        for the refits, ``elpd, elpd_behind, elpd_se, worst_k, rough`` for importance sampling.
+        ``behind`` is the distance to the best with its standard error, a fraction or in nats;
         ``rough`` the number of lineages with a Pareto k above 0.7.
     """
-    best = max(found.values(), key=lambda one: one.total)
+    best = min(refitted.values(), key=lambda one: one.mean)
+    densest = max(left_out.values(), key=lambda one: one.total)
     rows = []
-    for skills, one in sorted(found.items()):
-        behind, error = one.less_than(best)
+    for skills, one in sorted(refitted.items()):
+        behind, error = one.more_than(best)
+        sampled = left_out[skills]
+        elpd_behind, elpd_error = sampled.less_than(densest)
         rows.append(
             {
                 "skills": skills,
-                "elpd": one.total,
-                "behind": behind,
-                "se": error,
-                "worst_k": float(np.max(one.pareto_k)),
-                "rough": int((one.pareto_k > 0.7).sum()),
+                "crps": one.mean,
+                "crps_behind": behind,
+                "crps_se": error,
+                "max_rhat": one.max_rhat,
+                "elpd": sampled.total,
+                "elpd_behind": elpd_behind,
+                "elpd_se": elpd_error,
+                "worst_k": float(np.max(sampled.pareto_k)),
+                "rough": int((sampled.pareto_k > 0.7).sum()),
             }
         )
     table = pd.DataFrame(rows)
-    return int(table.loc[table["behind"] <= table["se"], "skills"].iloc[0]), table
+    return int(table.loc[table["crps_behind"] <= table["crps_se"], "skills"].iloc[0]), table
 
 
 def run(options: argparse.Namespace) -> None:
     """Sample each number of skills, leave lineages out, save."""
     table = sj.load_leaderboard()
-    settings = sj.SamplerSettings()
-    numbers = range(1, options.most + 1)
+    settings, of_fold = sj.SamplerSettings(), FOLD_SETTINGS
+    numbers, groups = range(1, options.most + 1), options.groups
     if options.smoke:
         table = table.subset(np.arange(len(table.models)) < 24)
         settings = replace(settings, warmup=10, draws=10, max_tree_depth=3, start_steps=20)
-        numbers = range(1, 2)
-    found, seconds, problems = {}, {}, {}
+        of_fold, numbers, groups = replace(settings, chains=2), range(1, 2), 2
+    key = jax.random.key(options.seed)
+    refitted: dict[int, Refitted] = {}
+    left_out: dict[int, LeftOut] = {}
+    seconds, problems = {}, {}
     for skills in numbers:
         began = time.perf_counter()
-        tell(f"{skills} skills ...")
+        tell(f"{skills} skills: {groups} groups of lineages left out ...")
+        refitted[skills] = refit_without_lineages(
+            table, key=key, settings=replace(of_fold, skills=skills), groups=groups
+        )
+        tell(f"{skills} skills: the whole table ...")
         posterior = sj.sample_posterior(
             table,
-            key=jax.random.key(options.seed),
+            key=key,
             settings=replace(settings, skills=skills),
             progress=not options.smoke,
         )
-        found[skills] = leave_lineages_out(posterior, draws=40 if options.smoke else 400)
+        left_out[skills] = leave_lineages_out(posterior, draws=40 if options.smoke else 400)
         seconds[skills] = round(time.perf_counter() - began, 1)
         problems[skills] = posterior.diagnostics.problems()
-    chosen, rows = choose(found)
+    chosen, rows = choose(refitted, left_out)
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "skills.csv", rows.to_csv(index=False, float_format="%.4f"))
+    write_text(out / "skills.csv", rows.to_csv(index=False, float_format="%.5f"))
     record = {
         "chosen": chosen,
-        "rule": "fewest skills within one standard error of the best",
+        "rule": "fewest skills whose CRPS on left-out lineages is within one standard error of the"
+        " best",
+        "groups": groups,
         "models": len(table.models),
-        "lineages": len(found[numbers[0]].lineages),
+        "lineages": len(refitted[numbers[0]].lineages),
         "seed": options.seed,
         "smoke": options.smoke,
         "seconds": seconds,
         "problems": problems,
         "settings": asdict(settings),
+        "settings_of_refits": asdict(of_fold),
         "versions": versions(),
     }
     write_text(out / "summary.json", json.dumps(record, indent=2) + "\n")
-    print(rows.to_string(index=False, float_format="%.2f"))
+    print(rows.to_string(index=False, float_format="%.4f"))
     print(f"chosen: {chosen}")
 
 
@@ -104,6 +125,9 @@ def main() -> None:
     """Parse the command line and run."""
     parser = Parser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--most", type=number(2), default=5, metavar="D", help="default: 5")
+    parser.add_argument(
+        "--groups", type=number(2), default=8, metavar="K", help="of lineages; default: 8"
+    )
     parser.add_argument("--seed", type=number(0), default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--smoke", action="store_true", help="a few models, hardly any draws")

@@ -177,7 +177,7 @@ def test_number_of_skills(tmp_path):
     assert "chosen: " in run("number_of_skills.py", "--smoke", "--out", str(out))
     rows = pd.read_csv(out / "skills.csv")
     assert rows["skills"].tolist() == [1]
-    assert rows["behind"].tolist() == [0.0]
+    assert rows["crps_behind"].tolist() == rows["elpd_behind"].tolist() == [0.0]
     assert json.loads((out / "summary.json").read_text())["chosen"] == 1
 
 
