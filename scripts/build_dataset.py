@@ -32,6 +32,9 @@ Two exports of the leaderboards (CSV as their users download them) may be given 
   ``scripts/mixture_cards.csv`` lists them by hand. The first leaderboard's are percent; of the
   second, the raw columns are fractions.
 
+A folder with the tables of ryoungj/ObsScaling may be given too, ``--observational``, for the tables
+of downstream tasks; ``scripts/build_tasks.py`` says which and how.
+
 Rules for the corrected values:
 
 - ``params_b``: the published nominal size stays where it is within 10 % of the model card's count;
@@ -60,6 +63,8 @@ import math
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+
+from build_tasks import TaskError, build_tasks
 
 from sloth_jax.files import OutputError, csv_text, write_text
 
@@ -473,6 +478,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--v1-export", type=Path, help="first leaderboard, for mixtures.csv")
     parser.add_argument("--v2-export", type=Path, help="second leaderboard, for mixtures.csv")
+    parser.add_argument(
+        "--observational", type=Path, metavar="DIR", help="tables of ObsScaling, for the tasks"
+    )
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
     arguments = parser.parse_args(argv)
     try:
@@ -486,10 +494,18 @@ def main(argv: Sequence[str] | None = None) -> int:
             tables["mixtures.csv"] = build_mixtures(*exports)
         elif any(exports):
             raise BuildError("mixtures.csv needs both exports: give --v1-export and --v2-export")
+        if arguments.observational is not None:
+            tables |= build_tasks(
+                arguments.observational,
+                arguments.source,
+                tables["leaderboard.csv"],
+                read_records,
+                DECIMALS,
+            )
         arguments.out.mkdir(parents=True, exist_ok=True)
         for name, rows in tables.items():
             write_text(arguments.out / name, csv_text(rows))
-    except (BuildError, OutputError, OSError) as error:
+    except (BuildError, TaskError, OutputError, OSError) as error:
         print(f"build_dataset: {' '.join(str(error).split())}", file=sys.stderr)
         return 2
     for name, rows in tables.items():

@@ -10,12 +10,18 @@ and :func:`compare` decide with them. :func:`make_folds` and
 from sloth_jax.covariates import COVARIATES, Scaling, covariate_matrix, fit_scaling
 from sloth_jax.crossval import cross_validate
 from sloth_jax.diagnostics import Diagnostics
+from sloth_jax.downstream import fit_task_on_skills
 from sloth_jax.errors import InputError
 from sloth_jax.folds import Folds, lineage_groups, make_folds
-from sloth_jax.forecasting import Forecast, forecast
+from sloth_jax.forecasting import Forecast, forecast, forecast_table
 from sloth_jax.identifiability import check_identifiability
 from sloth_jax.law import Params, scores
-from sloth_jax.leaderboard import Leaderboard, bundled_mixtures, load_leaderboard
+from sloth_jax.leaderboard import (
+    Leaderboard,
+    bundled_mixtures,
+    load_leaderboard,
+    load_observational,
+)
 from sloth_jax.links import Logistic, Mixture, MonotoneNetwork
 from sloth_jax.measurement import next_measurement
 from sloth_jax.planning import Bounds, Family, compare, compute_optimal, elasticity, required
@@ -27,6 +33,7 @@ from sloth_jax.sampler import SamplerSettings
 from sloth_jax.skills import Skills, interpret_skills
 from sloth_jax.storage import load_posterior, save_posterior, to_arviz
 from sloth_jax.tables import TableError
+from sloth_jax.tasks import Task, load_task, read_task, with_tasks
 
 __version__ = "0.1.0"
 
@@ -51,6 +58,7 @@ __all__ = [
     "Scaling",
     "Skills",
     "TableError",
+    "Task",
     "__version__",
     "bundled_mixtures",
     "check_identifiability",
@@ -61,17 +69,23 @@ __all__ = [
     "elasticity",
     "fit_point",
     "fit_scaling",
+    "fit_task_on_skills",
     "forecast",
+    "forecast_table",
     "interpret_skills",
     "lineage_groups",
     "load_leaderboard",
+    "load_observational",
     "load_posterior",
     "load_query",
+    "load_task",
     "make_folds",
     "next_measurement",
+    "read_task",
     "required",
     "sample_posterior",
     "save_posterior",
     "scores",
     "to_arviz",
+    "with_tasks",
 ]

@@ -185,6 +185,7 @@ def _data(options: argparse.Namespace) -> None:
     import numpy as np
 
     from sloth_jax.leaderboard import load_leaderboard
+    from sloth_jax.tasks import bundled_tasks
 
     if options.out is not None:
         check_writable(options.out)
@@ -212,6 +213,8 @@ def _data(options: argparse.Namespace) -> None:
             f"{benchmark:<12} {values.size:>6} {table.floors[j]:>6.3f} "
             f"{values.min():>7.3f} {values.max():>7.3f}"
         )
+    on_board = [task for task in bundled_tasks().values() if task.table == "leaderboard"]
+    print(f"tasks (--task): {', '.join(f'{task.name} ({len(task.models)})' for task in on_board)}")
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:

@@ -6,6 +6,7 @@ import argparse
 import os
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sloth_jax.console import number, tell
@@ -16,6 +17,7 @@ if TYPE_CHECKING:  # costs a second at run time, which --help should not take
     from sloth_jax.leaderboard import Leaderboard
     from sloth_jax.point import PointFit
     from sloth_jax.posterior import Posterior
+    from sloth_jax.tasks import Task
 
 CHAINS, WARMUP, DRAWS = 4, 450, 1800
 SKILLS = 3
@@ -35,6 +37,12 @@ def level(text: str) -> float:
 
 
 level.__name__ = "fraction"
+
+
+def scale(text: str) -> str | tuple[float, float]:
+    """Scale of a task's scores, an option's type: a name, or worst and best as 800:1400."""
+    low, colon, high = text.partition(":")
+    return (float(low), float(high)) if colon else text
 
 
 def add_fit_options(parser: argparse.ArgumentParser) -> None:
@@ -69,6 +77,27 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
         help="parameters of a mixture of experts that count: all, those active for a token, or "
         "both with an effect of their own (default: total)",
     )
+    parser.add_argument(
+        "--task",
+        action="append",
+        metavar="TASK",
+        help="a task that few models were measured on, learnt and predicted like a benchmark: one "
+        "of the bundled (see sloth-jax data), or a table with the columns model, score; may be "
+        "given several times",
+    )
+    parser.add_argument(
+        "--task-scale",
+        type=scale,
+        metavar="SCALE",
+        help="scale of the scores in task tables: fraction (the default), percent, or worst and "
+        "best, as 800:1400 for an Elo",
+    )
+    parser.add_argument(
+        "--task-floor",
+        type=float,
+        metavar="FLOOR",
+        help="score by chance in task tables, on their scale (default: the worst)",
+    )
     parser.add_argument("--seed", type=number(0), default=0, help="random seed (default: 0)")
 
 
@@ -93,9 +122,12 @@ def kept_fit(options: argparse.Namespace) -> Posterior | None:
 
     if not options.fit:
         return None
-    for name in ("data", "floors", "skills", "draws", "warmup", "size", "point"):
-        if getattr(options, name):
-            raise InputError(f"--{name} belongs to a new fit; leave it out with --fit")
+    new = ("data", "floors", "skills", "draws", "warmup", "size", "point")
+    for name in (*new, "task", "task_scale", "task_floor"):
+        if getattr(options, name) not in (None, False):
+            raise InputError(
+                f"--{name.replace('_', '-')} belongs to a new fit; leave it out with --fit"
+            )
     return load_posterior(options.fit)
 
 
@@ -103,12 +135,27 @@ def table_of(options: argparse.Namespace, kept: Posterior | None) -> Leaderboard
     """The table to learn from, checked, with notes about it told."""
     from sloth_jax.identifiability import check_skills
     from sloth_jax.leaderboard import load_leaderboard
+    from sloth_jax.tasks import with_tasks
 
     table = kept.table if kept else load_leaderboard(options.data, floors=options.floors)
+    if options.task and not kept:
+        table = with_tasks(table, *(_task(options, name) for name in options.task))
     check_skills(skills_wanted(options, table), table)
     for warning in table.warnings:
         tell(f"note: {warning}")
     return table
+
+
+def _task(options: argparse.Namespace, name: str) -> Task:
+    """A task of the user's: bundled, or a file."""
+    from sloth_jax.tasks import SCALES, bundled_tasks, load_task, read_task
+
+    if name in bundled_tasks() or not Path(name).suffix:
+        return load_task(name)
+    of_task = options.task_scale or "fraction"
+    worst = SCALES.get(of_task, (0.0, 1.0))[0] if isinstance(of_task, str) else of_task[0]
+    floor = worst if options.task_floor is None else options.task_floor
+    return read_task(name, scale=of_task, floor=floor)
 
 
 def make_fit(

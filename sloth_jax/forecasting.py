@@ -142,6 +142,37 @@ def forecast(fit: Posterior | PointFit, query: Query, *, key: Array | None = Non
     )
 
 
+def forecast_table(posterior: Posterior, *, key: Array) -> Forecast:
+    """Predict what the models of the training table would score on every benchmark.
+
+    Unlike :func:`forecast` this uses each model's own scores too: one that was measured on eleven
+    benchmarks is predicted on the twelfth by what those say of it. A score that was measured is
+    predicted as if it were measured again.
+
+    Args:
+        posterior: draws from the posterior.
+        key: random key of the scores' noise.
+
+    Returns:
+        A :class:`Forecast` of all models of the table, in its order; ``outside`` is empty.
+    """
+    table = posterior.table
+    x = covariates_of(posterior.scaling, table, kind=posterior.covariates)
+    params, population = flat_draws((posterior.params, posterior.population))
+    df = float(population.noise_df[0])
+    unit = draw_noise(key, df, (len(population.noise), *table.scores.shape))
+    law = PredictiveLaw(params, population.noise[:, None, :] * unit)
+    families = tuple(table.families[family] for family in table.family)
+    return Forecast(
+        models=table.models,
+        benchmarks=table.benchmarks,
+        draws=np.asarray(_predict(law, x, jnp.asarray(table.family)), dtype=np.float64),
+        family_models=count_family_models(table, families),
+        has_intervals=True,
+        outside=("",) * len(table.models),
+    )
+
+
 def count_family_models(table: Leaderboard, families: tuple[str, ...]) -> np.ndarray:
     """Number of training models with a score in each of some families, ``(len(families),)``."""
     scored = np.isfinite(table.scores).any(axis=1)

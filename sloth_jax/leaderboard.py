@@ -247,6 +247,39 @@ def load_leaderboard(
     return leaderboard if benchmarks is None else leaderboard.select_benchmarks(benchmarks)
 
 
+def load_observational() -> Leaderboard:
+    """The bundled table of base and chat models with the benchmarks of Ruan et al.
+
+    Source: Ruan, Maddison and Hashimoto, arXiv 2405.10938; sizes, tokens and families are those of
+    the bundled leaderboard where it has the model. Models whose size or tokens nobody made public
+    are left out, with a warning; :func:`observational_frame` has them.
+    """
+    table = read_bundled("observational.csv")
+    size, model = table.header.index("params_b"), table.header.index("model")
+    public = [row for row, cells in enumerate(table.rows) if cells[size]]
+    kept = replace(
+        table,
+        rows=[table.rows[row] for row in public],
+        numbers=[table.numbers[row] for row in public],
+    )
+    found = _leaderboard(kept, OBSERVATIONAL_FLOORS, tokens_may_be_missing=True)
+    closed = sorted(cells[model] for cells in table.rows if not cells[size])
+    warning = f"{table.source}: left out, since their sizes are not public: {', '.join(closed)}"
+    return replace(found, warnings=(warning, *found.warnings))
+
+
+def observational_frame() -> pd.DataFrame:
+    """Benchmarks of all models of that table, those of unknown size too.
+
+    Returns:
+        Index ``model``; a column per benchmark, fractions, NaN where not measured.
+    """
+    table = read_bundled("observational.csv")
+    frame = pd.DataFrame(table.rows, columns=table.header).set_index("model")
+    frame = frame.loc[:, list(table.header)[table.header.index("released") + 1 :]]
+    return frame.replace("", "nan").astype(float)
+
+
 def bundled_mixtures() -> pd.DataFrame:
     """Bundled mixtures of experts whose token counts are public, beside the bundled table.
 
@@ -261,6 +294,17 @@ def bundled_mixtures() -> pd.DataFrame:
     frame[numbers] = frame[numbers].replace("", "nan").astype(float)
     frame["post_trained"] = frame["post_trained"] == "True"
     return frame
+
+
+OBSERVATIONAL_FLOORS = {
+    "XWinograd": 0.5,
+    "HumanEval": 0.0,
+    "MT-Bench grade": 0.1,
+    "Chatbot Arena": 0.0,
+}
+"""Chance floors of what only the observational table has: two choices; a free answer; the lowest
+grade of ten; the worst model's Elo, from which the table's share counts.
+"""
 
 
 def load_floors(path: str | Path, benchmarks: Sequence[str]) -> dict[str, float]:
@@ -349,7 +393,10 @@ def _index_families(
 
 
 def _leaderboard(
-    table: RawTable, floors: str | Path | None, *, tokens_may_be_missing: bool
+    table: RawTable,
+    floors: str | Path | Mapping[str, float] | None,
+    *,
+    tokens_may_be_missing: bool,
 ) -> Leaderboard:
     columns, benchmark_columns, warnings = sort_columns(table)
     parsed = parse_rows(table, columns, tokens_may_be_missing=tokens_may_be_missing)
@@ -426,11 +473,12 @@ def _score(table: RawTable, row: int, position: int) -> float:
 
 
 def _floors(
-    source: str, path: str | Path | None, benchmarks: Sequence[str]
+    source: str, given: str | Path | Mapping[str, float] | None, benchmarks: Sequence[str]
 ) -> tuple[np.ndarray, list[str]]:
     """Returns the ``(benchmark,)`` floors and warnings about those that are assumed."""
-    given = {} if path is None else load_floors(path, benchmarks)
-    floors = {**bundled_floors(), **given}
+    if isinstance(given, str | Path):
+        given = load_floors(given, benchmarks)
+    floors = {**bundled_floors(), **(given or {})}
     unknown = [name for name in benchmarks if name not in floors]
     warnings = []
     if unknown:

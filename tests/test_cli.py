@@ -88,6 +88,28 @@ def test_point_predictions_leave_the_interval_empty(folder):
     assert predictions["mean"].between(0, 1).all()
 
 
+def test_a_task_of_ones_own_is_predicted_like_a_benchmark(folder, capsys):
+    models = pd.read_csv(folder / "table.csv")["model"][::2]
+    scores = pd.DataFrame({"model": models, "score": np.linspace(900, 1300, len(models))})
+    scores.to_csv(folder / "arena.csv", index=False)
+    task = ("--point", "--skills", 1, "--task", folder / "arena.csv", "--out", folder / "p.csv")
+    assert predict(folder, *task, "--task-scale", "800:1400", "--task-floor", 830) == 0
+    predictions = pd.read_csv(folder / "p.csv")
+    arena = predictions.loc[predictions["benchmark"] == "arena", "mean"]
+    assert len(arena) == 2
+    assert (arena >= 0.05).all()
+    assert len(predictions) == 10
+    capsys.readouterr()
+    for wrong, message in (
+        ((), "a score of 900, outside [0, 1]: say the scale"),
+        (("--task-scale", "elo"), "no scale 'elo'"),
+        (("--task-scale", "800:1400", "--task", "HumanEvil"), "did you mean 'HumanEval'"),
+        (("--task", "HumanEval", "--task-scale", "800:1400"), "0 scores of models of the table"),
+    ):
+        assert predict(folder, *task[:-1], folder / "q.csv", *wrong) == 2
+        refused(capsys, folder / "q.csv", message)
+
+
 def test_without_out_a_table_is_printed(folder, capsys):
     assert predict(folder, "--point", "--skills", 1) == 0
     printed = capsys.readouterr().out.splitlines()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import importlib.util
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -54,6 +55,7 @@ def size_in_name(model: str) -> tuple[float, bool] | None:
 @pytest.fixture(scope="module")
 def script():
     """The build script as a module."""
+    sys.path.insert(0, str(ROOT / "scripts"))  # where a script finds its own parts
     spec = importlib.util.spec_from_file_location(
         "build_dataset", ROOT / "scripts" / "build_dataset.py"
     )
@@ -248,6 +250,16 @@ def test_mixtures_are_those_of_the_exports(script, shared, tmp_path):
     cards.write_text(script.MIXTURE_CARDS.read_text().replace("databricks/dbrx-base", "nobody"))
     with pytest.raises(script.BuildError, match="in neither export"):
         script.build_mixtures(*exports, cards)
+
+
+@needs_published
+def test_tasks_are_those_published(script, shared, tmp_path, capsys):
+    source = ["--source", str(PUBLISHED), "--out", str(tmp_path)]
+    assert script.main([*source, "--observational", str(shared / "data")]) == 0
+    for name in ("observational.csv", "tasks.csv", "task_scores.csv"):
+        assert (tmp_path / name).read_bytes() == (DATA / name).read_bytes()
+    assert script.main([*source, "--observational", str(tmp_path)]) == 2
+    assert "obs_base_benchmarks.csv: cannot be read" in capsys.readouterr().err
 
 
 def test_bundled_mixtures_are_a_table():

@@ -29,6 +29,7 @@ from sloth_jax import (
 )
 from sloth_jax.contraction import contraction
 from sloth_jax.diagnostics import diagnose, import_arviz
+from sloth_jax.forecasting import forecast_table
 from sloth_jax.identifiability import check_identifiability
 from sloth_jax.law import linear_predictor, scores
 from sloth_jax.observations import observe
@@ -36,7 +37,13 @@ from sloth_jax.posterior import log_likelihood
 from sloth_jax.prior import hierarchical_law
 from sloth_jax.query import Query
 from sloth_jax.sampler import find_start
-from sloth_jax.selection import LeftOut, leave_lineages_out, lineage_densities
+from sloth_jax.selection import (
+    LeftOut,
+    deal_lineages,
+    leave_lineages_out,
+    lineage_densities,
+    refit_without_lineages,
+)
 
 QUICK = SamplerSettings(skills=1, warmup=150, draws=100, chains=2, start_steps=300)
 QUERY = """model,family,lineage,post_trained,params_b,tokens_t
@@ -80,6 +87,21 @@ def test_expected_scores_cover_the_truth_of_hidden_scores(posterior, data):
     assert np.abs(np.median(draws, axis=0) - expected)[hidden].mean() < 0.03
     # 99 % intervals of a well specified law; neighbours are correlated, so leave room.
     assert inside.mean() > 0.9
+
+
+def test_models_of_the_table_are_predicted_by_their_own_scores(posterior, data):
+    predicted = forecast_table(posterior, key=jax.random.key(2))
+    assert predicted.draws.shape == (200, *data.scores.shape)
+    assert predicted.models == data.models
+    again = forecast_table(posterior, key=jax.random.key(2))
+    np.testing.assert_array_equal(predicted.draws, again.draws)
+    # What a model scored is predicted, but for the noise of measuring it anew.
+    error = np.median(predicted.draws, axis=0) - data.scores
+    assert np.nanmean(np.abs(error)) < 0.02
+    made, _ = table(noise=0.01)
+    lower, upper = predicted.interval(0.9)
+    hidden = np.isnan(data.scores)
+    assert ((lower <= made.scores) & (made.scores <= upper))[hidden].mean() > 0.8
 
 
 def test_same_key_same_draws(posterior, data):
@@ -414,3 +436,27 @@ def test_the_check_travels_with_the_posterior(posterior, data, tmp_path):
     assert posterior.report == check_identifiability(data, skills=1)
     save_posterior(posterior, tmp_path / "posterior.nc")
     assert load_posterior(tmp_path / "posterior.nc").report == posterior.report
+
+
+def test_lineages_are_dealt_evenly_and_never_split(data):
+    groups = deal_lineages(data, 2)
+    assert set(groups) == {0, 1}
+    of_model = data.lineage_of_family[data.family]
+    held = np.bincount(groups[of_model], data.observed.sum(axis=1))
+    assert held.max() / held.min() < 3.0
+    empty = data.hide(of_model == 0)
+    assert deal_lineages(empty, 2)[0] == -1
+    with pytest.raises(InputError, match="4 groups of lineages need as many lineages"):
+        deal_lineages(data, 4)
+
+
+def test_refits_predict_lineages_they_never_saw(data):
+    settings = replace(QUICK, warmup=50, draws=50, max_tree_depth=4)
+    found = refit_without_lineages(data, key=jax.random.key(0), settings=settings, groups=3)
+    assert found.lineages == data.lineages
+    assert found.scores.sum() == data.observed.sum()
+    assert 0.01 < found.mean < 0.3  # a family nobody knows is not predicted to the noise
+    worse = replace(found, crps=found.crps + np.array([0.1, 0.2, 0.3]))
+    behind, error = worse.more_than(found)
+    assert behind * found.scores.sum() == pytest.approx(0.6)
+    assert error * found.scores.sum() == pytest.approx(np.sqrt(3) * 0.1)
