@@ -3,9 +3,9 @@
 Item data of models are drawn from a known law in the shape of the published ones (10 models, 128
 problems, 10,000 attempts at each), many times over. Each time the last model is held out, and its
 coverage predicted from draws of its skills, known to --spread standard deviations as a law of
-skills would know them. With --folder the published files are fitted instead, skills free, and every
-model's measured coverage is drawn beside the fitted one; the summary says which of the two it ran
-on. Writes coverage.csv, summary.json and coverage.png.
+skills would know them. With --folder, or --hub, the published files are fitted instead, skills
+free, and every model's measured coverage is drawn beside the fitted one; the summary says which of
+the two it ran on. Writes coverage.csv, summary.json and coverage.png.
 
 Run: python experiments/test_time_compute.py --out out/test_time_compute
 """
@@ -29,6 +29,7 @@ import pandas as pd
 from sloth_jax.attempts import Attempts, chance_at_k, coverage, read_attempts
 from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.files import write_text
+from sloth_jax.hub import download_attempts
 from sloth_jax.plots import BLUE, INK, style
 from sloth_jax.provenance import versions
 from sloth_jax.response import ItemFit, fit_items, forecast_coverage, simulate_attempts
@@ -89,8 +90,11 @@ def run(options: argparse.Namespace) -> None:
     """Simulate or read, fit, save and draw."""
     began = time.perf_counter()
     record: dict[str, Any] = {"seed": options.seed, "smoke": options.smoke}
-    if options.folder is not None:
-        attempts = read_attempts(options.folder)
+    folder = options.folder
+    if options.hub is not None:
+        folder = download_attempts(options.hub)
+    if folder is not None:
+        attempts = read_attempts(folder)
         rows, fit = of_files(attempts, jax.random.key(options.seed))
         record |= {"data": "files", "models": attempts.models, "converged": fit.converged}
     else:
@@ -159,7 +163,11 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
 def main() -> None:
     """Parse the command line and run."""
     parser = Parser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--folder", type=Path, help="published files MATH_<model>.json")
+    source = parser.add_mutually_exclusive_group()
+    source.add_argument("--folder", type=Path, help="published files MATH_<model>.json")
+    source.add_argument(
+        "--hub", type=Path, metavar="DIR", help="fetch those files into DIR first, where they stay"
+    )
     parser.add_argument("--simulations", type=number(2), default=50, metavar="N")
     parser.add_argument(
         "--spread", type=float, default=0.2, help="of what is known of the held-out model's skills"

@@ -18,13 +18,23 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
+from jax import Array
 from scipy.optimize import least_squares
 from scipy.special import expit
 
 from sloth_jax.baselines import log_flops
+from sloth_jax.covariates import covariates_of
 from sloth_jax.errors import InputError
+from sloth_jax.forecasting import predictive_law
+from sloth_jax.law import skills as skills_of
 from sloth_jax.leaderboard import Leaderboard
+from sloth_jax.point import PointFit
+from sloth_jax.posterior import Posterior
+from sloth_jax.query import Query
+from sloth_jax.sampler import flat_draws
 from sloth_jax.skills import Skills
 from sloth_jax.tasks import Task, check_task
 
@@ -165,6 +175,42 @@ def fit_task_on_skills(skills: Skills, task: Task) -> TaskFit:
     """
     known = skills.theta.mean(axis=0)
     return fit_task(known, task.on(skills.table), name=task.name, floor=task.floor)
+
+
+def skills_of_query(
+    skills: Skills, fit: PointFit | Posterior, query: Query, *, key: Array | None = None
+) -> np.ndarray:
+    """Skills of models that nobody may have trained, in the form of a fit's other skills.
+
+    Args:
+        skills: from :func:`sloth_jax.interpret_skills` of ``fit``.
+        fit: the same fit.
+        query: models.
+        key: random key of what is peculiar to them; required for a posterior.
+
+    Returns:
+        ``(draw, model, skill)``, in standard deviations over the table's scored models: features
+        for :meth:`TaskFit.draw`, skills for :func:`sloth_jax.response.forecast_coverage`.
+    """
+    rows = predictive_law(fit, query, key).params
+    x = covariates_of(fit.scaling, query, kind=fit.covariates)
+    at = jnp.arange(len(query.models))
+    asked = jax.vmap(lambda one: skills_of(one, x, at))(rows)
+    params = (
+        jax.tree.map(lambda a: a[None], fit.params)
+        if isinstance(fit, PointFit)
+        else flat_draws(fit.params)
+    )
+    x, family = covariates_of(fit.scaling, fit.table, kind=fit.covariates), fit.table.family
+    known = jax.vmap(lambda one: skills_of(one, x, jnp.asarray(family)))(params)
+
+    def with_one(theta: Array) -> np.ndarray:
+        values = np.asarray(theta, float)
+        return np.concatenate([values, np.ones((*values.shape[:2], 1))], axis=2)
+
+    # The two forms differ by an affine map of each draw, which the table's models tell exactly.
+    change = np.linalg.pinv(with_one(known)) @ skills.theta
+    return with_one(asked) @ change
 
 
 @dataclass(frozen=True, eq=False)

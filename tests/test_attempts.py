@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import sys
+import types
 from fractions import Fraction
 from math import comb
 
@@ -11,6 +13,7 @@ import pytest
 
 from sloth_jax.attempts import Attempts, chance_at_k, coverage, pass_at_k, read_attempts
 from sloth_jax.errors import InputError
+from sloth_jax.hub import download_attempts
 
 
 def test_pass_at_k_is_exact_to_rounding():
@@ -106,3 +109,43 @@ def test_files_that_are_not_what_they_say_are_refused(text, says, tmp_path):
         read_attempts(tmp_path)
     with pytest.raises(InputError, match="no file"):
         read_attempts(tmp_path, "none_*.json")
+
+
+def with_hub(monkeypatch, served: dict[str, str]) -> list[str]:
+    """A hub that serves some files; the names that were asked for."""
+    asked = []
+
+    def hf_hub_download(repository, name, *, repo_type, revision, local_dir):
+        asked.append(name)
+        assert repo_type == "dataset"
+        if name not in served:
+            raise OSError("no network\nto speak of")
+        (local_dir / name).write_text(served[name])
+
+    hub = types.SimpleNamespace(hf_hub_download=hf_hub_download)
+    monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
+    return asked
+
+
+def test_files_from_the_hub_are_fetched_once_and_checked(tmp_path, monkeypatch):
+    rows = json.dumps([{"is_corrects": [True, False]}, {"is_corrects": [False, False]}])
+    asked = with_hub(monkeypatch, {"MATH_a.json": rows, "MATH_b.json": rows})
+    for _ in range(2):
+        folder = download_attempts(tmp_path / "items", models=("a", "b"))
+    assert asked == ["MATH_a.json", "MATH_b.json"]
+    attempts = read_attempts(folder)
+    assert attempts.models == ("a", "b")
+    np.testing.assert_array_equal(attempts.successes, [[1, 0], [1, 0]])
+    (folder / "MATH_b.json").write_text(rows.replace("true", "false"))
+    with pytest.raises(InputError, match=r"MATH_b.json: its SHA-256 is .*remove the file"):
+        download_attempts(folder, models=("a", "b"))
+    with pytest.raises(InputError, match=r"'MATH_c.json' cannot be fetched.*no network to speak"):
+        download_attempts(folder, models=("a", "c"))
+    with pytest.raises(InputError, match="its SHA-256"):
+        download_attempts(folder, models=("a",), checksums={"MATH_a.json": "0" * 64})
+
+
+def test_without_the_extra_the_hub_says_what_to_install(tmp_path, monkeypatch):
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    with pytest.raises(InputError, match=r"pip install .sloth_jax.hub."):
+        download_attempts(tmp_path, models=("a",))

@@ -10,13 +10,14 @@ import pandas as pd
 import pytest
 from small import table
 
-from sloth_jax import InputError, fit_point, interpret_skills, load_leaderboard
+from sloth_jax import InputError, Query, fit_point, interpret_skills, load_leaderboard
 from sloth_jax.baselines import log_flops
 from sloth_jax.downstream import (
     compute_features,
     fit_task,
     fit_task_on_skills,
     principal_components,
+    skills_of_query,
     without_families,
 )
 from sloth_jax.leaderboard import load_observational, observational_frame
@@ -179,6 +180,15 @@ def test_a_task_that_follows_skills_is_predicted_from_them_and_named_by_its_load
     joint = fit_point(with_tasks(board, task), key=jax.random.key(0), skills=1, starts=2, steps=400)
     loadings = interpret_skills(joint, key=jax.random.key(1)).loadings()
     assert (loadings["benchmark"] == "coding").sum() == 1
+
+
+def test_skills_of_a_query_have_the_form_of_the_others():
+    board, _ = table()
+    fit = fit_point(board, key=jax.random.key(0), skills=2, starts=2, steps=100)
+    skills = interpret_skills(fit, key=jax.random.key(1))
+    frame = board.to_frame()[["model", "family", "lineage", "params_b", "tokens_t"]]
+    query = Query.from_frame(frame, board)
+    np.testing.assert_allclose(skills_of_query(skills, fit, query), skills.theta, atol=1e-8)
 
 
 def test_principal_components_are_those_of_numpy_and_fill_gaps():
