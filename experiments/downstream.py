@@ -53,6 +53,7 @@ from sloth_jax.methods import FOLD_SETTINGS, PosteriorMethod
 from sloth_jax.plots import style
 from sloth_jax.provenance import versions
 from sloth_jax.sampler import INFERENCES
+from sloth_jax.skills import propose_labels
 from sloth_jax.task_plots import (
     plot_family_errors,
     plot_task_curve,
@@ -151,6 +152,8 @@ def llama3(run: Run) -> None:
     point = sj.fit_point(plain.hide(hidden), key=run.key, **quick)
     draws = forecast_table(joint, key=run.key).draws
     of_joint = sj.interpret_skills(joint, key=run.key)
+    labels = [f"{at + 1}: {label}" for at, label in enumerate(propose_labels(of_joint))]
+    of_joint = of_joint.named(labels)
     of_alone = sj.interpret_skills(alone, key=run.key)
     of_point = sj.interpret_skills(point, key=run.key)
     for at, task in enumerate(tasks):
@@ -211,25 +214,25 @@ def families(run: Run) -> None:
     for (setting, asked, train), draws in zip(folds, sampled.draws, strict=True):
         run.add("families", setting, JOINT, task, full, asked, draws[:, asked, -1])
         _beside(run, "families", setting, task, full, asked, train[:, -1], train[:, :-1])
+    run.figures.append(("families", lambda path: draw_families(pd.concat(run.rows), path)))
 
-    def draw(path: Path) -> None:
-        rows = pd.concat(run.rows)
-        rows = rows[(rows["part"] == "families") & rows["method"].isin([JOINT, FLOPS_FAMILIES])]
-        settings = list(dict.fromkeys(rows["setting"]))
-        with style():
-            figure, axes = plt.subplots(
-                1, len(settings), figsize=(3.4 * len(settings), 5.0), squeeze=False, sharex=True,
-                layout="constrained",
-            )  # fmt: skip
-            for setting, ax in zip(settings, axes[0], strict=True):
-                plot_family_errors(rows[rows["setting"] == setting], ax=ax)
-                ax.set_title(setting)
-            handles, labels = axes[0, 0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=2)
-            figure.savefig(path)
-            plt.close(figure)
 
-    run.figures.append(("families", draw))
+def draw_families(rows: pd.DataFrame, path: Path) -> None:
+    """Errors by family, of the joint law and of the law of FLOPs with families."""
+    rows = rows[(rows["part"] == "families") & rows["method"].isin([JOINT, FLOPS_FAMILIES])]
+    settings = list(dict.fromkeys(rows["setting"]))
+    with style():
+        figure, axes = plt.subplots(
+            1, len(settings), figsize=(3.4 * len(settings), 5.0), squeeze=False, sharex=True,
+            layout="constrained",
+        )  # fmt: skip
+        for setting, ax in zip(settings, axes[0], strict=True):
+            plot_family_errors(rows[rows["setting"] == setting], ax=ax)
+            ax.set_title(setting)
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=2)
+        figure.savefig(path)
+        plt.close(figure)
 
 
 def _beside(
@@ -284,13 +287,12 @@ def of_ruan(run: Run, kind: str) -> None:
     full = load_observational()
     left_out = (*LEFT_OUT[kind], *(() if kind == "agents" else ONLY_CHAT))
     full = full.select_benchmarks([name for name in full.benchmarks if name not in left_out])
-    flops = 1e21 * np.exp(log_flops(full))
-    small = flops <= CUTS[kind] * 1.001
+    small = 1e21 * np.exp(log_flops(full)) <= CUTS[kind] * 1.001
     tasks = [task for task in bundled_tasks().values() if task.kind == kind]
     if run.smoke:
         tasks = tasks[:1]
         kept = np.isfinite(tasks[0].on(full))
-        full, small, flops = full.subset(kept), small[kept], flops[kept]
+        full, small = full.subset(kept), small[kept]
     # Of tasks with too few scores below the cut there is nothing to learn.
     tasks = [task for task in tasks if np.isfinite(task.on(full)[small]).sum() >= 6]
     full = with_tasks(full, *tasks)
@@ -315,37 +317,42 @@ def of_ruan(run: Run, kind: str) -> None:
         for setting, table in ((KNOWN, known), (UNKNOWN, unknown)):
             train = np.isfinite(table.scores[:, at])
             _beside(run, kind, setting, task, full, asked, train, table.observed[:, :first])
+    run.figures.append((kind, lambda path: draw_kind(pd.concat(run.rows), kind, path)))
 
-    def draw(path: Path) -> None:
-        rows = pd.concat(run.rows)
-        rows = rows[rows["part"] == kind]
-        of = dict(zip(full.models, flops, strict=True))
-        names = [task for task in tasks if (rows["task"] == task.name).any()]
-        columns = min(4, len(names))
-        lines = -(-len(names) // columns)
-        with style():
-            figure, axes = plt.subplots(
-                lines, columns, figsize=(2.9 * columns, 2.6 * lines + 0.6), squeeze=False,
-                sharex=True, sharey=True, layout="constrained",
+
+def draw_kind(rows: pd.DataFrame, kind: str, path: Path) -> None:
+    """Scores of each task against compute: known below the cut, predicted above it."""
+    rows = rows[(rows["part"] == kind) & (rows["setting"] == KNOWN)]
+    table = load_observational()
+    flops = 1e21 * np.exp(log_flops(table))
+    of = dict(zip(table.models, flops, strict=True))
+    small = flops <= CUTS[kind] * 1.001
+    names = list(dict.fromkeys(rows["task"]))
+    columns = min(4, len(names))
+    lines = -(-len(names) // columns)
+    with style():
+        figure, axes = plt.subplots(
+            lines, columns, figsize=(2.9 * columns, 2.5 * lines + 0.6), squeeze=False,
+            sharex=True, sharey=True, layout="constrained",
+        )  # fmt: skip
+        for ax, name in zip(axes.flat, names, strict=False):
+            shown = rows[rows["task"] == name]
+            plot_task_panel(
+                flops[small], load_task(name).on(table)[small],
+                shown.assign(flops=shown["model"].map(of)),
+                {JOINT: "law", COMPONENTS: "PCA law"}, CUTS[kind], ax=ax,
             )  # fmt: skip
-            for ax, task in zip(axes.flat, names, strict=False):
-                shown = rows[(rows["task"] == task.name) & (rows["setting"] == KNOWN)]
-                plot_task_panel(
-                    flops[small], task.on(full)[small], shown.assign(flops=shown["model"].map(of)),
-                    {JOINT: "law", COMPONENTS: "PCA law"}, CUTS[kind], ax=ax,
-                )  # fmt: skip
-                ax.set_title(task.name)
-            for ax in axes.flat[len(names) :]:
-                ax.set_visible(False)
-            for ax in axes[:, 0]:
-                ax.set_ylabel("score")
-            figure.supxlabel("training FLOPs")
-            handles, labels = axes[0, 0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=5)
-            figure.savefig(path)
-            plt.close(figure)
-
-    run.figures.append((kind, draw))
+            ax.set_title(name)
+        for ax in axes.flat[len(names) :]:
+            ax.set_visible(False)
+        for ax in axes[:, 0]:
+            ax.set_ylabel("score")
+        for ax in axes[-1]:
+            ax.set_xlabel("training FLOPs")
+        handles, labels = axes[0, 0].get_legend_handles_labels()
+        figure.legend(handles, labels, loc="outside lower center", ncols=5)
+        figure.savefig(path)
+        plt.close(figure)
 
 
 PARTS: dict[str, Callable[[Run], None]] = {

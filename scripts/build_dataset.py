@@ -6,12 +6,14 @@ Reads two files:
   given by ``--source``: models, scores, and sizes that a pattern read from the models' names;
 - ``scripts/model_cards.csv``, kept by hand: one row per model with what its developers state.
 
-Writes three, each sorted and byte for byte reproducible:
+Writes four, each sorted and byte for byte reproducible:
 
 - ``leaderboard.csv``: one row per model, corrected;
 - ``benchmarks.csv``: one row per benchmark, with its chance floor and its number of items;
 - ``corrections.csv``: every value that differs from the published one, with its reason. Undoing
-  them gives the published values exactly.
+  them gives the published values exactly;
+- ``pretraining.csv``: token counts of pretraining runs, with the words in models' names by which a
+  run is known (``scripts/pretraining_cards.csv``, kept by hand).
 
 Two more files may be given, both about the published cross-validation (Maia Polo et al., arXiv
 2412.06540; derived from the lists of test families and the result arrays of felipemaiapolo/sloth,
@@ -164,6 +166,8 @@ SETTINGS = tuple((board, n_train) for board in ("v1", "v2", "both") for n_train 
 
 
 MIXTURE_CARDS = ROOT / "scripts" / "mixture_cards.csv"
+PRETRAINING_CARDS = ROOT / "scripts" / "pretraining_cards.csv"
+PRETRAINING_COLUMNS = ("family", "lineage", "keys", "params_b", "tokens_t", "source")
 MIXTURE_SOURCES = ("params_source", "tokens_source", "note")
 # Benchmarks of the second leaderboard's export are spelt with this ending where they are fractions.
 RAW = " Raw"
@@ -468,6 +472,59 @@ def build_mixtures(v1: Path, v2: Path, cards_path: Path = MIXTURE_CARDS) -> list
     return cells
 
 
+def build_pretraining(
+    leaderboard: list[list[str]], models_path: Path = CARDS, cards_path: Path = PRETRAINING_CARDS
+) -> list[list[str]]:
+    """Builds the registry of token counts by lineage.
+
+    Args:
+        leaderboard: the corrected table, the header first.
+        models_path: ``model_cards.csv``, for the sources of its token counts.
+        cards_path: words in names by which a family's pretraining is known; a row with a family is
+            about one of the leaderboard's base families, whose sizes and tokens it takes.
+
+    Returns:
+        rows of cells, the header first: lineage, keys, size, tokens, source.
+
+    Raises:
+        BuildError: a card has a family that the leaderboard does not have, or both or neither of
+            family and lineage; or a base family of the leaderboard with public tokens has no card.
+    """
+    header = leaderboard[0]
+    rows = [dict(zip(header, cells, strict=True)) for cells in leaderboard[1:]]
+    base = [row for row in rows if row["post_trained"] == "False" and row["tokens_t"]]
+    sources = {
+        name: row["tokens_source"] for name, row in read_rows(models_path, CARD_COLUMNS).items()
+    }
+    cells = [["lineage", "keys", "params_b", "tokens_t", "source"]]
+    carded = set()
+    for card in read_records(cards_path, PRETRAINING_COLUMNS):
+        family = card["family"]
+        if bool(family) == bool(card["lineage"]):
+            raise BuildError(f"{cards_path}: keys {card['keys']!r}: give a family or a lineage")
+        if not family:
+            cells.append([card[column] for column in PRETRAINING_COLUMNS[1:]])
+            continue
+        own = [row for row in base if row["family"] == family]
+        if not own:
+            raise BuildError(f"{cards_path}: no base family {family!r} with tokens")
+        carded.add(family)
+        for row in sorted(own, key=lambda row: float(row["params_b"])):
+            cells.append(
+                [
+                    row["lineage"],
+                    card["keys"],
+                    row["params_b"],
+                    row["tokens_t"],
+                    sources[row["model"]],
+                ]
+            )
+    silent = sorted({row["family"] for row in base} - carded - {"yi-200k"})  # named as yi is
+    if silent:
+        raise BuildError(f"{cards_path}: no card for the families {', '.join(silent)}")
+    return cells
+
+
 def main(argv: Sequence[str] | None = None) -> int:
     """Command line; returns the exit status (2: the inputs do not fit together)."""
     parser = argparse.ArgumentParser(description="Write the bundled tables of sloth_jax.")
@@ -485,6 +542,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     arguments = parser.parse_args(argv)
     try:
         tables = build(arguments.source)
+        tables["pretraining.csv"] = build_pretraining(tables["leaderboard.csv"])
         if arguments.folds is not None:
             tables["folds.csv"] = build_folds(arguments.folds, arguments.source)
         if arguments.errors is not None:

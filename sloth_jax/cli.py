@@ -25,6 +25,7 @@ from sloth_jax.cli_fit import (
     tell_of_new_families,
     warn,
 )
+from sloth_jax.cli_import import add_import_command
 from sloth_jax.cli_planning import add_planning_commands
 from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.files import check_writable, write_text
@@ -79,6 +80,7 @@ def _parser() -> argparse.ArgumentParser:
     fit.set_defaults(run=_fit)
 
     add_planning_commands(commands)
+    add_import_command(commands)
 
     check = commands.add_parser(
         "check",

@@ -181,6 +181,28 @@ def test_number_of_skills(tmp_path):
     assert json.loads((out / "summary.json").read_text())["chosen"] == 1
 
 
+def test_downstream(tmp_path):
+    out = tmp_path / "out"
+    parts = ("llama3", "families", "agents")
+    printed = run("downstream.py", "--parts", *parts, "--smoke", "--out", str(out))
+    assert "law, two steps, point" in printed
+    rows = pd.read_csv(out / "predictions.csv")
+    assert set(rows["part"]) == set(parts)
+    assert rows[["predicted", "truth", "crps"]].notna().all(axis=None)
+    joint = rows["method"] == "law, jointly"
+    assert rows.loc[joint, ["lower", "upper"]].notna().all(axis=None)
+    assert set(rows.loc[rows["part"] == "llama3", "task"]) == {"HumanEval", "EQ-Bench"}
+    # All methods of a setting are asked about the same models.
+    asked = rows[rows["part"] == "families"].groupby(["setting", "method"])["model"].apply(tuple)
+    assert all(len(set(of)) == 1 for _, of in asked.groupby("setting"))
+    found = pd.read_csv(out / "errors.csv")
+    assert found["mae"].between(0, 1).all()
+    record = json.loads((out / "summary.json").read_text())
+    assert record["parts"] == list(parts)
+    for figure in ("llama3_HumanEval", "llama3_EQ-Bench", "families", "agents"):
+        assert (out / f"{figure}.png").stat().st_size > 5_000
+
+
 def test_simulation_based(tmp_path):
     out = tmp_path / "out"
     assert "ranks over 4 simulations" in run("simulation_based.py", "--smoke", "--out", str(out))

@@ -1,0 +1,103 @@
+"""What a model's name says of it: size, mixture of experts, post-training, family.
+
+Names are habits, not facts: everything read from one is a suggestion, is listed as such by the
+readers of :mod:`sloth_jax.imports`, and never replaces a value that was given.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import NamedTuple
+
+# Of a dense model's parameters, the share that a mixture has once per expert: the feed-forward
+# layers. With it 8x7B comes out at 46.7 and 8x22B at 142 billion, as their developers count.
+_EXPERT_SHARE = 0.78
+
+_END = r"(?=$|[^a-z0-9])"
+_NUMBER = r"((?<![\d.])\d+(?:\.\d+)?)"
+# In order: the first that is found anywhere in the name counts.
+_MIXTURE = re.compile(rf"(\d+)x{_NUMBER}b{_END}")  # 8x7b
+_MIXTURE_BEHIND = re.compile(rf"{_NUMBER}bx(\d+){_END}")  # 34bx2
+_ACTIVE = re.compile(rf"{_NUMBER}b[-_]?a{_NUMBER}b{_END}")  # 57b-a14b
+_APART = r"(?:^|(?<=[-_ ]))"  # llama2_7b is no 2.7b, and m7b2 no 7.2b
+_SCORED_BILLIONS = re.compile(rf"(?:^|(?<=-))(\d)_(\d{{1,2}})b{_END}")  # 1_6b
+_SPLIT_BILLIONS = re.compile(rf"{_APART}(\d)b(\d){_END}")  # 7b1
+_BILLIONS = re.compile(rf"{_NUMBER}b{_END}")  # 7b, 1.5b
+_MILLIONS = re.compile(rf"{_NUMBER}m{_END}")  # 560m
+_SIZES = (
+    _ACTIVE, _MIXTURE, _MIXTURE_BEHIND, _SCORED_BILLIONS, _SPLIT_BILLIONS, _BILLIONS, _MILLIONS,
+)  # fmt: skip
+_NOT_SIZES = re.compile(r"\d+(?:[._]\d+)?[-_ ]?bits?\b|\d+k\b|v\d+(?:\.\d+)*b\b")
+
+_POST_TRAINED = re.compile(
+    r"(?:^|[^a-z])(?:chat|instruct|it|sft|dpo|rlhf|orpo|kto|ppo|simpo|aligned|assistant|tuned|"
+    r"finetuned?|alpaca|vicuna|orca|hermes|zephyr|dolphin|wizardlm|guanaco|tulu|airoboros|"
+    r"platypus|samantha|openchat|capybara)(?=$|[^a-z])"
+)
+
+
+class Size(NamedTuple):
+    """Parameters by a name, billions.
+
+    Attributes:
+        params_b: all of them.
+        active_params_b: those active for a token, where the name says; else None.
+        experts: of a mixture, how many; 1 for a dense model, 0 for a mixture that only says what
+            is active.
+    """
+
+    params_b: float
+    active_params_b: float | None = None
+    experts: int = 1
+
+
+def plain_name(name: str) -> str:
+    """A name without its owner, in small letters."""
+    return name.rsplit("/", 1)[-1].strip().lower()
+
+
+def size_in_name(name: str) -> Size | None:
+    """The size that a name states; None where it states none.
+
+    Args:
+        name: ``owner/model`` or ``model``, in any case: ``7b``, ``1.5B``, ``560m``, ``1_6b``,
+            ``7b1``, ``8x7B``, ``34Bx2``, ``57b-a14b``.
+    """
+    text = _NOT_SIZES.sub(" ", plain_name(name))
+    if found := _ACTIVE.search(text):
+        return Size(float(found[1]), float(found[2]), 0)
+    if found := _MIXTURE.search(text):
+        return _mixture(int(found[1]), float(found[2]))
+    if found := _MIXTURE_BEHIND.search(text):
+        return _mixture(int(found[2]), float(found[1]))
+    for pattern in (_SCORED_BILLIONS, _SPLIT_BILLIONS):
+        if found := pattern.search(text):
+            return Size(float(f"{found[1]}.{found[2]}"))
+    if found := _BILLIONS.search(text):
+        return Size(float(found[1]))
+    if found := _MILLIONS.search(text):
+        return Size(float(found[1]) / 1000.0)
+    return None
+
+
+def _mixture(experts: int, of_each: float) -> Size:
+    # what all share once, the feed-forward layers once per expert
+    total = of_each * (1.0 - _EXPERT_SHARE + _EXPERT_SHARE * experts)
+    return Size(total, None, experts)
+
+
+def post_training_in_name(name: str) -> bool | None:
+    """True where a name says that the model was post-trained; None where it does not say."""
+    return True if _POST_TRAINED.search(plain_name(name)) else None
+
+
+def family_in_name(name: str) -> str:
+    """A family's name: that of the model without its size.
+
+    ``Llama-2-7b-chat-hf`` and ``llama-2-70b-chat`` are both ``llama-2-chat``.
+    """
+    text = plain_name(name)
+    for pattern in _SIZES:
+        text = pattern.sub("", text)
+    text = re.sub(r"(?<=[-_])(?:hf|gptq|awq|gguf|fp16|bf16)$", "", text)
+    return re.sub(r"[-_. ]{2,}", "-", text).strip("-_. ") or plain_name(name)

@@ -1,0 +1,87 @@
+"""Public token counts of pretraining runs, found by a model's name.
+
+Built by ``scripts/build_dataset.py`` from model cards and papers, each with its source. A name
+tells a lineage by habit only, so what is found here is a suggestion and is listed as one.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import lru_cache
+from typing import NamedTuple
+
+from sloth_jax.names import family_in_name
+from sloth_jax.tables import read_bundled
+
+_SIZE_TOLERANCE = 0.3  # of a registered size, relative: 6.7 and 7 are one model, 7 and 9 are not
+
+
+class Pretraining(NamedTuple):
+    """A pretraining run.
+
+    Attributes:
+        lineage: its name.
+        tokens_t: training tokens, trillions; None where nobody made them public.
+        source: where they stand.
+    """
+
+    lineage: str
+    tokens_t: float | None
+    source: str
+
+
+class _Entry(NamedTuple):
+    pattern: re.Pattern[str]
+    params_b: float | None
+    run: Pretraining
+
+
+def _key_pattern(key: str) -> re.Pattern[str]:
+    # "yi" is in "yi-chat" and not in "tiny", "llama-3" not in "llama-3.1"
+    text = re.escape(key).replace(r"\-", "[-_ .]?")
+    return re.compile(rf"(?<![a-z0-9]){text}(?![a-z0-9]|\.\d)")
+
+
+@lru_cache(maxsize=1)
+def _entries() -> tuple[_Entry, ...]:
+    table = read_bundled("pretraining.csv")
+    found = []
+    for cells in table.rows:
+        row = dict(zip(table.header, cells, strict=True))
+        run = Pretraining(
+            row["lineage"], float(row["tokens_t"]) if row["tokens_t"] else None, row["source"]
+        )
+        size = float(row["params_b"]) if row["params_b"] else None
+        for key in row["keys"].split():
+            found.append(_Entry(_key_pattern(key), size, run))
+    return tuple(found)
+
+
+def pretraining_of(name: str, params_b: float) -> Pretraining | None:
+    """The pretraining run that a model descends from, by its name.
+
+    Args:
+        name: ``owner/model`` or ``model``.
+        params_b: its size, billions, by which runs of a lineage are told apart.
+
+    Returns:
+        The run; with tokens only if one of about this size is registered. None where the name
+        holds no registered lineage, or two that are equally long, as names of merges do.
+    """
+    text = family_in_name(name)  # a size may stand between the words of a key
+    found = [(entry, entry.pattern.search(text)) for entry in _entries()]
+    lengths = [(entry, len(match[0])) for entry, match in found if match]
+    longest = max((length for _, length in lengths), default=0)
+    matches = [entry for entry, length in lengths if length == longest]
+    if not matches:
+        return None
+    if len({entry.run.lineage for entry in matches}) > 1:
+        return None
+    near = [
+        entry
+        for entry in matches
+        if entry.params_b is None or abs(entry.params_b / params_b - 1.0) <= _SIZE_TOLERANCE
+    ]
+    if not near:
+        return Pretraining(matches[0].run.lineage, None, "no run of this size is registered")
+    return min(near, key=lambda entry: abs((entry.params_b or params_b) / params_b - 1.0)).run

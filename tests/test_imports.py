@@ -1,0 +1,348 @@
+"""Other people's files: names, exports of leaderboards, result files, tables of any shape."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sloth_jax import InputError, load_leaderboard
+from sloth_jax.cli import main
+from sloth_jax.imports import KINDS, LM_EVAL, TABLE, V1, V2, import_scores
+from sloth_jax.names import family_in_name, post_training_in_name, size_in_name
+from sloth_jax.registry import pretraining_of
+
+V1_HEADER = (
+    "T,Model,Average ⬆️,ARC,HellaSwag,MMLU,TruthfulQA,Winogrande,GSM8K,Type,Weight type,"
+    "Precision,Merged,#Params (B),Flagged,MoE,date\n"
+)
+V1_ROWS = """🟢,meta-llama/Llama-2-7b-hf,50,53.1,77.7,43.8,39.0,74.0,14.5,🟢 pretrained,Original,float16,True,6,True,True,2023-07-18
+🟢,meta-llama/Llama-2-7b-hf,50,53.0,77.6,43.7,38.9,73.9,14.4,🟢 pretrained,Original,bfloat16,True,6,True,True,2023-07-01
+🟢,meta-llama/Llama-2-13b-hf,55,58.1,80.9,54.3,34.1,76.6,22.8,🟢 pretrained,Original,bfloat16,True,12,True,True,2023-07-18
+💬,meta-llama/Llama-2-7b-chat-hf,52,52.7,78.5,48.1,45.5,71.7,7.3,💬 chat models,Original,bfloat16,True,6,True,True,2023-07-18
+💬,someone/llama-2-7b-merge,52,52.7,78.5,48.1,45.5,71.7,7.3,🤝 base merges,Original,bfloat16,False,6,True,True,2024-01-01
+💬,cheat/llama-2-7b-best,52,92.7,78.5,48.1,45.5,71.7,7.3,🔶 fine-tuned,Original,bfloat16,True,6,False,True,2024-01-01
+💬,quick/llama-2-7b-GPTQ,52,52.7,78.5,48.1,45.5,71.7,7.3,🔶 fine-tuned,Original,GPTQ,True,6,True,True,2024-01-01
+🟢,mistralai/Mistral-7B-v0.1,60,60,83,64,42,78,37,🟢 pretrained,Original,bfloat16,True,7,True,True,2023-09-27
+🟢,nobody/nameless,60,60,83,64,42,78,37,🟢 pretrained,Original,bfloat16,True,0,True,True,2023-09-27
+🟢,nobody/llama-2-7b-broken,60,60,830,64,42,78,37,🟢 pretrained,Original,bfloat16,True,6,True,True,2023-09-27
+"""  # noqa: E501
+
+
+@pytest.mark.parametrize(
+    ("name", "params_b", "active", "experts"),
+    [
+        ("meta-llama/Llama-2-7b-chat-hf", 7.0, None, 1),
+        ("Qwen/Qwen1.5-0.5B", 0.5, None, 1),
+        ("bigscience/bloom-560m", 0.56, None, 1),
+        ("bloom-7b1", 7.1, None, 1),
+        ("stablelm-2-1_6b", 1.6, None, 1),
+        ("psmathur/orca_mini_v3_7b", 7.0, None, 1),
+        ("yeen214/llama2_7b_merge", 7.0, None, 1),
+        ("G-reen/EXPERIMENT-ORPO-m7b2-1-merged", 7.0, None, None),
+        ("mistralai/Mixtral-8x7B-v0.1", 45.2, None, 8),
+        ("cloudyu/Yi-34Bx2-MoE", 60.5, None, 2),
+        ("Qwen/Qwen2-57B-A14B", 57.0, 14.0, 0),
+        ("dnhkng/RYS-Huge-bnb-4bit", None, None, None),
+        ("microsoft/Phi-3-mini-128k-instruct", None, None, None),
+        ("gpt2", None, None, None),
+    ],
+)
+def test_sizes_in_names(name, params_b, active, experts):
+    found = size_in_name(name)
+    if params_b is None or experts is None:
+        assert found is None
+        return
+    assert found is not None
+    assert found.params_b == pytest.approx(params_b, rel=0.01)
+    assert found.active_params_b == active
+    assert found.experts == experts
+
+
+def test_families_and_post_training_in_names():
+    assert family_in_name("meta-llama/Llama-2-7b-chat-hf") == "llama-2-chat"
+    assert family_in_name("llama-2-70b-chat") == "llama-2-chat"
+    assert family_in_name("bloom-7b1") == "bloom"
+    assert family_in_name("7b") == "7b"  # never empty
+    assert post_training_in_name("llama-2-7b-chat") is True
+    assert post_training_in_name("gemma-2b-it") is True
+    assert post_training_in_name("llama-2-7b") is None
+    assert post_training_in_name("fitting-7b") is None
+
+
+@pytest.mark.parametrize(
+    ("name", "params_b", "lineage", "tokens_t"),
+    [
+        ("meta-llama/Llama-2-70b-hf", 69.0, "llama-2", 2.0),
+        ("codellama/CodeLlama-7b-hf", 6.7, "llama-2", 2.52),
+        ("llama-30b", 32.5, "llama", 1.4),
+        ("meta-llama/Meta-Llama-3.1-8B", 8.0, "llama-3.1", 15.0),
+        ("Qwen/Qwen1.5-32B", 32.0, "qwen1.5", None),
+        ("mistralai/Mistral-7B-v0.1", 7.2, "mistral", None),
+    ],
+)
+def test_token_counts_by_name(name, params_b, lineage, tokens_t):
+    run = pretraining_of(name, params_b)
+    assert run is not None
+    assert (run.lineage, run.tokens_t) == (lineage, tokens_t)
+    assert run.source
+
+
+def test_names_without_a_lineage_or_with_two_are_not_guessed():
+    assert pretraining_of("someone/great-7b", 7.0) is None
+    assert pretraining_of("tiny-7b", 7.0) is None  # holds no yi
+    assert pretraining_of("gemma2-falcon-7b", 7.0) is None  # two words of six letters
+    assert pretraining_of("falcon-deepseek-llm-7b", 7.0) is not None  # the longer word counts
+
+
+def test_the_registry_says_what_the_bundled_table_says():
+    table = load_leaderboard()
+    base = table.post_trained_of_family[table.family] < 0.5
+    wrong = []
+    for m in np.flatnonzero(base):
+        run = pretraining_of(table.models[m], table.params_b[m])
+        if run is not None and run.tokens_t != table.tokens_t[m]:
+            wrong.append(table.models[m])
+    assert not wrong
+
+
+@pytest.fixture
+def export(tmp_path):
+    path = tmp_path / "v1.csv"
+    path.write_text(V1_HEADER + V1_ROWS)
+    return path
+
+
+def test_an_export_is_read_with_every_row_accounted_for(export):
+    found = import_scores(export)
+    assert found.format == V1
+    assert found.rows_in == 10 == len(found.rows) + len(found.rejected)
+    assert found.reasons() == {
+        "training tokens not known": 1,
+        "submitted more than once": 1,
+        "quantised": 1,
+        "size not known": 1,
+        "not a score": 1,
+    }
+    frame = found.frame.set_index("model")
+    # bfloat16 is kept, though it was submitted earlier
+    assert frame.loc["llama-2-7b-hf", "ARC"] == pytest.approx(0.53)
+    again = [row for row in found.rejected if "more than once" in row["reason"]]
+    assert again[0]["row"] == 2
+    assert "row 3 is kept (bfloat16, 2023-07-01)" in again[0]["reason"]
+    # The size column is rounded down, the name agrees with it and is more precise.
+    assert frame.loc["llama-2-13b-hf", "params_b"] == 13.0
+    assert frame.loc["llama-2-7b-chat-hf", "family"] == "llama-2-chat"
+    assert bool(frame.loc["llama-2-7b-chat-hf", "post_trained"])
+    assert not frame.loc["llama-2-7b-hf", "post_trained"]
+    assert (frame["lineage"] == "llama-2").all()
+    broken = next(row for row in found.rejected if row["model"].endswith("broken"))
+    assert "830" in broken["reason"]
+
+
+def test_kinds_of_rows_are_left_out_on_request(export):
+    # The columns hold the opposite of their names: True is what most models are.
+    found = import_scores(export, without=["merged", "flagged"])
+    gone = {row["model"] for row in found.rejected if "on request" in row["reason"]}
+    assert gone == {"someone/llama-2-7b-merge", "cheat/llama-2-7b-best"}
+    assert len(found.rows) + len(found.rejected) == 10
+    with pytest.raises(InputError, match="did you mean 'merged'"):
+        import_scores(export, without=["mergd"])
+
+
+def test_the_second_leaderboard_is_read_from_its_raw_columns(tmp_path):
+    path = tmp_path / "v2.csv"
+    names = ["IFEval", "BBH", "MATH Lvl 5", "GPQA", "MUSR", "MMLU-PRO"]
+    columns = [column for name in names for column in (name, f"{name} Raw")]
+    values = [
+        "79.96",
+        "0.8",
+        "58.8",
+        "0.71",
+        "39",
+        "0.39",
+        "17.9",
+        "0.38",
+        "23.7",
+        "0.5",
+        "49",
+        "0.54",
+    ]
+    header = ["Model", "Average ⬆️", *columns, "Type", "Precision", "Not_Merged", "#Params (B)",
+              "Flagged", "MoE", "Submission Date"]  # fmt: skip
+    row = ["Qwen/Qwen2-72B", "44", *values, "🟢 pretrained", "bfloat16", "True", "72", "True",
+           "True", "2024-06-26"]  # fmt: skip
+    path.write_text(",".join(header) + "\n" + ",".join(row) + "\n")
+    found = import_scores(path)
+    assert found.format == V2
+    (only,) = found.rows
+    assert only["BBH"] == 0.71
+    assert only["tokens_t"] == 7.0
+    assert "no row is taken to mean flagged" in " ".join(found.notes)
+
+
+def harness(task: dict, shots: dict, **more) -> dict:
+    return {"results": task, "n-shot": shots, **more}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Result files as three versions of the harness write them, and what lies about beside them."""
+    folder = tmp_path / "runs"
+    named = folder / "meta-llama__Llama-2-7b-hf"
+    named.mkdir(parents=True)
+    new = harness(
+        {
+            "arc_challenge": {"alias": "arc_challenge", "acc,none": 0.45, "acc_norm,none": 0.531,
+                              "acc_norm_stderr,none": 0.014},
+            "mmlu": {"acc,none": 0.438, "acc_stderr,none": 0.004},
+            "mmlu_stem": {"acc,none": 0.36},
+            "gsm8k": {"exact_match,strict-match": 0.145, "exact_match_stderr,strict-match": 0.009,
+                      "exact_match,flexible-extract": 0.15},
+            "my_task": {"acc,none": 0.2, "acc_stderr,none": 0.03},
+        },
+        {"arc_challenge": 25, "mmlu": 5, "gsm8k": 5, "my_task": 0},
+        config={"model": "hf", "model_args": "pretrained=meta-llama/Llama-2-7b-hf,dtype=bfloat16"},
+    )  # fmt: skip
+    (named / "results_2024-06-01.json").write_text(json.dumps(new))
+    (named / "samples_gsm8k_2024-06-01.json").write_text("[]")
+    middle = {
+        "results": {
+            "hellaswag": {"acc,none": 0.57, "acc_norm,none": 0.777, "acc_norm_stderr,none": 0.004},
+            "winogrande": {"acc,none": 0.74, "acc_stderr,none": 0.012},
+        },
+        "configs": {"hellaswag": {"num_fewshot": 0}, "winogrande": {"num_fewshot": 5}},
+        "config": {"model_args": {"pretrained": "meta-llama/Llama-2-7b-hf"}},
+    }
+    (folder / "second.json").write_text(json.dumps(middle))
+    subjects = {
+        f"harness|hendrycksTest-subject{i}|5": {"acc": 0.5, "acc_norm": 0.4} for i in range(57)
+    }
+    old = {
+        "results": {"harness|arc:challenge|25": {"acc": 0.5, "acc_norm": 0.58}, **subjects},
+        "config_general": {"model_name": "meta-llama/Llama-2-13b-hf"},
+    }
+    (folder / "old.json").write_text(json.dumps(old))
+    (folder / "broken.json").write_text("{")
+    (folder / "nameless.json").write_text(json.dumps(harness({"gsm8k": {"acc": 0.1}}, {})))
+    return folder
+
+
+def test_result_files_of_several_versions_become_one_row_per_model(runs):
+    found = import_scores(runs)
+    assert found.format == LM_EVAL
+    assert found.rows_in == len(found.rows) + len(found.rejected)
+    frame = found.frame.set_index("model")
+    small = frame.loc["llama-2-7b-hf"]
+    assert small["ARC"] == 0.531
+    assert small["MMLU"] == 0.438
+    assert small["GSM8K"] == 0.145
+    assert small["Winogrande"] == 0.74
+    assert small["my_task"] == 0.2
+    # Another number of examples is another benchmark.
+    assert np.isnan(small.get("HellaSwag", np.nan))
+    assert small["hellaswag, 0 examples"] == 0.777
+    assert any("HellaSwag has 10" in note for note in found.notes)
+    assert not [name for name in frame if "stem" in name]
+    assert frame.loc["llama-2-13b-hf", "MMLU"] == 0.5
+    assert frame.loc["llama-2-13b-hf", "ARC"] == 0.58
+    assert small["tokens_t"] == 2.0
+    errors = {(row["model"], row["benchmark"]): row["se"] for row in found.errors}
+    assert errors["llama-2-7b-hf", "ARC"] == 0.014
+    assert errors["llama-2-7b-hf", "GSM8K"] == 0.009
+    reasons = {row["row"]: row["reason"] for row in found.rejected}
+    assert "no result file" in reasons["broken.json"]
+    assert "no name of a model" in reasons["nameless.json"]
+
+
+def test_wide_and_long_tables_are_the_same(tmp_path):
+    wide = pd.DataFrame(
+        {"model": ["llama-2-7b", "ours-3b"], "tokens_t": [np.nan, 1.5], "MMLU": [43.8, 40.0],
+         "Coding": [0.2, np.nan]}
+    )  # fmt: skip
+    wide.to_csv(tmp_path / "wide.csv", index=False)
+    one = import_scores(tmp_path / "wide.csv")
+    assert one.format == TABLE
+    assert any("percent" in note for note in one.notes)
+    frame = one.frame.set_index("model")
+    assert frame.loc["llama-2-7b", "MMLU"] == pytest.approx(0.438)
+    assert frame.loc["ours-3b", "tokens_t"] == 1.5  # as given
+    assert frame.loc["ours-3b", "params_b"] == 3.0  # as the name says
+    assert {row["column"] for row in one.guessed if row["model"] == "ours-3b"} == {
+        "params_b", "family", "lineage", "post_trained",
+    }  # fmt: skip
+    long = pd.DataFrame(
+        {"model": ["llama-2-7b", "llama-2-7b", "ours-3b", "ours-3b"],
+         "benchmark": ["MMLU", "Coding", "MMLU", "MMLU"], "score": [0.438, 0.2, 0.4, 0.5],
+         "tokens_t": [np.nan, np.nan, 1.5, 1.5]}
+    )  # fmt: skip
+    long.to_csv(tmp_path / "long.csv", index=False)
+    other = import_scores(tmp_path / "long.csv")
+    pd.testing.assert_frame_equal(other.frame, one.frame)
+    assert other.reasons() == {"a second score on it": 1}
+
+
+def test_nothing_kept_is_an_error_with_the_reasons(tmp_path):
+    (tmp_path / "t.csv").write_text("model,MMLU\nnobody,0.5\n,0.4\n")
+    with pytest.raises(InputError, match=r"none of 2 rows could be kept: .*size not known \(1\)"):
+        import_scores(tmp_path / "t.csv")
+    with pytest.raises(InputError, match="did you mean 'lm-eval'"):
+        import_scores(tmp_path / "t.csv", kind="lm-evil")
+
+
+def test_families_that_differ_in_what_they_come_from_are_told_apart(tmp_path):
+    (tmp_path / "t.csv").write_text(
+        "model,lineage,tokens_t,MMLU\nx-7b,llama-2,2,0.4\nx-13b,qwen,3,0.5\n"
+    )
+    families = set(import_scores(tmp_path / "t.csv").frame["family"])
+    assert families == {"x (llama-2, base)", "x (qwen, base)"}
+
+
+def test_the_command_writes_a_table_that_the_law_reads(export, tmp_path, capsys):
+    out = [tmp_path / f"{name}.csv" for name in ("table", "rejected", "guessed")]
+    arguments = ["import", export, "--out", out[0], "--rejected", out[1], "--guessed", out[2]]
+    with pytest.raises(SystemExit) as stop:
+        main([str(a) for a in arguments])
+    assert not stop.value.code
+    printed = capsys.readouterr().out
+    assert "rows in: 10, kept: 5, rejected: 5" in printed
+    table = load_leaderboard(out[0])
+    assert len(table.models) == 5
+    assert table.benchmarks[:2] == ("MMLU", "ARC")
+    assert len(pd.read_csv(out[1])) == 5
+    assert set(pd.read_csv(out[2])["column"]) >= {"tokens_t", "family"}
+    with pytest.raises(SystemExit) as stop:
+        main(["import", str(tmp_path / "nothing"), "--out", str(out[0])])
+    assert stop.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("name", "rows", "kind"),
+    [
+        ("open_llm_leaderboard_v1_dump_2024-06.csv", 7169, V1),
+        ("open_llm_leaderboard_v2_dump_2024-08.csv", 729, V2),
+    ],
+)
+def test_published_exports_are_read_whole(shared, name, rows, kind, tmp_path):
+    found = import_scores(shared / "data" / name)
+    assert found.format == kind
+    assert found.rows_in == rows == len(found.rows) + len(found.rejected)
+    assert sum(found.reasons().values()) == len(found.rejected)
+    assert all(row["reason"] for row in found.rejected)
+    fewer = import_scores(shared / "data" / name, without=KINDS)
+    assert len(fewer.rows) + len(fewer.rejected) == rows
+    assert len(fewer.rows) < len(found.rows)
+    found.frame.to_csv(tmp_path / "t.csv", index=False)
+    assert len(load_leaderboard(tmp_path / "t.csv").models) == len(found.rows)
+    # Sizes read off names agree with the column, whole billions rounded down, within 15 %.
+    export = pd.read_csv(shared / "data" / name)
+    sizes = [
+        (size_in_name(model), size)
+        for model, size in zip(export["Model"], export["#Params (B)"], strict=True)
+    ]
+    stated = [(one.params_b, size) for one, size in sizes if one and one.experts and size > 0]
+    agree = [0.85 * size <= one <= 1.15 * (size + 1.0) for one, size in stated]
+    assert len(stated) > 0.7 * rows
+    assert np.mean(agree) >= 0.97
