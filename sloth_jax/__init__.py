@@ -18,6 +18,7 @@ from sloth_jax.identifiability import check_identifiability
 from sloth_jax.law import Params, scores
 from sloth_jax.leaderboard import (
     Leaderboard,
+    add_models,
     bundled_mixtures,
     load_leaderboard,
     load_observational,
@@ -60,6 +61,7 @@ __all__ = [
     "TableError",
     "Task",
     "__version__",
+    "add_models",
     "bundled_mixtures",
     "check_identifiability",
     "compare",

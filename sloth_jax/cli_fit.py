@@ -51,6 +51,13 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
         "--data", metavar="TABLE", help="table of scores to learn from (default: the bundled one)"
     )
     parser.add_argument(
+        "--add",
+        action="append",
+        metavar="MINE",
+        help="table of your own models and scores, learnt from beside the other table; a column of "
+        "its own is a new benchmark; may be given several times",
+    )
+    parser.add_argument(
         "--floors", metavar="FLOORS", help="table with the columns benchmark, floor (fractions)"
     )
     parser.add_argument(
@@ -122,7 +129,7 @@ def kept_fit(options: argparse.Namespace) -> Posterior | None:
 
     if not options.fit:
         return None
-    new = ("data", "floors", "skills", "draws", "warmup", "size", "point")
+    new = ("data", "add", "floors", "skills", "draws", "warmup", "size", "point")
     for name in (*new, "task", "task_scale", "task_floor"):
         if getattr(options, name) not in (None, False):
             raise InputError(
@@ -134,10 +141,17 @@ def kept_fit(options: argparse.Namespace) -> Posterior | None:
 def table_of(options: argparse.Namespace, kept: Posterior | None) -> Leaderboard:
     """The table to learn from, checked, with notes about it told."""
     from sloth_jax.identifiability import check_skills
-    from sloth_jax.leaderboard import load_leaderboard
+    from sloth_jax.leaderboard import add_models, load_leaderboard
     from sloth_jax.tasks import with_tasks
 
-    table = kept.table if kept else load_leaderboard(options.data, floors=options.floors)
+    if kept:
+        table = kept.table
+    else:
+        # A floor may be of a benchmark that only the last table brings.
+        mine = list(options.add or ())
+        table = load_leaderboard(options.data, floors=None if mine else options.floors)
+        for path in mine:
+            table = add_models(table, path, floors=options.floors if path == mine[-1] else None)
     if options.task and not kept:
         table = with_tasks(table, *(_task(options, name) for name in options.task))
     check_skills(skills_wanted(options, table), table)

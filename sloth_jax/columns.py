@@ -144,6 +144,18 @@ def sort_columns(table: RawTable) -> tuple[dict[str, int], dict[str, int], list[
     return ours, others, warnings
 
 
+def with_facts(table: RawTable) -> RawTable:
+    """The table with empty columns for needed facts that it lacks, where they may come later."""
+    there = {_COLUMN_ALIASES.get(spelling(name)) for name in table.header}
+    lacking = [name for name in REQUIRED if name != "model" and name not in there]
+    return RawTable(
+        table.source,
+        [*table.header, *lacking],
+        [[*cells, *([""] * len(lacking))] for cells in table.rows],
+        table.numbers,
+    )
+
+
 @dataclass(frozen=True)
 class Rows:
     """The cells that describe models, checked; one entry per row in every list."""

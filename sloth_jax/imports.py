@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from sloth_jax.columns import COLUMNS, match_benchmark, number_of, sort_columns
+from sloth_jax.columns import COLUMNS, match_benchmark, number_of, sort_columns, with_facts
 from sloth_jax.errors import InputError
 from sloth_jax.leaderboard import bundled_floors
 from sloth_jax.names import (
@@ -389,7 +389,7 @@ def _read_plain(table: RawTable) -> Imported:
     found = Imported(table.source, TABLE, rows_in=len(table.rows))
     keys = {spelling(name): position for position, name in enumerate(table.header)}
     long = "benchmark" in keys and "score" in keys
-    columns, benchmarks, notes = sort_columns(_with_required(table))
+    columns, benchmarks, notes = sort_columns(with_facts(table))
     found.notes += [note for note in notes if note]
     units = {}
     for name, position in benchmarks.items():
@@ -448,24 +448,6 @@ def _read_plain(table: RawTable) -> Imported:
         elif long and kept["count"] > 1:
             found.rows_in -= kept["count"] - 1
     return found
-
-
-def _with_required(table: RawTable) -> RawTable:
-    """The table with headers of facts that may be read off names, so that they can be missing."""
-    keys = {spelling(name) for name in table.header}
-    lacking = [
-        name
-        for name, spellings in (
-            ("family", {"family", "modelfamily", "family2"}),
-            ("params_b", {"paramsb", "modelsizeb", "parametersb", "sizeb"}),
-            ("tokens_t", {"tokenst", "pretrainingdatasizet", "pretrainingtokenst"}),
-        )
-        if not keys & spellings
-    ]
-    return RawTable(
-        table.source, [*table.header, *lacking],
-        [[*cells, *([""] * len(lacking))] for cells in table.rows], table.numbers,
-    )  # fmt: skip
 
 
 def _unit(table: RawTable, position: int) -> float:

@@ -28,6 +28,7 @@ from sloth_jax.columns import (
     number_of,
     parse_rows,
     sort_columns,
+    with_facts,
 )
 from sloth_jax.files import csv_text, write_text
 from sloth_jax.tables import (
@@ -245,6 +246,87 @@ def load_leaderboard(
         raise ValueError("corrected=False undoes corrections of the bundled table: give no path")
     leaderboard = _leaderboard(table, floors, tokens_may_be_missing=path is None)
     return leaderboard if benchmarks is None else leaderboard.select_benchmarks(benchmarks)
+
+
+def add_models(
+    table: Leaderboard, path: str | Path, *, floors: str | Path | None = None
+) -> Leaderboard:
+    """The table with models and scores of your own beside its own.
+
+    A row of a model that the table has may leave its facts empty, and adds scores: on benchmarks
+    that it lacked, or in place of those it had, with a warning. New models need facts like those
+    of any table; a column that the table does not have is a new benchmark, which may be measured
+    on a handful of models and is predicted for the others.
+
+    Args:
+        table: what to add to.
+        path: CSV or parquet file, read like that of :func:`load_leaderboard`.
+        floors: chance floors of new benchmarks, see :func:`load_floors`.
+
+    Returns:
+        The new table; it warns of every score that was replaced.
+
+    Raises:
+        TableError: if the file cannot be read or used, or contradicts the table on a fact.
+    """
+    mine = with_facts(read_table(Path(path)))
+    columns, benchmarks, warnings = sort_columns(mine)
+    benchmarks = {
+        match_benchmark(name, table.benchmarks) or name: at for name, at in benchmarks.items()
+    }
+    names = [*table.benchmarks, *(name for name in benchmarks if name not in table.benchmarks)]
+    header = [*COLUMNS, *names]
+    known: dict[str, dict[str, str]] = {}
+    for row in table.to_frame().itertuples(index=False, name=None):
+        cells = dict(zip([*COLUMNS, *table.benchmarks], map(cell_text, row), strict=True))
+        known[cells["model"]] = cells
+    numbers = dict.fromkeys(known, 0)
+    of_family = {cells["family"]: cells for cells in known.values()}
+    seen: dict[str, int] = {}
+    for row, texts in enumerate(mine.rows):
+        model = texts[columns["model"]]
+        if model in seen:
+            raise mine.error(f"stands in row {mine.numbers[seen[model]]} already", row=row)
+        seen[model] = row
+        given = {name: texts[at] for name, at in columns.items() if texts[at]}
+        scores = {name: texts[at] for name, at in benchmarks.items() if texts[at]}
+        if model in known:
+            for name, text in given.items():
+                if not _same(text, known[model][name]):
+                    raise mine.error(
+                        f"the table has {name} {known[model][name] or 'empty'}: leave it empty, or "
+                        "give your model another name",
+                        row=row,
+                        column=columns[name],
+                    )
+            for name, text in scores.items():
+                before = known[model].get(name, "")
+                if before and not _same(text, before):
+                    warnings.append(f"{path}: {model} on {name}: {text} instead of {before}")
+        else:
+            relative = of_family.get(given.get("family", ""), {})
+            shared = {name: relative.get(name, "") for name in ("lineage", "post_trained")}
+            known[model] = {**shared, **given}
+        known[model] |= scores
+        numbers[model] = mine.numbers[row]
+    merged = RawTable(
+        str(path),
+        header,
+        [[cells.get(name, "") for name in header] for cells in known.values()],
+        list(numbers.values()),
+    )
+    own = dict(zip(table.benchmarks, table.floors.tolist(), strict=True))
+    own |= {} if floors is None else load_floors(floors, names)
+    found = _leaderboard(merged, own, tokens_may_be_missing=False)
+    return replace(found, warnings=(*table.warnings, *warnings, *found.warnings))
+
+
+def _same(one: str, other: str) -> bool:
+    """Whether two cells say the same: as numbers, or as words in any case."""
+    try:
+        return math.isclose(float(one), float(other), rel_tol=1e-3)
+    except ValueError:
+        return one.strip().lower() == other.strip().lower()
 
 
 def load_observational() -> Leaderboard:

@@ -110,6 +110,24 @@ def test_a_task_of_ones_own_is_predicted_like_a_benchmark(folder, capsys):
         refused(capsys, folder / "q.csv", message)
 
 
+def test_own_models_are_added_and_their_family_is_known(folder, capsys):
+    (folder / "mine.csv").write_text(
+        "model,family,params_b,tokens_t,MMLU,Mine\n"
+        "own-1b,unheard-of,1,2,0.3,0.1\nown-2b,unheard-of,2,2,0.35,0.2\n"
+        "family0-0,,,,,0.15\nfamily1-0,,,,,0.3\n"
+    )
+    options = ("--point", "--skills", 1, "--add", folder / "mine.csv", "--out", folder / "p.csv")
+    assert predict(folder, *options) == 0
+    assert "no training model of unheard-of" not in capsys.readouterr().err
+    predictions = pd.read_csv(folder / "p.csv")
+    other = predictions[predictions["model"] == "other"]
+    assert set(other["family_models"]) == {2}
+    assert set(other["benchmark"]) == {"MMLU", "ARC", "HellaSwag", "GSM8K", "Mine"}
+    (folder / "mine.csv").write_text("model,params_b,MMLU\nfamily0-0,99,0.3\n")
+    assert predict(folder, *options[:-1], folder / "q.csv") == 2
+    refused(capsys, folder / "q.csv", "the table has params_b 1.0: leave it empty")
+
+
 def test_without_out_a_table_is_printed(folder, capsys):
     assert predict(folder, "--point", "--skills", 1) == 0
     printed = capsys.readouterr().out.splitlines()

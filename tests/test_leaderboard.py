@@ -11,7 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from sloth_jax.leaderboard import Leaderboard, load_floors, load_leaderboard
+from sloth_jax.leaderboard import Leaderboard, add_models, load_floors, load_leaderboard
 from sloth_jax.query import Query, load_query
 from sloth_jax.tables import TableError
 
@@ -602,3 +602,44 @@ def test_any_bytes_give_a_table_or_a_table_error(write, content):
     with pytest.raises(TableError) as error:  # a sane header, then anything
         load_leaderboard(write(b"model,family,params_b,tokens_t,MMLU\n" + content, "any.csv"))
     message(error)
+
+
+def test_own_models_and_benchmarks_join_a_table(board, write):
+    mine = write(
+        "model,family,params_b,tokens_t,mmlu,Mine\n"
+        "ours-3b,beta,3,2.0,0.4,0.2\n"
+        "alpha-1b,,,,,0.1\n"
+        "beta-7b,beta,7,,0.52,0.3\n"
+        "theirs-3b,new,3,2.0,,0.4\n",
+        "mine.csv",
+    )
+    joined = add_models(board, mine)
+    assert joined.benchmarks == (*board.benchmarks, "Mine")
+    assert set(joined.models) == {*board.models, "ours-3b", "theirs-3b"}
+    frame = joined.to_frame().set_index("model")
+    assert frame.loc["ours-3b", "lineage"] == "beta"  # as its family's
+    assert frame.loc["alpha-1b", "Mine"] == 0.1
+    assert frame.loc["alpha-1b", "MMLU"] == 0.3
+    assert frame.loc["beta-7b", "MMLU"] == 0.52
+    assert any("beta-7b on MMLU: 0.52 instead of 0.5" in note for note in joined.warnings)
+    assert joined.floors[list(joined.benchmarks).index("MMLU")] == 0.25
+    again = add_models(board, mine, floors=write("benchmark,floor\nMine,0.1\n", "floors.csv"))
+    assert again.floors[-1] == 0.1
+
+
+@pytest.mark.parametrize(
+    ("rows", "message"),
+    [
+        ("beta-7b,beta,13,2,0.5", r"row 2 .*'params_b'.*the table has params_b 7.0"),
+        ("beta-7b,gamma,7,2,0.5", "the table has family beta"),
+        ("new-7b,,7,2,0.5", r"row 2 .*family is empty"),
+        ("new-7b,beta,7,,0.5", r"row 2 .*'tokens_t'"),
+        ("new-7b,beta,7,2,50", r"row 2 .*scores are fractions"),
+        ("new-7b,n,7,2,0.5\nnew-7b,n,7,2,0.4", "row 3 .*stands in row 2 already"),
+    ],
+)
+def test_own_models_that_contradict_the_table_are_refused(board, write, rows, message):
+    mine = write(f"model,family,params_b,tokens_t,MMLU\n{rows}\n", "mine.csv")
+    with pytest.raises(TableError, match=message) as caught:
+        add_models(board, mine)
+    assert "mine.csv" in str(caught.value)
