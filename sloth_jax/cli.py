@@ -9,6 +9,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from typing import NoReturn
 
 from sloth_jax.cli_fit import (
@@ -130,9 +131,13 @@ def _fit(options: argparse.Namespace) -> None:
     table = table_of(options, None)
     # The same keys as predict, so that a saved fit gives the same predictions.
     fit_key, _ = jax.random.split(jax.random.key(options.seed))
-    posterior = sample_table(options, table, fit_key)
+    checkpoint = Path(f"{options.out}.unfinished")
+    if checkpoint.exists():
+        tell(f"Going on from {checkpoint}")
+    posterior = sample_table(options, table, fit_key, checkpoint)
     warn(posterior)
     save_posterior(posterior, options.out)
+    checkpoint.unlink(missing_ok=True)
     tell(f"Wrote {options.out}")
 
 

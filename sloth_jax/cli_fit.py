@@ -195,7 +195,9 @@ def _covariates(options: argparse.Namespace) -> str:
     return SIZES[options.size or "total"]
 
 
-def sample_table(options: argparse.Namespace, table: Leaderboard, key: Array) -> Posterior:
+def sample_table(
+    options: argparse.Namespace, table: Leaderboard, key: Array, checkpoint: Path | None = None
+) -> Posterior:
     """Sample the posterior with the user's options, and say what is wrong with it."""
     from sloth_jax.posterior import sample_posterior
     from sloth_jax.sampler import SamplerSettings
@@ -210,7 +212,12 @@ def sample_table(options: argparse.Namespace, table: Leaderboard, key: Array) ->
         skills=skills_wanted(options, table), warmup=warmup, draws=per_chain, chains=CHAINS
     )
     return sample_posterior(
-        table, key=key, settings=settings, covariates=_covariates(options), progress=True
+        table,
+        key=key,
+        settings=settings,
+        covariates=_covariates(options),
+        progress=True,
+        checkpoint=checkpoint,
     )
 
 

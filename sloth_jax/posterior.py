@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -23,7 +24,7 @@ from sloth_jax.prior import Population
 from sloth_jax.sampler import SamplerSettings, Trace, flat_draws, sample_in_parts
 
 _NOT_FINITE = {
-    "svi": "svi ran into numbers that overflow on this table: use laplace, or nuts",
+    "svi": "svi ran into numbers that overflow on this table: use nuts",
     "laplace": "Laplace's approximation overflows on this table: use nuts",
     "nuts": "chains overflowed: look for extreme sizes or token counts in the table",
 }
@@ -65,6 +66,7 @@ def sample_posterior(
     settings: SamplerSettings = SamplerSettings(),
     covariates: str = "translog",
     progress: bool = False,
+    checkpoint: str | Path | None = None,
 ) -> Posterior:
     """Sample the posterior of the hierarchical law.
 
@@ -78,13 +80,15 @@ def sample_posterior(
         settings: how to sample.
         covariates: one of :data:`sloth_jax.covariates.KINDS`.
         progress: whether to show a progress bar on stderr; it does not change the draws.
+        checkpoint: file in which NUTS keeps what is done every few seconds; a call with the same
+            arguments goes on from there, to the same draws. Remove it when the result is safe.
 
     Returns:
         A :class:`Posterior`; look at ``diagnostics.problems()``.
 
     Raises:
-        InputError: if the skills do not fit the table, no starting point could be found, or the
-            draws overflow, as those of SVI do on some large tables.
+        InputError: if the skills do not fit the table, no starting point could be found, the draws
+            overflow, or the checkpoint is of another run.
     """
     report = check_identifiability(table, skills=settings.skills, covariates=covariates)
     scaling = fit_scaling(table.params_b, table.tokens_t)
@@ -93,7 +97,12 @@ def sample_posterior(
     hidden = not progress or settings.inference != "nuts"
     with tqdm(total=total, disable=hidden, desc="sampling") as bar:
         drawn, start = sample_in_parts(
-            observations, key, settings, len(table.lineages), on_progress=bar.update
+            observations,
+            key,
+            settings,
+            len(table.lineages),
+            on_progress=bar.update,
+            checkpoint=None if checkpoint is None else Path(checkpoint),
         )
     if not bool(jnp.isfinite(drawn.expected).all()):
         raise InputError(_NOT_FINITE[settings.inference])

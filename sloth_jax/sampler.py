@@ -17,6 +17,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -33,6 +34,7 @@ from numpyro.infer import SVI, Trace_ELBO, init_to_value
 from numpyro.infer.autoguide import AutoDiagonalNormal
 from numpyro.infer.hmc import hmc
 
+from sloth_jax.checkpoint import Checkpoint, fingerprint
 from sloth_jax.errors import InputError
 from sloth_jax.law import Params, matmul, scores
 from sloth_jax.mode import Density, ModeSettings, find_mode
@@ -421,6 +423,7 @@ def sample_in_parts(
     lineages: int,
     *,
     on_progress: Callable[[int], Any] = lambda count: None,
+    checkpoint: Path | None = None,
 ) -> tuple[Draws, Start]:
     """What :func:`sample_observations` does, with chains spread over devices and progress told.
 
@@ -430,12 +433,14 @@ def sample_in_parts(
         settings: how to sample.
         lineages: number of lineages in the table.
         on_progress: called with the number of transitions after each part.
+        checkpoint: file in which NUTS keeps what is done, and from which it goes on; the draws are
+            the same as without an interruption. It is left there.
 
     Returns:
         The draws and where they started.
 
     Raises:
-        InputError: if no start was found.
+        InputError: if no start was found, or the checkpoint is of another run.
     """
     start_key, chain_key, effect_key = jax.random.split(key, 3)
     start = _start(observations, start_key, settings, lineages)
@@ -456,13 +461,26 @@ def sample_in_parts(
     # The same number in every call, or there would be a second program to compile; draws beyond
     # the last one wanted are dropped.
     count = min(_CHUNK, total)
-    traces = []
-    for _ in range(-(-total // count)):
+    keeper = checkpoint and Checkpoint(
+        checkpoint, fingerprint(observations, key, settings, lineages, count, share)
+    )
+    done, whole = 0, None
+    if keeper and (kept := keeper.load(state)):
+        done, restored, arrays = kept
+        whole = Trace(*(jnp.asarray(array) for array in arrays))
+        state = jax.device_put(restored, NamedSharding(mesh, PartitionSpec("chain")))
+        on_progress(done)
+    while done < total:
         state, trace = jax.block_until_ready(
             _advance(observations, start, state, count=count, mesh=mesh, **how)
         )
-        traces.append(jax.device_get(trace))
+        trace = jax.device_get(trace)
+        whole = trace if whole is None else jax.tree.map(
+            lambda *parts: np.concatenate(parts, axis=1), whole, trace
+        )  # fmt: skip
+        done += count
+        if keeper:
+            keeper.save(done, state, whole)
         on_progress(count)
-    whole = jax.tree.map(lambda *parts: np.concatenate(parts, axis=1), *traces)
     kept = jax.tree.map(lambda a: a[:, settings.warmup : total], whole)
     return _conclude(observations, start, kept, effect_key, **how), start

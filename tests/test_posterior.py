@@ -36,7 +36,7 @@ from sloth_jax.observations import observe
 from sloth_jax.posterior import log_likelihood
 from sloth_jax.prior import hierarchical_law
 from sloth_jax.query import Query
-from sloth_jax.sampler import find_start
+from sloth_jax.sampler import find_start, sample_in_parts
 from sloth_jax.selection import (
     LeftOut,
     deal_lineages,
@@ -108,6 +108,35 @@ def test_same_key_same_draws(posterior, data):
     again = sample_posterior(data, key=jax.random.key(0), settings=QUICK)
     for a, b in zip(jax.tree.leaves(again.params), jax.tree.leaves(posterior.params), strict=True):
         np.testing.assert_array_equal(a, b)
+
+
+def test_an_interrupted_run_goes_on_to_the_same_draws(posterior, data, tmp_path, monkeypatch):
+    monkeypatch.setattr("sloth_jax.checkpoint._EVERY", 0.0)
+    kept = tmp_path / "fit.unfinished"
+    observations = observe(data, posterior.scaling)
+    passed = []
+
+    def interrupt(count):
+        passed.append(count)
+        if len(passed) == 4:
+            raise KeyboardInterrupt
+
+    arguments = (observations, jax.random.key(0), QUICK, len(data.lineages))
+    with pytest.raises(KeyboardInterrupt):
+        sample_in_parts(*arguments, on_progress=interrupt, checkpoint=kept)
+    before = kept.read_bytes()
+    passed.clear()
+    drawn, _ = sample_in_parts(*arguments, on_progress=passed.append, checkpoint=kept)
+    assert passed[0] == 100  # what was done is not done again
+    assert sum(passed) == 250
+    for a, b in zip(jax.tree.leaves(drawn.params), jax.tree.leaves(posterior.params), strict=True):
+        np.testing.assert_array_equal(a, b)
+    other = (observations, jax.random.key(1), QUICK, len(data.lineages))
+    with pytest.raises(InputError, match="a checkpoint of another table, other settings"):
+        sample_in_parts(*other, checkpoint=kept)
+    kept.write_bytes(before[:1000])
+    with pytest.raises(InputError, match="no checkpoint of sampling: remove it"):
+        sample_in_parts(*arguments, checkpoint=kept)
 
 
 def test_odd_tables_are_sampled_all_the_same(data):
