@@ -41,12 +41,16 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.fixture(scope="session", autouse=True)
 def _compile_once(tmp_path_factory) -> None:
-    """Scripts that tests start share what they compile, which is most of what they do."""
+    """Workers, and scripts that tests start, share what they compile: most of what they do."""
     folder = tmp_path_factory.getbasetemp()
     if worker:
         folder = folder.parent  # of all workers
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder / "compiled")
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0.3"
+    folder /= "compiled"
+    jax.config.update("jax_compilation_cache_dir", str(folder))
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
+    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
+    # Small operations take little each, and scripts have hundreds in common.
+    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 
 SHARED = Path(__file__).resolve().parents[2] / "shared"
