@@ -328,7 +328,7 @@ def draw_kind(rows: pd.DataFrame, kind: str, path: Path) -> None:
     of = dict(zip(table.models, flops, strict=True))
     small = flops <= CUTS[kind] * 1.001
     names = list(dict.fromkeys(rows["task"]))
-    columns = min(4, len(names))
+    columns = min(len(names), 4 if len(names) % 4 == 0 else 3)
     lines = -(-len(names) // columns)
     with style():
         figure, axes = plt.subplots(
@@ -347,7 +347,8 @@ def draw_kind(rows: pd.DataFrame, kind: str, path: Path) -> None:
             ax.set_visible(False)
         for ax in axes[:, 0]:
             ax.set_ylabel("score")
-        for ax in axes[-1]:
+        for ax in axes.flat[max(len(names) - columns, 0) : len(names)]:
+            ax.tick_params(labelbottom=True)  # the lowest of its column
             ax.set_xlabel("training FLOPs")
         handles, labels = axes[0, 0].get_legend_handles_labels()
         figure.legend(handles, labels, loc="outside lower center", ncols=5)

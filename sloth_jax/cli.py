@@ -29,7 +29,7 @@ from sloth_jax.cli_fit import (
 from sloth_jax.cli_import import add_import_command
 from sloth_jax.cli_planning import add_planning_commands
 from sloth_jax.console import Parser, number, run_and_exit, tell
-from sloth_jax.files import check_writable, write_text
+from sloth_jax.files import check_writable, frame_csv, write_text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -162,9 +162,7 @@ def _predict(options: argparse.Namespace) -> None:
     tell_of_new_families(query.families, table)
     tell_of_extrapolation(query.models, predictions.outside)
     if options.out is not None:
-        write_text(
-            options.out, summary.to_csv(index=False, float_format="%.6f", lineterminator="\n")
-        )
+        write_text(options.out, frame_csv(summary, "%.6f"))
         tell(f"Wrote {len(summary)} predictions to {options.out}")
     else:
         # The note above has told who is outside; a column of words would break the lines.

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import argparse
-from typing import Any
 
 from sloth_jax.console import Parser, tell
-from sloth_jax.files import check_writable, write_text
+from sloth_jax.files import check_writable, frame_csv, write_text
 
 _FORMATS = ("lm-eval", "open-llm-leaderboard-v1", "open-llm-leaderboard-v2", "table")
 _KINDS = ("merged", "moe", "flagged", "adapters")
@@ -52,10 +51,9 @@ def _import(options: argparse.Namespace) -> None:
             check_writable(path)
     found = import_scores(options.source, kind=options.format, without=options.without)
 
-    def write(path: str | None, rows: Any) -> None:
+    def write(path: str | None, rows: pd.DataFrame) -> None:
         if path is not None:
-            text = pd.DataFrame(rows).to_csv(index=False, lineterminator="\n")
-            write_text(path, text)
+            write_text(path, frame_csv(rows))
 
     rejected = pd.DataFrame(found.rejected, columns=["source", "row", "model", "reason"])
     guessed = pd.DataFrame(found.guessed, columns=["model", "column", "value", "because"])

@@ -21,7 +21,7 @@ from sloth_jax.cli_fit import (
     tell_of_new_families,
 )
 from sloth_jax.console import number, tell
-from sloth_jax.files import check_writable, write_text
+from sloth_jax.files import check_writable, frame_csv, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -403,7 +403,7 @@ def _give(
     if options.json:
         text = json.dumps({**data, "seed": options.seed, "versions": versions()}, indent=2) + "\n"
     else:
-        text = frame.to_csv(index=False, float_format="%.6g", lineterminator="\n")
+        text = frame_csv(frame, "%.6g")
     if options.out is not None:
         write_text(options.out, text)
         tell(f"Wrote {options.out}")

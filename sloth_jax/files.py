@@ -9,8 +9,12 @@ import os
 import tempfile
 from collections.abc import Iterable
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from sloth_jax.errors import InputError
+
+if TYPE_CHECKING:  # costs half a second, which a quick command should not take
+    import pandas as pd
 
 
 class OutputError(InputError):
@@ -91,7 +95,42 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:
-    """Rows of cells as CSV with Unix line ends, the first row being the header."""
+    """Rows of cells as CSV with Unix line ends, the first row being the header.
+
+    Safe to open in a spreadsheet: see :func:`guarded`.
+    """
     buffer = io.StringIO()
-    csv.writer(buffer, lineterminator="\n").writerows(rows)
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerows([guarded(cell) for cell in row] for row in rows)
     return buffer.getvalue()
+
+
+def frame_csv(frame: pd.DataFrame, float_format: str | None = None) -> str:
+    """A data frame as CSV like :func:`csv_text`, without its index.
+
+    Args:
+        frame: the table.
+        float_format: of floats, as ``"%.6f"``; None for as many digits as it takes.
+    """
+    text = frame.select_dtypes(exclude=["number", "bool"]).columns
+    safe = frame.assign(**{name: frame[name].map(guarded) for name in text})
+    safe.columns = [guarded(name) for name in frame.columns]
+    return safe.to_csv(index=False, float_format=float_format, lineterminator="\n")
+
+
+# What a spreadsheet takes for the beginning of a formula.
+FORMULAS = ("=", "+", "-", "@")
+
+
+def guarded(cell: Any) -> Any:
+    """A cell that no spreadsheet takes for a formula: text that looks like one gets an apostrophe.
+
+    Reading a table takes it away again. Numbers stay as they are. Source: OWASP, "CSV injection".
+    """
+    if not isinstance(cell, str) or not cell.startswith(FORMULAS):
+        return cell
+    try:
+        float(cell)
+    except ValueError:
+        return "'" + cell
+    return cell

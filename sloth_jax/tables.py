@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from sloth_jax.errors import InputError
+from sloth_jax.files import FORMULAS
 
 MODEL_SPELLINGS = frozenset({"model", "modelname", "name"})
 """Spellings (see :func:`spelling`) of the column that names a row, which errors quote."""
@@ -183,8 +184,12 @@ def cell_text(value: Any) -> str:
 
 
 def _clean(cell: str) -> str:
-    """Strips a cell; line breaks inside, which spreadsheets allow, become single spaces."""
-    return " ".join(cell.split())
+    """Strips a cell; line breaks inside, which spreadsheets allow, become single spaces.
+
+    The apostrophe that :func:`sloth_jax.files.guarded` puts before a formula's first letter goes.
+    """
+    text = " ".join(cell.split())
+    return text[1:] if text[:1] == "'" and text[1:].startswith(FORMULAS) else text
 
 
 def _blank(cell: str) -> str:

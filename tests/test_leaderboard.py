@@ -11,6 +11,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sloth_jax.files import frame_csv
 from sloth_jax.leaderboard import Leaderboard, add_models, load_floors, load_leaderboard
 from sloth_jax.query import Query, load_query
 from sloth_jax.tables import TableError
@@ -643,3 +644,18 @@ def test_own_models_that_contradict_the_table_are_refused(board, write, rows, me
     with pytest.raises(TableError, match=message) as caught:
         add_models(board, mine)
     assert "mine.csv" in str(caught.value)
+
+
+def test_names_that_look_like_formulas_are_written_for_spreadsheets_and_read_back(write, tmp_path):
+    names = ["=cmd()", "+1b", "-ours", "@home", "-1", "plain"]
+    rows = "".join(f"{name},{name},7,2,0.5\n" for name in names)
+    board = load_leaderboard(write(f"model,family,params_b,tokens_t,=SUM(A1)\n{rows}"))
+    out = tmp_path / "out.csv"
+    board.to_csv(out)
+    cells = [line.split(",") for line in out.read_text().splitlines()]
+    assert not [cell for row in cells for cell in row if cell[:1] in {"=", "+", "@"}]
+    assert ["'-ours", "-1"] == [row[0] for row in cells if row[0].lstrip("'")[:1] == "-"][::-1]
+    assert_same(load_leaderboard(out), board, but=("warnings",))
+    summary = pd.DataFrame({"model": names, "median": [-0.5] * 6})
+    written = frame_csv(summary, "%.2f").splitlines()
+    assert written[1:3] == ["'=cmd(),-0.50", "'+1b,-0.50"]
