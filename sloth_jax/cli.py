@@ -29,7 +29,7 @@ from sloth_jax.cli_fit import (
 from sloth_jax.cli_import import add_import_command
 from sloth_jax.cli_planning import add_planning_commands
 from sloth_jax.console import Parser, number, run_and_exit, tell
-from sloth_jax.files import check_writable, frame_csv, write_text
+from sloth_jax.files import check_writable, clear_leftovers, frame_csv, write_text
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -132,6 +132,7 @@ def _fit(options: argparse.Namespace) -> None:
     # The same keys as predict, so that a saved fit gives the same predictions.
     fit_key, _ = jax.random.split(jax.random.key(options.seed))
     checkpoint = Path(f"{options.out}.unfinished")
+    clear_leftovers(options.out)  # ... and of the checkpoint, whose name begins with it
     if checkpoint.exists():
         tell(f"Going on from {checkpoint}")
     posterior = sample_table(options, table, fit_key, checkpoint)

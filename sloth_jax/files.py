@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import glob
 import gzip
 import io
 import os
@@ -92,6 +93,17 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         if temporary is not None:
             temporary.unlink(missing_ok=True)
         raise OutputError(f"{path}: could not be written ({error.strerror or error})") from None
+
+
+def clear_leftovers(path: str | Path) -> None:
+    """Remove what writing a file left beside it when its process was killed.
+
+    Args:
+        path: a file that no other process is writing now.
+    """
+    path = Path(path)
+    for part in path.parent.glob(f".{glob.escape(path.name)}.*"):
+        part.unlink(missing_ok=True)
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:

@@ -181,6 +181,12 @@ def test_number_of_skills(tmp_path):
     assert json.loads((out / "summary.json").read_text())["chosen"] == 1
 
 
+def test_kill_and_resume(tmp_path):
+    out = tmp_path / "out"
+    assert "1 of 1 give the same" in run("kill_and_resume.py", "--smoke", "--out", str(out))
+    assert json.loads((out / "summary.json").read_text())["unreadable"] == 0
+
+
 def test_downstream(tmp_path):
     out = tmp_path / "out"
     parts = ("llama3", "families", "agents")
@@ -282,3 +288,11 @@ def test_test_time_compute(tmp_path):
     other = tmp_path / "files"
     run("test_time_compute.py", "--folder", str(tmp_path), "--out", str(other))
     assert json.loads((other / "summary.json").read_text())["data"] == "files"
+
+
+def test_cost_of_items(tmp_path):
+    done = call("benchmarks/items.py", "--smoke", "--out", str(tmp_path / "out"))
+    assert done.returncode == 0, done.stderr
+    rows = pd.read_csv(tmp_path / "out" / "items.csv")
+    assert rows["skills"].tolist() == ["2 given", "1 free"]
+    assert (rows["difficulty_correlation"] > 0.9).all()

@@ -1,0 +1,173 @@
+"""Does a fit survive being killed? SIGKILL at random moments, then the same command again.
+
+A small table is fitted by `sloth-jax fit` once without interruption. Then, --times times, the same
+command is killed at a random moment (while it starts, samples, or writes), every file that it left
+is looked at, and it is called again until it ends. Predictions from the result must be, byte for
+byte, those of the uninterrupted run. Writes kills.csv and summary.json; exit code 1 if one differs.
+
+Run: python experiments/kill_and_resume.py --out out/kill_and_resume
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+import sloth_jax as sj
+from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.files import write_text
+from sloth_jax.provenance import versions
+
+MODELS = 24
+QUERY = "model,family,params_b,tokens_t\nbig,bloom,400,2\nnew,nobody,7,2\n"
+
+
+def command(*arguments: object) -> list[str]:
+    """The command line of ``sloth-jax`` in this environment."""
+    return [sys.executable, "-m", "sloth_jax.cli", *(str(argument) for argument in arguments)]
+
+
+def predictions(fit: Path, query: Path, environment: dict[str, str]) -> bytes:
+    """What a saved fit predicts."""
+    out = fit.with_suffix(".csv")
+    subprocess.run(
+        command("predict", "--fit", fit, "--query", query, "--out", out),
+        check=True, capture_output=True, env=environment,
+    )  # fmt: skip
+    return out.read_bytes()
+
+
+def unreadable(folder: Path) -> list[str]:
+    """Files in a folder that are neither a whole result nor a whole checkpoint."""
+    found = []
+    for path in folder.iterdir():
+        try:
+            if path.suffix == ".nc":
+                sj.load_posterior(path)
+            elif path.suffix == ".unfinished":
+                with np.load(path, allow_pickle=False) as kept:
+                    assert kept["done"] > 0
+        except Exception as error:  # whatever it is, the file cannot be read
+            found.append(f"{path.name}: {error}")
+    return found
+
+
+def run(options: argparse.Namespace) -> None:
+    """Kill, look, resume, compare, save."""
+    began = time.perf_counter()
+    rng = np.random.default_rng(options.seed)
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    draws = 40 if options.smoke else 2400
+    times = 1 if options.smoke else options.times
+    with tempfile.TemporaryDirectory() as scratch:
+        folder = Path(scratch)
+        environment = os.environ | {
+            "JAX_COMPILATION_CACHE_DIR": os.environ.get("JAX_COMPILATION_CACHE_DIR")
+            or str(folder / "compiled"),
+            "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        }
+        table = sj.load_leaderboard()
+        table.subset(np.arange(len(table.models)) < MODELS).to_csv(folder / "table.csv")
+        (folder / "query.csv").write_text(QUERY)
+
+        def fit(to: Path) -> list[str]:
+            return command(
+                "fit", "--data", folder / "table.csv", "--skills", 1, "--draws", draws,
+                "--warmup", 20 if options.smoke else 200, "--out", to,
+            )  # fmt: skip
+
+        whole = folder / "whole"
+        whole.mkdir()
+        for _ in range(2):  # the second time nothing is compiled, as in those that follow
+            (whole / "fit.nc").unlink(missing_ok=True)
+            start = time.perf_counter()
+            subprocess.run(fit(whole / "fit.nc"), check=True, capture_output=True, env=environment)
+            length = time.perf_counter() - start
+        wanted = predictions(whole / "fit.nc", folder / "query.csv", environment)
+        tell(f"without interruption: {length:.0f} s")
+        rows = []
+        for at in range(times):
+            place = folder / f"kill{at}"
+            place.mkdir()
+            # Half of the moments fall into the last fifth, where results are written.
+            share = rng.uniform(0.0, 1.0) if at % 2 else rng.uniform(0.8, 1.02)
+            process = subprocess.Popen(
+                fit(place / "fit.nc"), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
+                env=environment,
+            )  # fmt: skip
+            try:
+                process.wait(share * length)
+            except subprocess.TimeoutExpired:
+                process.send_signal(signal.SIGKILL)
+                process.wait()
+            left = sorted(path.name for path in place.iterdir())
+            broken = unreadable(place)
+            again = subprocess.run(fit(place / "fit.nc"), capture_output=True, env=environment)
+            # Parts of files that a kill left behind are hidden, and gone after the next call.
+            remaining = sorted(path.name for path in place.iterdir())
+            same = (
+                again.returncode == 0
+                and remaining == ["fit.nc"]
+                and (predictions(place / "fit.nc", folder / "query.csv", environment) == wanted)
+            )
+            rows.append(
+                {
+                    "kill": at,
+                    "second": round(share * length, 2),
+                    "killed": process.returncode == -signal.SIGKILL,
+                    "left": " ".join(left),
+                    "unreadable": "; ".join(broken),
+                    "resumed": b"Going on from" in again.stderr,
+                    "same": same,
+                }
+            )
+            tell(f"kill {at + 1} of {times} after {share * length:.1f} s: same {same}")
+            shutil.rmtree(place)
+    found = pd.DataFrame(rows)
+    write_text(out / "kills.csv", found.to_csv(index=False))
+    record = {
+        "times": times,
+        "killed": int(found["killed"].sum()),
+        "resumed": int(found["resumed"].sum()),
+        "same": int(found["same"].sum()),
+        "unreadable": int((found["unreadable"] != "").sum()),
+        "seconds_uninterrupted": round(length, 1),
+        "seed": options.seed,
+        "smoke": options.smoke,
+        "seconds": round(time.perf_counter() - began, 1),
+        "versions": versions(),
+    }
+    write_text(out / "summary.json", json.dumps(record, indent=2) + "\n")
+    print(
+        f"{record['same']} of {times} give the same predictions, {record['resumed']} went on from "
+        f"a checkpoint, {record['unreadable']} left a file that cannot be read"
+    )
+    if record["same"] < times or record["unreadable"]:
+        sys.exit(1)
+
+
+def main() -> None:
+    """Parse the command line and run."""
+    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--times", type=number(1), default=20, metavar="N", help="default: 20")
+    parser.add_argument("--seed", type=number(0), default=0)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--smoke", action="store_true", help="one kill, hardly any draws")
+    options = parser.parse_args()
+    run_and_exit("kill_and_resume", lambda: run(options), interrupted="stopped")
+
+
+if __name__ == "__main__":
+    main()
