@@ -440,12 +440,9 @@ def _read_plain(table: RawTable) -> Imported:
                 "row": table.numbers[row], "scores": scores, "given": given, "count": 1,
             }  # fmt: skip
     for model, kept in rows.items():
-        before = len(found.rows)
         _add(found, kept["row"], model, model, kept["scores"], given=kept["given"])
-        if long and len(found.rows) > before and kept["count"] > 1:
-            # a model's rows become one: the others are kept in it
-            found.rows_in -= kept["count"] - 1
-        elif long and kept["count"] > 1:
+        if long:
+            # a model's rows become one: the others are in it, kept or rejected
             found.rows_in -= kept["count"] - 1
     return found
 

@@ -8,9 +8,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sloth_jax import InputError, load_leaderboard
+from sloth_jax import InputError, cli_import, load_leaderboard
 from sloth_jax.cli import main
-from sloth_jax.imports import KINDS, LM_EVAL, TABLE, V1, V2, import_scores
+from sloth_jax.imports import FORMATS, KINDS, LM_EVAL, TABLE, V1, V2, import_scores
 from sloth_jax.names import family_in_name, post_training_in_name, size_in_name
 from sloth_jax.registry import pretraining_of
 
@@ -298,6 +298,11 @@ def test_families_that_differ_in_what_they_come_from_are_told_apart(tmp_path):
     )
     families = set(import_scores(tmp_path / "t.csv").frame["family"])
     assert families == {"x (llama-2, base)", "x (qwen, base)"}
+
+
+def test_the_command_knows_what_the_reader_knows():
+    assert set(cli_import._FORMATS) == set(FORMATS)
+    assert cli_import._KINDS == KINDS
 
 
 def test_the_command_writes_a_table_that_the_law_reads(export, tmp_path, capsys):
