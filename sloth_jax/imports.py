@@ -448,14 +448,15 @@ def _read_plain(table: RawTable) -> Imported:
 
 
 def _unit(table: RawTable, position: int) -> float:
-    """100 for a column in percent, which holds something above 1; else 1."""
+    """100 for a column in percent, most of whose numbers are above 1; else 1."""
+    found = []
     for row in range(len(table.rows)):
         try:
-            if number_of(table, row, position) > 1.0:
-                return 100.0
+            found.append(number_of(table, row, position))
         except TableError:
             continue
-    return 1.0
+    known = [value for value in found if not math.isnan(value)]
+    return 100.0 if sum(value > 1.0 for value in known) > len(known) / 2 else 1.0
 
 
 def _given(table: RawTable, row: int, position: int, name: str) -> Any:
@@ -576,6 +577,7 @@ def _scores_of(
     errors: dict[str, float] = {}
     notes: list[str] = []
     old_mmlu = []
+    parts = _parts(run, results)
     for task, measured in results.items():
         if not isinstance(measured, dict):
             continue
@@ -585,10 +587,7 @@ def _scores_of(
             old_mmlu.append((task, measured))
             continue
         name = _OF_TASK.get(short)
-        # parts of a group stand beside it
-        if name is None and any(
-            short.startswith(f"{group}_") for group in _OF_TASK if group in results
-        ):
+        if name is None and short in parts:
             continue
         metrics = _SETTINGS[name].metrics if name else _USUAL_METRICS
         value, error = _measured(measured, metrics, both=name == "IFEval")
@@ -608,8 +607,8 @@ def _scores_of(
         scores[name or short] = value
         if error is not None:
             errors[name or short] = error
-    parts = [_measured(measured, ("acc",))[0] for _, measured in old_mmlu]
-    known = [part for part in parts if part is not None]
+    subjects = [_measured(measured, ("acc",))[0] for _, measured in old_mmlu]
+    known = [subject for subject in subjects if subject is not None]
     if known:
         # The first leaderboard's MMLU: the plain mean over 57 subjects.
         shots = _shots(run, old_mmlu[0][0])
@@ -622,13 +621,33 @@ def _scores_of(
     return scores, errors, notes
 
 
+# Groups whose parts are named after them; others are named in the file.
+_GROUPS = ("mmlu", "leaderboard_bbh", "leaderboard_gpqa", "leaderboard_musr")
+
+
+def _parts(run: dict[str, Any], results: dict[str, Any]) -> set[str]:
+    """Tasks that stand beside the group that they are parts of."""
+    groups = run.get("group_subtasks")
+    lists = groups.items() if isinstance(groups, dict) else ()
+    named = {
+        part for group, of_group in lists if group in results for part in of_group or () if part
+    }
+    after = {
+        task for task in results for group in _GROUPS
+        if group in results and task.startswith(f"{group}_")
+    }  # fmt: skip
+    return (named | after) - _OF_TASK.keys()
+
+
 def _measured(
     measured: dict[str, Any], metrics: Sequence[str], *, both: bool = False
 ) -> tuple[float | None, float | None]:
     """The first metric that is there, with its standard error; or the mean of all of them."""
     values = []
     for metric in metrics:
-        for key in (metric, f"{metric},none"):
+        # a filter's name follows a comma; one asked for by name stands in the metric itself
+        filtered_too = sorted(key for key in measured if key.startswith(f"{metric},"))
+        for key in (metric, f"{metric},none", *filtered_too):
             value = measured.get(key)
             if isinstance(value, int | float) and not isinstance(value, bool):
                 name, _, filtered = key.partition(",")

@@ -201,9 +201,13 @@ def runs(tmp_path):
             "mmlu_stem": {"acc,none": 0.36},
             "gsm8k": {"exact_match,strict-match": 0.145, "exact_match_stderr,strict-match": 0.009,
                       "exact_match,flexible-extract": 0.15},
+            "gsm8k_cot": {"exact_match,flexible-extract": 0.25, "exact_match,strict-match": 0.2},
+            "my_group": {"acc,none": 0.3},
+            "one_of_it": {"acc,none": 0.9},
             "my_task": {"acc,none": 0.2, "acc_stderr,none": 0.03},
         },
         {"arc_challenge": 25, "mmlu": 5, "gsm8k": 5, "my_task": 0},
+        group_subtasks={"my_group": ["one_of_it"], "mmlu": ["mmlu_stem"], "my_task": []},
         config={"model": "hf", "model_args": "pretrained=meta-llama/Llama-2-7b-hf,dtype=bfloat16"},
     )  # fmt: skip
     (named / "results_2024-06-01.json").write_text(json.dumps(new))
@@ -241,6 +245,9 @@ def test_result_files_of_several_versions_become_one_row_per_model(runs):
     assert small["GSM8K"] == 0.145
     assert small["Winogrande"] == 0.74
     assert small["my_task"] == 0.2
+    assert small["gsm8k_cot"] == 0.25
+    assert small["my_group"] == 0.3
+    assert "one_of_it" not in frame
     # Another number of examples is another benchmark.
     assert np.isnan(small.get("HellaSwag", np.nan))
     assert small["hellaswag, 0 examples"] == 0.777
@@ -282,6 +289,14 @@ def test_wide_and_long_tables_are_the_same(tmp_path):
     other = import_scores(tmp_path / "long.csv")
     pd.testing.assert_frame_equal(other.frame, one.frame)
     assert other.reasons() == {"a second score on it": 1}
+
+
+def test_one_score_above_one_is_a_mistake_and_not_percent(tmp_path):
+    rows = "".join(f"llama-2-{size}b,0.{size}\n" for size in (7, 13, 70))
+    (tmp_path / "t.csv").write_text(f"model,MMLU\n{rows}llama-2-8b,1.02\n")
+    found = import_scores(tmp_path / "t.csv")
+    assert found.frame["MMLU"].tolist() == [0.13, 0.7, 0.7]
+    assert "1.02" in found.rejected[0]["reason"]
 
 
 def test_nothing_kept_is_an_error_with_the_reasons(tmp_path):
