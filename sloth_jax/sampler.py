@@ -272,7 +272,7 @@ class _Normal(NamedTuple):
 
     def position(self, unit: Array) -> Array:
         """Where a draw of the standard normal, ``(..., axis)``, lies."""
-        return self.mean + matmul(unit, self.axes.T)
+        return jnp.broadcast_to(self.mean, unit.shape) + matmul(unit, self.axes.T)
 
 
 def _by_curvature(law: _Law, mean: Array, settings: SamplerSettings) -> _Normal:
