@@ -71,7 +71,7 @@ LLAMA3 = ("meta-llama-3-70b", "meta-llama-3-70b-instruct")
 # Largest compute of a model to learn from, FLOPs: Llama-2-7B's, as published for base models; of
 # the chat models that agents are made of, half are larger, so a 13B one's.
 CUTS = {"emergent": 8.4e22, "prompting": 8.4e22, "agents": 1.6e23}
-# Benchmarks that a kind of task may be predicted from: not from itself.
+# Benchmarks that a kind of task is not predicted from, being the same questions.
 LEFT_OUT = {"emergent": (), "prompting": ("GSM8K",), "agents": ()}
 ONLY_CHAT = ("MT-Bench grade", "Chatbot Arena")
 
@@ -80,7 +80,7 @@ class Run:
     """What all parts share: settings, the rows they add, where figures go."""
 
     def __init__(self, options: argparse.Namespace) -> None:
-        self.smoke, self.out = options.smoke, options.out
+        self.smoke = options.smoke
         self.settings = replace(sj.SamplerSettings(), inference=options.inference)
         self.of_fold = replace(FOLD_SETTINGS, inference=options.inference)
         if self.smoke:
@@ -260,7 +260,7 @@ def _beside(
     scores = np.where(train, task.on(table), np.nan)
     for method, families in ((FLOPS, None), (FLOPS_FAMILIES, train)):
         features, _ = compute_features(table, families)
-        # As published: least squares, without a prior that would hold it back.
+        # As published: least squares. Priors this wide only keep a family's intercept finite.
         fit = fit_task(features, scores, name=task.name, floor=task.floor, slope=10.0, bias=10.0)
         run.add(part, setting, method, task, table, asked, fit.predict(features[asked]))
     if setting != KNOWN:

@@ -146,8 +146,7 @@ with style():
         ax.plot(k, np.median(draws, axis=0), "--", color=COLOURS[at], label=f"{model}, forecast")
     measured = coverage(attempts, k)
     best = int(np.argmax(measured[:, 0]))
-    name = attempts.models[best] if QUICK else table.models[ten[best]]
-    ax.plot(k, measured[best], color=INK, label=f"{name}, measured")
+    ax.plot(k, measured[best], color=INK, label=f"{table.models[ten[best]]}, measured")
     ax.set_xscale("log")
     ax.set_ylim(0.0, 1.0)
     ax.set_xlabel("attempts k")

@@ -148,11 +148,9 @@ def _tell_families_apart(found: Imported) -> None:
     ``dolphin-2.9`` of Llama 3 and of Qwen 2 are two families, whatever their names say.
     """
     guessed = {(row["model"], row["column"]) for row in found.guessed}
-    kinds: dict[str, dict[tuple[str, bool], int]] = {}
+    kinds: dict[str, set[tuple[str, bool]]] = {}
     for row in found.rows:
-        of_family = kinds.setdefault(row["family"], {})
-        kind = (row["lineage"], row["post_trained"])
-        of_family[kind] = of_family.get(kind, 0) + 1
+        kinds.setdefault(row["family"], set()).add((row["lineage"], row["post_trained"]))
     for row in found.rows:
         family, model = row["family"], row["model"]
         if len(kinds[family]) == 1 or (model, "family") not in guessed:
@@ -247,7 +245,11 @@ def _read_export(table: RawTable, kind: str, without: Sequence[str]) -> Imported
         except TableError as error:
             found.reject(table.numbers[row], model, f"not a score: {error}")
             continue
-        size = number_of(table, row, at["#Params (B)"])
+        try:
+            size = number_of(table, row, at["#Params (B)"])
+        except TableError as error:
+            found.reject(table.numbers[row], model, f"not a size: {error}")
+            continue
         _add(
             found, table.numbers[row], names[key], model, scores,
             given={"params_b": size, "released": _date(cell, row)}, rounded_down=True,
@@ -390,7 +392,7 @@ def _read_plain(table: RawTable) -> Imported:
     keys = {spelling(name): position for position, name in enumerate(table.header)}
     long = "benchmark" in keys and "score" in keys
     columns, benchmarks, notes = sort_columns(with_facts(table))
-    found.notes += [note for note in notes if note]
+    found.notes += notes
     units = {}
     for name, position in benchmarks.items():
         if not (long and position in (keys["benchmark"], keys["score"])):

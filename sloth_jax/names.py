@@ -10,7 +10,7 @@ import re
 from typing import NamedTuple
 
 # Of a dense model's parameters, the share that a mixture has once per expert: the feed-forward
-# layers. With it 8x7B comes out at 46.7 and 8x22B at 142 billion, as their developers count.
+# layers. With it 8x7B comes out at 45 and 8x22B at 142 billion; their developers count 47 and 141.
 _EXPERT_SHARE = 0.78
 
 _END = r"(?=$|[^a-z0-9])"
