@@ -146,7 +146,7 @@ with style():
         ax.plot(k, np.median(draws, axis=0), "--", color=COLOURS[at], label=f"{model}, forecast")
     measured = coverage(attempts, k)
     best = int(np.argmax(measured[:, 0]))
-    ax.plot(k, measured[best], color=INK, label=f"{table.models[ten[best]]}, measured")
+    ax.plot(k, measured[best], color=INK, label=f"{table.models[ten[best]]}, made-up attempts")
     ax.set_xscale("log")
     ax.set_ylim(0.0, 1.0)
     ax.set_xlabel("attempts k")
