@@ -75,6 +75,10 @@ def design() -> Observations:
         floor=jnp.array([0.25, 0.25, 0.0, 0.0]),
         family_covariates=jnp.zeros(()),
         family_observed=jnp.zeros(()),
+        standard_error=jnp.zeros(shape),
+        items=jnp.full(_BENCHMARKS, jnp.inf),
+        source=jnp.zeros(shape, int),
+        offset_free=jnp.zeros((1, _BENCHMARKS)),
     )
     return with_mask(blank, blank.observed)
 

@@ -11,7 +11,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
-from typing import TypeVar
+from typing import NamedTuple, TypeVar
 
 import numpy as np
 
@@ -54,6 +54,10 @@ _COLUMN_ALIASES = {
 }
 # Spelling -> bundled benchmark, beyond the bundled names themselves.
 _BENCHMARK_ALIASES = {"arcc": "ARC", "arcchallenge": "ARC", "truthfulqamc2": "TruthfulQA"}
+# What the end of a header says of the benchmark before it: "MMLU se", "MMLU_stderr", "MMLU items".
+_ABOUT = re.compile(r"(.+?)[\s_,.:-]+(se|std_?err|standard[ _]error|items|source)", re.IGNORECASE)
+ABOUT = ("se", "items", "source")
+"""Kinds of what may be said of scores: see :class:`Header`."""
 # Columns of published tables that are neither ours nor benchmarks with fractions.
 _NOT_BENCHMARKS = re.compile(r"flops1e21|arenaelo|mtbench|unnamed\d+")
 
@@ -94,14 +98,33 @@ def match_benchmark(name: str, benchmarks: Sequence[str]) -> str | None:
     return keys.get(spelling(canonical_benchmark(name)))
 
 
-def sort_columns(table: RawTable) -> tuple[dict[str, int], dict[str, int], list[str]]:
+class Header(NamedTuple):
+    """Positions of columns by what they mean.
+
+    Attributes:
+        facts: those among :data:`COLUMNS`, by name.
+        benchmarks: scores, by the name of the benchmark.
+        about: what is said of scores, by kind and then benchmark: ``se``, their standard errors;
+            ``items``, how many items they are means of; ``source``, which leaderboard or evaluation
+            they are from. A column ``source`` speaks of all benchmarks.
+        warnings: what was ignored.
+    """
+
+    facts: dict[str, int]
+    benchmarks: dict[str, int]
+    about: dict[str, dict[str, int]]
+    warnings: list[str]
+
+
+def sort_columns(table: RawTable) -> Header:
     """Sorts the header.
 
-    Returns:
-        positions of the columns among :data:`COLUMNS`, positions of all others by the name of a
-        benchmark, and warnings.
+    Raises:
+        TableError: two columns mean the same, a needed one is missing, or one has no name.
     """
     keys = [spelling(header) for header in table.header]
+    about = _about(table)
+    spoken_for = {position for columns in about.values() for position in columns.values()}
     ours: dict[str, int] = {}
     others: dict[str, int] = {}
     ignored: list[str] = []
@@ -111,6 +134,8 @@ def sort_columns(table: RawTable) -> tuple[dict[str, int], dict[str, int], list[
                 raise table.error(f"column {position + 1} has no name: name or remove it")
             if position == 0:
                 ignored.append("the first, which has no name")
+            continue
+        if position in spoken_for:
             continue
         if _NOT_BENCHMARKS.fullmatch(key):
             ignored.append(header)
@@ -141,7 +166,39 @@ def sort_columns(table: RawTable) -> tuple[dict[str, int], dict[str, int], list[
             raise table.error(
                 f"column {name!r} is missing{hint or ': add it'} (needed: {', '.join(REQUIRED)})"
             )
-    return ours, others, warnings
+    named = {kind: {_named(name, others): at for name, at in columns.items()}
+             for kind, columns in about.items()}  # fmt: skip
+    whole = named["source"].pop("", None)
+    if whole is not None:
+        named["source"] = dict.fromkeys(others, whole) | named["source"]
+    return Header(ours, others, named, warnings)
+
+
+def _about(table: RawTable) -> dict[str, dict[str, int]]:
+    """Columns that say something of scores: kind -> benchmark as spelt there -> position."""
+    names = {spelling(canonical_benchmark(header)) for header in table.header}
+    found: dict[str, dict[str, int]] = {kind: {} for kind in ABOUT}
+    for position, header in enumerate(table.header):
+        match = _ABOUT.fullmatch(header)
+        if spelling(header) == "source":
+            kind, benchmark = "source", ""
+        elif match and spelling(canonical_benchmark(match[1])) in names:
+            kind, benchmark = match[2].lower(), match[1]
+            kind = kind if kind in ABOUT else ABOUT[0]
+        else:
+            continue
+        if benchmark in found[kind]:
+            twin = table.header[found[kind][benchmark]]
+            raise table.error(
+                f"the column means the same as {quoted(twin)}: keep one", column=header
+            )
+        found[kind][benchmark] = position
+    return found
+
+
+def _named(name: str, benchmarks: Mapping[str, int]) -> str:
+    """The benchmark that a column about it means; empty for all of them."""
+    return (match_benchmark(name, tuple(benchmarks)) or name) if name else ""
 
 
 def with_facts(table: RawTable) -> RawTable:

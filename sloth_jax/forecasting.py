@@ -160,8 +160,10 @@ def forecast_table(posterior: Posterior, *, key: Array) -> Forecast:
     x = covariates_of(posterior.scaling, table, kind=posterior.covariates)
     params, population = flat_draws((posterior.params, posterior.population))
     df = float(population.noise_df[0])
-    unit = draw_noise(key, df, (len(population.noise), *table.scores.shape))
-    law = PredictiveLaw(params, population.noise[:, None, :] * unit)
+    shape = (len(population.noise), *table.scores.shape)
+    unit = draw_noise(key, df, shape)
+    again = jax.random.normal(jax.random.fold_in(key, 1), shape)
+    law = PredictiveLaw(params, population.noise[:, None, :] * unit, _per_item(again, table.items))
     families = tuple(table.families[family] for family in table.family)
     return Forecast(
         models=table.models,
@@ -195,10 +197,21 @@ class PredictiveLaw(NamedTuple):
             each family (``family`` is the query's row) or model.
         noise: of their scores, inside the link, ``(draw, query, benchmark)``; None for a point
             fit.
+        sampling: which items a benchmark happens to have, as standard normals over the square root
+            of their number, of the same shape; None where no number is known.
     """
 
     params: Params
     noise: Array | None
+    sampling: Array | None = None
+
+
+def _per_item(unit: Array, items: np.ndarray) -> Array | None:
+    """Standard normals over the square root of numbers of items, NaN where not known."""
+    if np.isnan(items).all():
+        return None
+    count = jnp.asarray(np.nan_to_num(items, nan=np.inf), unit.dtype)
+    return unit / jnp.broadcast_to(jnp.sqrt(count), unit.shape)
 
 
 def predictive_law(fit: Posterior | PointFit, query: Query, key: Array | None) -> PredictiveLaw:
@@ -281,16 +294,31 @@ def _drawn_params(fit: Posterior, query: Query, key: Array) -> PredictiveLaw:
     params, population = flat_draws((fit.params, fit.population))
     df = float(population.noise_df[0])
     share = float(table.post_trained_of_family.mean())
-    return _draw_effects(params, population, asked, key, share, df=df)
+    sampled = bool(np.isfinite(table.items).any())
+    law = _draw_effects(params, population, asked, key, share, df=df, sampled=sampled)
+    if law.sampling is None:
+        return law
+    return law._replace(sampling=_per_item(law.sampling, table.items))
 
 
-@partial(jax.jit, static_argnames="df")
+@partial(jax.jit, static_argnames=("df", "sampled"))
 def _draw_effects(
-    params: Params, population: Population, asked: _Asked, key: Array, share: float, *, df: float
+    params: Params,
+    population: Population,
+    asked: _Asked,
+    key: Array,
+    share: float,
+    *,
+    df: float,
+    sampled: bool,
 ) -> PredictiveLaw:
-    """What is peculiar to queried models; one program, however many there are of each kind."""
+    """What is peculiar to queried models; one program, however many there are of each kind.
+
+    ``sampling`` are the standard normals, if they were asked for.
+    """
     draws, benchmarks, skills = params.loading.shape
-    wide = 2 * skills + 2 * benchmarks + 1
+    # Without numbers of items draws are what they always were.
+    wide = 2 * skills + 2 * benchmarks + 1 + (benchmarks if sampled else 0)
 
     # One call for all normal numbers: the generator is what takes long to compile.
     def units(name: Array) -> Array:
@@ -307,8 +335,8 @@ def _draw_effects(
             population.lineage[:, one.lineage],
             population.lineage_scale[:, None] * of_lineage[:, :skills],
         )
-        ends = np.cumsum([skills, skills, benchmarks, benchmarks])
-        own, growth, specific, specific_growth, either = jnp.split(of_family, ends, axis=1)
+        ends = np.cumsum([skills, skills, benchmarks, benchmarks, 1])
+        own, growth, specific, specific_growth, either, _ = jnp.split(of_family, ends, axis=1)
         given = jnp.asarray(one.post_trained, effect.dtype)
         mixed = (either < ndtri(share)).astype(effect.dtype)
         shifted = jnp.where(jnp.isnan(given), mixed, given)
@@ -335,9 +363,9 @@ def _draw_effects(
         if np.isfinite(df):
             noise = draw_noise(jax.random.fold_in(key, ~one.model_name), df, noise.shape)
         departure = population.model_scale[:, None] * of_model[:, :skills]
-        return (*effects, departure, population.noise * noise)
+        return (*effects, departure, population.noise * noise, of_model[:, ends[-1] :])
 
-    intercept, specific, growth, specific_growth, growth_from, own, noise = jax.vmap(
+    intercept, specific, growth, specific_growth, growth_from, own, noise, items = jax.vmap(
         drawn, out_axes=1
     )(asked, of_lineage, of_family, of_model)
     rows = params._replace(
@@ -348,14 +376,18 @@ def _draw_effects(
         growth_from=growth_from,
         own=own,
     )
-    return PredictiveLaw(rows, noise)
+    return PredictiveLaw(rows, noise, items if sampled else None)
 
 
 @jax.jit
 def _predict(law: PredictiveLaw, x: Array, family: Array) -> Array:
     if law.noise is None:
         return jax.vmap(lambda p: scores(p, x, family))(law.params)
-    return jax.vmap(lambda p, e: noisy_scores(p, x, family, e))(law.params, law.noise)
+    if law.sampling is None:
+        return jax.vmap(lambda p, e: noisy_scores(p, x, family, e))(law.params, law.noise)
+    return jax.vmap(lambda p, e, i: noisy_scores(p, x, family, e, sampling=i))(
+        law.params, law.noise, law.sampling
+    )
 
 
 def draw_noise(key: Array, df: float, shape: tuple[int, ...]) -> Array:
@@ -366,7 +398,13 @@ def draw_noise(key: Array, df: float, shape: tuple[int, ...]) -> Array:
 
 
 def noisy_scores(
-    params: Params, covariates: Array, family: Array, noise: Array, *, clip: bool = True
+    params: Params,
+    covariates: Array,
+    family: Array,
+    noise: Array,
+    *,
+    sampling: Array | None = None,
+    clip: bool = True,
 ) -> Array:
     """Scores of one draw of the posterior with noise inside the link.
 
@@ -375,6 +413,8 @@ def noisy_scores(
         covariates: ``(model, covariate)``.
         family: index of each model's family, ``(model,)``.
         noise: on the scale of the predictor, ``(model, benchmark)``.
+        sampling: standard normals over the square root of a benchmark's number of items, of the
+            same shape; None where no number is known.
         clip: whether to keep them inside [0, 1], which the law itself goes a little beyond.
 
     Returns:
@@ -385,4 +425,8 @@ def noisy_scores(
     share = link.share(linear_predictor(params, covariates, family) + noise)
     floor = params.floor[None, :]
     made = floor + (1.0 - floor) * share
+    if sampling is not None:
+        # sqrt(p (1 - p) / n)
+        p = jnp.clip(made, 0.0, 1.0)
+        made += jnp.sqrt(p * (1.0 - p)) * sampling
     return jnp.clip(made, 0.0, 1.0) if clip else made

@@ -17,7 +17,7 @@ from typing import Any
 
 import pandas as pd
 
-from sloth_jax.columns import COLUMNS, match_benchmark, number_of, sort_columns, with_facts
+from sloth_jax.columns import ABOUT, COLUMNS, match_benchmark, number_of, sort_columns, with_facts
 from sloth_jax.errors import InputError
 from sloth_jax.leaderboard import bundled_floors
 from sloth_jax.names import (
@@ -60,10 +60,10 @@ class Imported:
     Attributes:
         source: file or folder.
         format: one of :data:`FORMATS`.
-        rows: canonical rows: the columns of a table, then benchmarks, fractions.
+        rows: canonical rows: the columns of a table, then benchmarks, fractions, and what is said
+            of scores (``MMLU se``, ``MMLU items``, ``MMLU source``).
         rejected: what was not kept: ``source, row, model, reason``.
         guessed: what was not given but read off a name: ``model, column, value, because``.
-        errors: standard errors of scores where they were given: ``model, benchmark, se``.
         notes: what was mapped, assumed or ignored, a sentence each.
         rows_in: rows, or runs, that the source holds.
     """
@@ -73,16 +73,20 @@ class Imported:
     rows: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
     guessed: list[dict[str, Any]] = field(default_factory=list)
-    errors: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rows_in: int = 0
 
     @property
     def frame(self) -> pd.DataFrame:
-        """The canonical table, sorted by model; benchmarks in the order of the bundled table."""
+        """The canonical table, sorted by model; benchmarks in the order of the bundled table.
+
+        What is said of scores stands behind all of them.
+        """
         found = dict.fromkeys(name for row in self.rows for name in row if name not in COLUMNS)
         known = [name for name in bundled_floors() if name in found]
         benchmarks = [*known, *(name for name in found if name not in known)]
+        said = {f"{name} {kind}" for name in found for kind in ABOUT}
+        benchmarks.sort(key=lambda name: name in said)
         frame = pd.DataFrame(self.rows, columns=[*COLUMNS, *benchmarks])
         return frame.sort_values("model", kind="stable", ignore_index=True)
 
@@ -317,10 +321,14 @@ def _add(
     scores: dict[str, float],
     *,
     given: dict[str, Any],
+    about: dict[str, Any] | None = None,
     rounded_down: bool = False,
     post_trained: bool | None = None,
 ) -> None:
-    """Keep a row with what it lacks read off its name, or reject it for what is nowhere."""
+    """Keep a row with what it lacks read off its name, or reject it for what is nowhere.
+
+    ``about`` is what is said of its scores, by the names of columns.
+    """
     scores = {name: score for name, score in scores.items() if not math.isnan(score)}
     if not scores:
         found.reject(row, published, "no score")
@@ -357,7 +365,8 @@ def _add(
             facts["post_trained"] = bool(said)
             because = "a word in the name" if said else "nothing in the name says otherwise"
             found.guess(model, "post_trained", bool(said), because)
-    found.rows.append({**facts, **scores})
+    said = {name: value for name, value in (about or {}).items() if value not in (None, "")}
+    found.rows.append({**facts, **scores, **said})
 
 
 def _known(value: Any) -> float | None:
@@ -391,8 +400,11 @@ def _read_plain(table: RawTable) -> Imported:
     found = Imported(table.source, TABLE, rows_in=len(table.rows))
     keys = {spelling(name): position for position, name in enumerate(table.header)}
     long = "benchmark" in keys and "score" in keys
-    columns, benchmarks, notes = sort_columns(with_facts(table))
+    columns, benchmarks, about, notes = sort_columns(with_facts(table))
     found.notes += notes
+    if long:
+        about = {kind: {"": keys[kind]} if kind in keys else {} for kind in ABOUT}
+        benchmarks = {name: at for name, at in benchmarks.items() if spelling(name) not in ABOUT}
     units = {}
     for name, position in benchmarks.items():
         if not (long and position in (keys["benchmark"], keys["score"])):
@@ -409,6 +421,7 @@ def _read_plain(table: RawTable) -> Imported:
             found.reject(table.numbers[row], "", "no name of a model")
             continue
         try:
+            name = ""
             if long:
                 name = table.rows[row][keys["benchmark"]]
                 name = match_benchmark(name, list(bundled_floors())) or name
@@ -422,6 +435,11 @@ def _read_plain(table: RawTable) -> Imported:
                 for name, position in columns.items()
                 if position < width and name != "model"
             }
+            said = {
+                f"{of or name} {kind}": _said(table, row, at, kind, unit if long else units[of])
+                for kind, ats in about.items()
+                for of, at in ats.items()
+            }
         except TableError as error:
             found.reject(table.numbers[row], model, f"not a number: {error}")
             continue
@@ -432,6 +450,7 @@ def _read_plain(table: RawTable) -> Imported:
                 found.reject(table.numbers[row], model, f"a second score on it: {again}")
             else:
                 kept["scores"] |= scores
+                kept["about"] |= said
                 kept["count"] += 1
         elif model in rows:
             found.reject(
@@ -439,10 +458,14 @@ def _read_plain(table: RawTable) -> Imported:
             )
         else:
             rows[model] = {
-                "row": table.numbers[row], "scores": scores, "given": given, "count": 1,
+                "row": table.numbers[row], "scores": scores, "about": said, "given": given,
+                "count": 1,
             }  # fmt: skip
     for model, kept in rows.items():
-        _add(found, kept["row"], model, model, kept["scores"], given=kept["given"])
+        _add(
+            found, kept["row"], model, model, kept["scores"],
+            given=kept["given"], about=kept["about"],
+        )  # fmt: skip
         if long:
             # a model's rows become one: the others are in it, kept or rejected
             found.rows_in -= kept["count"] - 1
@@ -459,6 +482,14 @@ def _unit(table: RawTable, position: int) -> float:
             continue
     known = [value for value in found if not math.isnan(value)]
     return 100.0 if sum(value > 1.0 for value in known) > len(known) / 2 else 1.0
+
+
+def _said(table: RawTable, row: int, position: int, kind: str, unit: float) -> Any:
+    """A standard error in the unit of its score, a number of items, or a source's name."""
+    if kind == "source":
+        return table.rows[row][position]
+    value = number_of(table, row, position)
+    return None if math.isnan(value) else value / unit if kind == "se" else value
 
 
 def _given(table: RawTable, row: int, position: int, name: str) -> Any:
@@ -540,15 +571,11 @@ def _read_runs(path: Path) -> Imported:
         kept["files"].append(file.name)
     names = _short_names(list(runs))
     for model, kept in runs.items():
-        before = len(found.rows)
-        _add(found, ", ".join(kept["files"]), names[model], model, kept["scores"], given={})
+        about = {f"{name} se": error for name, error in kept["errors"].items()}
+        files = ", ".join(kept["files"])
+        _add(found, files, names[model], model, kept["scores"], given={}, about=about)
         # several files make one row
         found.rows_in -= len(kept["files"]) - 1
-        if len(found.rows) > before:
-            found.errors += [
-                {"model": names[model], "benchmark": name, "se": error}
-                for name, error in kept["errors"].items()
-            ]
     return found
 
 

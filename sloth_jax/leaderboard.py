@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from sloth_jax.columns import (
+    ABOUT,
     COLUMNS,
     agree_by_family,
     bundled_floors,
@@ -63,6 +64,11 @@ class Leaderboard:
         released: ``(model,)`` day or month of release as text; empty where not known.
         scores: ``(model, benchmark)`` fractions in [0, 1]; NaN where not evaluated.
         floors: ``(benchmark,)`` chance floors as fractions in [0, 1).
+        standard_errors: ``(model, benchmark)`` of the scores, fractions; NaN where not given.
+        items: ``(benchmark,)`` number of independent items that a score is the mean of; NaN where
+            not known.
+        source: ``(model, benchmark)`` position in ``sources`` of where each score is from.
+        sources: names of leaderboards or evaluations, sorted; ``("",)`` where none is named.
         warnings: what was assumed or left out while loading, one sentence each.
     """
 
@@ -79,12 +85,25 @@ class Leaderboard:
     released: tuple[str, ...]
     scores: np.ndarray
     floors: np.ndarray
+    standard_errors: np.ndarray
+    items: np.ndarray
+    source: np.ndarray
+    sources: tuple[str, ...] = ("",)
     warnings: tuple[str, ...] = ()
 
     @property
     def observed(self) -> np.ndarray:
         """``(model, benchmark)`` True where the model was evaluated on the benchmark."""
         return ~np.isnan(self.scores)
+
+    def sampling_error(self) -> np.ndarray:
+        """Standard error of each score, ``(model, benchmark)`` fractions; 0 where nobody knows.
+
+        As given, else that of a share of so many items.
+        """
+        of_items = error_of_share(self.scores, self.items[None, :])
+        given = self.standard_errors
+        return np.nan_to_num(np.where(np.isnan(given), of_items, given), nan=0.0)
 
     def subset(self, keep: np.ndarray) -> Leaderboard:
         """Returns the table of some models; families and lineages without a model disappear.
@@ -116,6 +135,8 @@ class Leaderboard:
             tokens_t=self.tokens_t[rows],
             released=tuple(self.released[m] for m in rows),
             scores=self.scores[rows],
+            standard_errors=self.standard_errors[rows],
+            source=self.source[rows],
         )
 
     def hide(self, hidden: np.ndarray) -> Leaderboard:
@@ -161,10 +182,17 @@ class Leaderboard:
             benchmarks=tuple(self.benchmarks[j] for j in positions),
             scores=self.scores[:, positions],
             floors=self.floors[positions],
+            standard_errors=self.standard_errors[:, positions],
+            items=self.items[positions],
+            source=self.source[:, positions],
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns the table as pandas knows it: :data:`COLUMNS`, then a column per benchmark."""
+        """Returns the table as pandas knows it: :data:`COLUMNS`, then a column per benchmark.
+
+        Behind them stand, where anything is known of them, columns of scores' standard errors
+        (``MMLU se``) and sources (``MMLU source``).
+        """
         frame = pd.DataFrame(
             {
                 "model": list(self.models),
@@ -178,7 +206,14 @@ class Leaderboard:
             }
         )
         scores = pd.DataFrame(self.scores, columns=list(self.benchmarks))
-        return pd.concat([frame, scores], axis=1)
+        about: dict[str, Any] = {}
+        for j, name in enumerate(self.benchmarks):
+            if np.isfinite(self.standard_errors[:, j]).any():
+                about[f"{name} se"] = self.standard_errors[:, j]
+            if len(self.sources) > 1:
+                named = np.asarray(self.sources, dtype=object)[self.source[:, j]]
+                about[f"{name} source"] = np.where(self.observed[:, j], named, "")
+        return pd.concat([frame, scores, pd.DataFrame(about, index=frame.index)], axis=1)
 
     def to_csv(self, path: str | Path) -> None:
         """Writes the table so that :func:`load_leaderboard` reads the same numbers back.
@@ -270,15 +305,19 @@ def add_models(
         TableError: if the file cannot be read or used, or contradicts the table on a fact.
     """
     mine = with_facts(read_table(Path(path)))
-    columns, benchmarks, warnings = sort_columns(mine)
-    benchmarks = {
-        match_benchmark(name, table.benchmarks) or name: at for name, at in benchmarks.items()
-    }
+    columns, benchmarks, about, warnings = sort_columns(mine)
+
+    def theirs(name: str) -> str:
+        return match_benchmark(name, table.benchmarks) or name
+
+    benchmarks = {theirs(name): at for name, at in benchmarks.items()}
+    said = {(theirs(name), kind): at for kind, of in about.items() for name, at in of.items()}
     names = [*table.benchmarks, *(name for name in benchmarks if name not in table.benchmarks)]
-    header = [*COLUMNS, *names]
+    frame = table.to_frame()
+    header = [*COLUMNS, *names, *(f"{name} {kind}" for name in names for kind in ABOUT)]
     known: dict[str, dict[str, str]] = {}
-    for row in table.to_frame().itertuples(index=False, name=None):
-        cells = dict(zip([*COLUMNS, *table.benchmarks], map(cell_text, row), strict=True))
+    for row in frame.itertuples(index=False, name=None):
+        cells = dict(zip(frame.columns, map(cell_text, row), strict=True))
         known[cells["model"]] = cells
     numbers = dict.fromkeys(known, 0)
     of_family = {cells["family"]: cells for cells in known.values()}
@@ -308,6 +347,12 @@ def add_models(
             shared = {name: relative.get(name, "") for name in ("lineage", "post_trained")}
             known[model] = {**shared, **given}
         known[model] |= scores
+        # What was known of a score that is replaced is known no longer.
+        known[model] |= {
+            f"{name} {kind}": texts[said[name, kind]] if (name, kind) in said else ""
+            for name in scores
+            for kind in ABOUT
+        }
         numbers[model] = mine.numbers[row]
     merged = RawTable(
         str(path),
@@ -480,7 +525,7 @@ def _leaderboard(
     *,
     tokens_may_be_missing: bool,
 ) -> Leaderboard:
-    columns, benchmark_columns, warnings = sort_columns(table)
+    columns, benchmark_columns, about, warnings = sort_columns(table)
     parsed = parse_rows(table, columns, tokens_may_be_missing=tokens_may_be_missing)
     warnings += parsed.warnings
     if not benchmark_columns:
@@ -522,6 +567,8 @@ def _leaderboard(
     if scoreless:
         warnings.append(f"{table.source}: models without a score: {', '.join(scoreless)}")
     benchmark_floors, floor_warnings = _floors(table.source, floors, benchmarks)
+    errors, items = _sampling(table, scores, benchmark_columns, about)
+    source, sources, source_warnings = _sources(table, scores, benchmark_columns, about["source"])
     return Leaderboard(
         models=tuple(parsed.models[row] for row in kept),
         **_index_families([parsed.families[row] for row in kept], lineages, post_trained),
@@ -532,8 +579,89 @@ def _leaderboard(
         released=tuple(parsed.released[row] for row in kept),
         scores=scores[kept],
         floors=benchmark_floors,
-        warnings=tuple(warnings + floor_warnings),
+        standard_errors=errors[kept],
+        items=items,
+        source=source[kept],
+        sources=sources,
+        warnings=tuple(warnings + floor_warnings + source_warnings),
     )
+
+
+_MOST_SOURCES = 8  # more are no leaderboards but notes
+
+
+def error_of_share(share: np.ndarray, items: np.ndarray) -> np.ndarray:
+    """Standard error of a share of independent items, sqrt(p (1 - p) / n); NaN where n is.
+
+    None right and all right are as uncertain as one item from them.
+    """
+    p = np.clip(share, 1.0 / (items + 2.0), (items + 1.0) / (items + 2.0))
+    return np.sqrt(p * (1.0 - p) / items)
+
+
+def _sampling(
+    table: RawTable,
+    scores: np.ndarray,
+    benchmarks: Mapping[str, int],
+    about: Mapping[str, Mapping[str, int]],
+) -> tuple[np.ndarray, np.ndarray]:
+    """Standard errors ``(model, benchmark)`` as given or by numbers of items, and ``items``."""
+    errors = np.full(scores.shape, np.nan)
+    items = np.full(len(benchmarks), np.nan)
+    for j, name in enumerate(benchmarks):
+        for kind in ("items", "se"):
+            if name not in about[kind]:
+                continue
+            for row in np.flatnonzero(np.isfinite(scores[:, j])):
+                given = _sampling_cell(table, int(row), about[kind][name], kind)
+                if kind == "items":
+                    given = float(error_of_share(scores[row, j], np.asarray(given)))
+                errors[row, j] = errors[row, j] if math.isnan(given) else given
+        known = np.isfinite(errors[:, j]) & (scores[:, j] > 0.0) & (scores[:, j] < 1.0)
+        if known.any():
+            # n = p (1 - p) / se^2
+            p, error = scores[known, j], errors[known, j]
+            items[j] = np.median(p * (1.0 - p) / error**2)
+    return errors, items
+
+
+def _sampling_cell(table: RawTable, row: int, position: int, kind: str) -> float:
+    """A standard error or number of items; NaN where it is empty, or an error of zero."""
+    given = number_of(table, row, position)
+    if kind == "items" and given < 1.0:
+        raise table.error("a score is a mean of at least one item", row=row, column=position)
+    if kind == "se" and not (math.isnan(given) or 0.0 <= given < 1.0):
+        raise table.error(
+            "standard errors are fractions, like scores; did you mean percent? divide by 100",
+            row=row,
+            column=position,
+        )
+    # Where no item or every item was right, programs write 0, and mean that they do not know.
+    return given if given > 0.0 else math.nan
+
+
+def _sources(
+    table: RawTable,
+    scores: np.ndarray,
+    benchmarks: Mapping[str, int],
+    columns: Mapping[str, int],
+) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
+    """Where each score is from, ``(model, benchmark)``, the names, and warnings."""
+    named = np.full(scores.shape, "", dtype=object)
+    for j, name in enumerate(benchmarks):
+        if name in columns:
+            named[:, j] = [cells[columns[name]] for cells in table.rows]
+    seen = np.isfinite(scores)
+    names = sorted(set(named[seen]))
+    if len(names) > _MOST_SOURCES:
+        warning = (
+            f"{table.source}: {len(names)} different sources of scores are more than can differ by"
+            f" an offset each: ignored (at most {_MOST_SOURCES})"
+        )
+        return np.zeros(scores.shape, dtype=np.int64), ("",), [warning]
+    place = {name: at for at, name in enumerate(names)}
+    found = np.array([[place.get(name, 0) for name in row] for row in named], dtype=np.int64)
+    return np.where(seen, found, 0), tuple(names), []
 
 
 def _score(table: RawTable, row: int, position: int) -> float:

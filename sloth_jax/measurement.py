@@ -27,7 +27,7 @@ from sloth_jax.links import QuantileMixture
 from sloth_jax.observations import observe
 from sloth_jax.planning import ANYWHERE, FLOPS_UNIT, Bounds, Family
 from sloth_jax.posterior import Posterior
-from sloth_jax.prior import Population
+from sloth_jax.prior import Population, offset_of
 from sloth_jax.query import Query
 from sloth_jax.sampler import flat_draws
 from sloth_jax.selection import Cells, effects_covariance
@@ -197,6 +197,19 @@ def _joint(
     # Of a family that may be either, the shift is the share of the table's that are post-trained.
     shifted = np.where(np.isnan(shifted), table.post_trained_of_family.mean(), shifted)
     shift, noise = (np.asarray(a, float) for a in (population.post_training, population.noise))
+    floor = observations.floor[None, :]
+    share = (observations.scores - floor) / (1.0 - floor)
+
+    def reached(params: Params, population: Population) -> tuple[Array, Array]:
+        assert isinstance(params.link, QuantileMixture)  # of every hierarchical law
+        predictor, rate = params.link.inverse(share)
+        sampling = rate * observations.standard_error / (1.0 - floor)
+        return predictor - offset_of(population.offset, observations), sampling**2
+
+    z, sampled = (
+        np.asarray(a, float)[:, model, benchmark]
+        for a in jax.jit(jax.vmap(reached))(params, population)
+    )
     loading = np.asarray(params.loading, float)
     common = x @ np.asarray(params.slope, float)
     common = common + shifted[None, :, None] * shift[:, None, :]
@@ -206,17 +219,10 @@ def _joint(
     covariance = effects_covariance(cells, loading, population)
     covariance[:, *np.diag_indices(len(index))] += noise[:, column] ** 2
     old = len(model)
+    covariance[:, *np.diag_indices(old)] += sampled
     mean_new, covariance_new = mean[:, old:], covariance[:, old:, old:]
     if old:
-        floor = observations.floor[None, :]
-        share = (observations.scores - floor) / (1.0 - floor)
-
-        def reached(one: Params) -> Array:
-            assert isinstance(one.link, QuantileMixture)  # of every hierarchical law
-            return one.link.inverse(share)[0]
-
         # draw by draw: E[new | old] = m + C' V^-1 (z - m_old)
-        z = np.asarray(jax.jit(jax.vmap(reached))(params), float)[:, model, benchmark]
         cross = covariance[:, :old, old:]
         gain = np.linalg.solve(covariance[:, :old, :old], cross)
         mean_new = mean_new + np.einsum("doi,do->di", gain, z - mean[:, :old])

@@ -232,7 +232,11 @@ class FitPosterior:
             params, population, key = inputs
             df = self.settings.scales.noise_df or math.inf
             unit = draw_noise(key, df, observations.scores.shape)
-            return noisy_scores(params, x, family, population.noise[None, :] * unit)
+            again = jax.random.normal(jax.random.fold_in(key, 1), unit.shape)
+            # 0 where no number of items is known
+            sampling = again / jnp.sqrt(observations.items)[None, :]
+            noise = population.noise[None, :] * unit
+            return noisy_scores(params, x, family, noise, sampling=sampling)
 
         keys = jax.random.split(noise_key, flat[1].noise.shape[0])
         drawn = jax.lax.map(predict, (*flat, keys), batch_size=10)

@@ -121,6 +121,9 @@ def find_mode(observations: Observations, key: Array, settings: ModeSettings) ->
             "specific_growth_scale": jnp.full(benchmarks, jnp.log(scales.specific_growth)),
             "noise": jnp.full(benchmarks, jnp.log(scales.noise)),
         }
+        if observations.offset_free.shape[0] > 1:
+            sites["offset_scale"] = jnp.log(jnp.asarray(scales.offset))
+            sites["offset"] = jnp.zeros_like(observations.offset_free)
         if scales.noise_df is not None:
             sites["score_weight"] = jnp.zeros((models, benchmarks))
         return sites

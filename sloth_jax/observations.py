@@ -27,6 +27,12 @@ class Observations(NamedTuple):
         family_covariates: mean covariates of a family's observed models, ``(family, covariate)``;
             of all its models where none is observed.
         family_observed: whether any model of a family has a score, ``(family, benchmark)``, bool.
+        standard_error: sampling error of each score, a fraction, ``(model, benchmark)``; 0 where
+            nothing is known of it.
+        items: number of items of each benchmark, ``(benchmark,)``; infinite where not known.
+        source: index of where each score is from, ``(model, benchmark)``.
+        offset_free: 1 where a source may differ from the one that has most of a benchmark's scores,
+            to which predictions are true, else 0, ``(source, benchmark)``.
     """
 
     scores: Array
@@ -38,6 +44,10 @@ class Observations(NamedTuple):
     floor: Array
     family_covariates: Array
     family_observed: Array
+    standard_error: Array
+    items: Array
+    source: Array
+    offset_free: Array
 
 
 def observe(table: Leaderboard, scaling: Scaling, *, covariates: str = "translog") -> Observations:
@@ -62,8 +72,19 @@ def observe(table: Leaderboard, scaling: Scaling, *, covariates: str = "translog
         floor=jnp.asarray(table.floors),
         family_covariates=jnp.zeros(()),
         family_observed=jnp.zeros(()),
+        standard_error=jnp.asarray(np.where(observed, table.sampling_error(), 0.0)),
+        items=jnp.asarray(np.nan_to_num(table.items, nan=np.inf)),
+        source=jnp.asarray(table.source),
+        offset_free=jnp.asarray(_offset_free(table), dtype=float),
     )
     return with_mask(blank, blank.observed)
+
+
+def _offset_free(table: Leaderboard) -> np.ndarray:
+    from_source = table.source[None] == np.arange(len(table.sources))[:, None, None]
+    count = (from_source & table.observed[None]).sum(axis=1)
+    reference = np.arange(len(table.sources))[:, None] == np.argmax(count, axis=0)
+    return (count > 0) & ~reference
 
 
 def with_mask(observations: Observations, observed: Array) -> Observations:

@@ -20,7 +20,7 @@ from sloth_jax.law import Params, linear_predictor
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import QuantileMixture
 from sloth_jax.observations import observe
-from sloth_jax.prior import Population
+from sloth_jax.prior import Population, offset_of
 from sloth_jax.sampler import SamplerSettings, Trace, flat_draws, sample_in_parts
 
 _NOT_FINITE = {
@@ -147,11 +147,16 @@ def log_likelihood(posterior: Posterior) -> np.ndarray:
         assert isinstance(params.link, QuantileMixture)  # of every hierarchical law
         reached, rate = params.link.inverse(share)
         expected = linear_predictor(params, observations.covariates, observations.family)
-        unit = (reached - expected) / population.noise[None, :]
+        expected += offset_of(population.offset, observations)
+        floor = observations.floor[None, :]
+        sampling = rate * observations.standard_error / (1.0 - floor)
+        # A normal of both; beside heavy tails a standard error widens them.
+        scale = jnp.sqrt(population.noise[None, :] ** 2 + sampling**2)
+        unit = (reached - expected) / scale
         density = norm.logpdf(unit) if df is None else t.logpdf(unit, df)
         # change of variables from the score to its predictor
-        change = jnp.log(rate) - jnp.log1p(-observations.floor[None, :])
-        return (density - jnp.log(population.noise)[None, :] + change)[model, benchmark]
+        change = jnp.log(rate) - jnp.log1p(-floor)
+        return (density - jnp.log(scale) + change)[model, benchmark]
 
     flat = flat_draws((posterior.params, posterior.population))
     found = jax.jit(lambda flat: jax.lax.map(one, flat, batch_size=10))(flat)

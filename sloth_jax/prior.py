@@ -5,7 +5,7 @@ For model ``m`` of family ``f`` of lineage ``l``, and benchmark ``j``::
     alpha_f = zeta_l + post_trained_f * post_training + N(0, 1)             efficiency, (skill,)
     theta_m = alpha_f + B' x_m + gamma_f w_m + N(0, model_scale^2)          skills, (skill,)
     eta_mj  = b_j + lambda_j' theta_m + u_fj + v_fj w_m                     predictor
-    score_mj = c_j + (1 - c_j) g_j( eta_mj + N(0, noise_j^2) )
+    score_mj = c_j + (1 - c_j) g_j( eta_mj + d_sj + N(0, noise_j^2) ) + N(0, se_mj^2)
 
 Families of a lineage share its effect ``zeta``, and lineages share the population. A family may
 stand apart on single benchmarks (``u``) and may grow faster or slower with size than others, in
@@ -25,6 +25,12 @@ distribution is a normal with a weight per score, which the sampler then draws.
 
 The predictor is measured in standard deviations of a benchmark's scores after the inverse link, so
 that one prior suits every benchmark.
+
+Where scores come from several sources ``s``, one of which reads the same answers differently, each
+differs from the main one by an offset ``d`` per benchmark, as large as the data ask for. A score
+whose standard error ``se`` is known counts for less the larger that is. The link's inverse takes it
+inside, with the slope at the score: the predictor that a score tells has the standard error
+``h'(share) se / (1 - c)``, which is Laplace's approximation of the score's likelihood.
 
 Every term is unchanged by a rotation of the skills, so the rotation is fixed by loadings that are
 lower triangular with a positive diagonal on chosen pivot benchmarks (:class:`Gauge`). A matrix of
@@ -80,6 +86,8 @@ class Scales:
             on the bundled table, and chains moved through it slowly.
         link: tilt of a piece's weight in the link; e-fold changes are plausible.
         noise: median scale of the noise in predictor units.
+        offset: median spread of sources' offsets, in predictor units; a tenth of the spread of
+            models, for sources that mean to measure the same.
         spread: log standard deviation of the learnt scales; a factor of two either way.
         noise_df: degrees of freedom of Student-t noise; 4, say, for heavy tails. None for normal
             noise. Heavy tails cost a weight per score and twice the time. On held-out families
@@ -100,6 +108,7 @@ class Scales:
     model: float = 0.3
     link: float = 0.7
     noise: float = 0.2
+    offset: float = 0.1
     spread: float = 0.7
     noise_df: float | None = None
     link_from_scores: bool = True
@@ -118,6 +127,8 @@ class Population(NamedTuple):
         model_scale: spread of models around their families in skills, scalar.
         noise: scale of the noise inside the link, predictor units, ``(benchmark,)``.
         noise_df: its degrees of freedom, scalar; ``inf`` for normal noise.
+        offset: of each source from the main one, predictor units, ``(source, benchmark)``; 0 for
+            the main one, and where a source has no score.
     """
 
     lineage: Array
@@ -129,6 +140,7 @@ class Population(NamedTuple):
     model_scale: Array
     noise: Array
     noise_df: Array
+    offset: Array
 
 
 class State(NamedTuple):
@@ -305,6 +317,11 @@ def hierarchical_law(
     # together in one large matrix.
     own = scales.model * _sample("own", normal(1.0, models, skills))
     noise = _sample("noise", learnt_scale(scales.noise, benchmarks))
+    offset = jnp.zeros_like(observations.offset_free)
+    if offset.shape[0] > 1:
+        offset_scale = _sample("offset_scale", learnt_scale(scales.offset))
+        unit = _sample("offset", normal(1.0, *offset.shape))
+        offset = offset_scale * unit * observations.offset_free
     seen = observations.observed
     # t_df(0, s) = N(0, s^2 / weight) with weight ~ Gamma(df/2, df/2)
     weight = jnp.ones((models, benchmarks))
@@ -317,6 +334,9 @@ def hierarchical_law(
     share = jnp.where(seen, (observations.scores - floor) / (1.0 - floor), 0.5)
     link = standardised_link(tilt, slack, share, seen & scales.link_from_scores)
     predictor, rate = link.inverse(share)
+    # Var = noise^2 / weight + (h'(share) se / (1 - c))^2
+    sampling = rate * observations.standard_error / (1.0 - floor)
+    variance = noise[None, :] ** 2 / weight + sampling**2
     params = Params(
         intercept=observations.post_trained[:, None] * post_training[None, :],
         slope=slope,
@@ -336,8 +356,12 @@ def hierarchical_law(
     common = matmul(observations.covariates, slope) + matmul(member.T, params.intercept) + own
     start = matmul(member.T, observations.family_covariates[:, 0])
     evidence = Evidence(
-        residual=jnp.where(seen, predictor - bias[None, :] - matmul(common, loading.T), 0.0),
-        precision=jnp.where(seen, weight / noise[None, :] ** 2, 0.0),
+        residual=jnp.where(
+            seen,
+            predictor - bias[None, :] - matmul(common, loading.T) - offset_of(offset, observations),
+            0.0,
+        ),
+        precision=jnp.where(seen, 1.0 / variance, 0.0),
         away=own_growth(observations.covariates[:, 0], start),
         member=member,
         descends=descends,
@@ -360,8 +384,18 @@ def hierarchical_law(
         model_scale=jnp.asarray(scales.model, noise.dtype),
         noise=noise,
         noise_df=jnp.asarray(scales.noise_df or math.inf, noise.dtype),
+        offset=offset,
     )
     return State(params, population, evidence)
+
+
+def offset_of(offset: Array, observations: Observations) -> Array:
+    """Offset of each score's source, ``(model, benchmark)``, of offsets ``(source, benchmark)``."""
+    found = jnp.zeros(observations.scores.shape, offset.dtype)
+    if offset.shape[0] > 1:  # a single one is the main one
+        for source, of_source in enumerate(offset):
+            found += jnp.where(observations.source == source, of_source[None, :], 0.0)
+    return found
 
 
 def standardised_link(tilt: Array, slack: Array, share: Array, seen: Array) -> QuantileMixture:

@@ -83,7 +83,7 @@ def load_query(path: str | Path, leaderboard: Leaderboard) -> Query:
 
 
 def _query(table: RawTable, leaderboard: Leaderboard) -> Query:
-    columns, others, warnings = sort_columns(table)
+    columns, others, _, warnings = sort_columns(table)
     scored = []
     for name, position in others.items():
         header = table.header[position]

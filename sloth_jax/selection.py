@@ -30,7 +30,7 @@ from sloth_jax.links import QuantileMixture
 from sloth_jax.methods import FOLD_SETTINGS, PosteriorMethod
 from sloth_jax.observations import observe
 from sloth_jax.posterior import Posterior
-from sloth_jax.prior import Population
+from sloth_jax.prior import Population, offset_of
 from sloth_jax.sampler import SamplerSettings, flat_draws
 
 
@@ -268,22 +268,24 @@ def lineage_densities(posterior: Posterior, *, draws: int = 400) -> np.ndarray:
     seen = observations.observed
     share = jnp.where(seen, (observations.scores - floor) / (1.0 - floor), 0.5)
 
-    def residuals(params: Params, population: Population) -> tuple[Array, Array]:
+    def residuals(params: Params, population: Population) -> tuple[Array, Array, Array]:
         assert isinstance(params.link, QuantileMixture)  # of every hierarchical law
         reached, rate = params.link.inverse(share)
         shift = observations.post_trained[:, None] * population.post_training[None, :]
         common = matmul(observations.covariates, params.slope) + shift[observations.family]
         residual = reached - params.bias[None, :] - matmul(common, params.loading.T)
-        return residual, jnp.log(rate) - jnp.log1p(-floor)
+        residual -= offset_of(population.offset, observations)
+        sampling = rate * observations.standard_error / (1.0 - floor)
+        variance = population.noise[None, :] ** 2 + sampling**2
+        return residual, variance, jnp.log(rate) - jnp.log1p(-floor)
 
-    residual, change = (
+    residual, variance, change = (
         np.asarray(a, float) for a in jax.jit(jax.vmap(residuals))(params, population)
     )
     start = np.asarray(observations.family_covariates)[table.family, 0]
     away = np.asarray(own_growth(observations.covariates[:, 0], jnp.asarray(start)), float)
     of_model = table.lineage_of_family[table.family]
     found = np.zeros((len(residual), len(table.lineages)))
-    noise = np.asarray(population.noise, float)
     loading = np.asarray(params.loading, float)
     for lineage in range(len(table.lineages)):
         model, benchmark = np.nonzero(table.observed & (of_model == lineage)[:, None])
@@ -291,7 +293,7 @@ def lineage_densities(posterior: Posterior, *, draws: int = 400) -> np.ndarray:
             continue
         cells = Cells(model, table.family[model], benchmark, away[model])
         covariance = effects_covariance(cells, loading, population)
-        covariance[:, *np.diag_indices(model.size)] += noise[:, benchmark] ** 2
+        covariance[:, *np.diag_indices(model.size)] += variance[:, model, benchmark]
         factor = np.linalg.cholesky(covariance)
         unit = np.linalg.solve(factor, residual[:, model, benchmark, None])[:, :, 0]
         log_density = -0.5 * ((unit**2).sum(axis=1) + model.size * np.log(2.0 * np.pi))

@@ -32,7 +32,7 @@ from sloth_jax.prior import Population, Scales
 from sloth_jax.provenance import versions
 from sloth_jax.sampler import SamplerSettings, Trace
 
-FORMAT = "sloth-jax posterior 2"
+FORMAT = "sloth-jax posterior 3"
 
 _PARAMS = {
     "intercept": ("family", "skill"),
@@ -62,6 +62,7 @@ _POPULATION = {
     "model_scale": (),
     "noise": ("benchmark",),
     "noise_df": (),
+    "offset": ("source", "benchmark"),
 }
 _STATISTICS = {"energy": "energy", "diverging": "diverging", "n_steps": "steps"}
 _TABLE = {
@@ -73,6 +74,9 @@ _TABLE = {
     "tokens_t": ("tokens_t", ("model",)),
     "released": ("released", ("model",)),
     "table_floor": ("floors", ("benchmark",)),
+    "standard_error": ("standard_errors", ("model", "benchmark")),
+    "items": ("items", ("benchmark",)),
+    "source_of_score": ("source", ("model", "benchmark")),
 }
 # A site and the dimension of families' lineages share their name; netCDF gives it to the dimension.
 _RENAMED = {"lineage": "lineage_effect"}
@@ -86,7 +90,8 @@ def posterior_groups(posterior: Posterior) -> dict[str, xr.Dataset]:
 
     Returns:
         ``posterior`` holds all parameters with dimensions ``chain``, ``draw``, ``family``,
-        ``lineage``, ``benchmark``, ``skill``, ``covariate`` and ``piece`` (of the link);
+        ``lineage``, ``benchmark``, ``source``, ``skill``, ``covariate`` and ``piece`` (of the
+        link);
         ``log_likelihood`` has ``score``, one entry per observed score, with all effects given.
     """
     table = posterior.table
@@ -98,6 +103,7 @@ def posterior_groups(posterior: Posterior) -> dict[str, xr.Dataset]:
         "family": list(table.families),
         "lineage": list(table.lineages),
         "benchmark": list(table.benchmarks),
+        "source": list(table.sources),
         "skill": np.arange(skills),
         "covariate": list(KINDS[posterior.covariates]),
     }
@@ -265,7 +271,7 @@ def _table(groups: Mapping[str, xr.Dataset], warnings: list[str]) -> Leaderboard
 
     groups_with = {
         "model": observed, "benchmark": observed, "family": groups["posterior"],
-        "lineage": groups["posterior"],
+        "lineage": groups["posterior"], "source": groups["posterior"],
     }  # fmt: skip
     columns = {
         attribute: constant[name].values
@@ -277,6 +283,7 @@ def _table(groups: Mapping[str, xr.Dataset], warnings: list[str]) -> Leaderboard
         families=names("family"),
         lineages=names("lineage"),
         benchmarks=names("benchmark"),
+        sources=names("source"),
         released=tuple(str(day) for day in constant["released"].values),
         scores=observed["score"].values,
         warnings=tuple(warnings),

@@ -105,5 +105,8 @@ def synthetic_table(
         released=("",) * models,
         scores=np.clip(floors + (1.0 - floors) * share, 0.0, 1.0),
         floors=floors,
+        standard_errors=np.full((models, benchmarks), np.nan),
+        items=np.full(benchmarks, np.nan),
+        source=np.zeros((models, benchmarks), dtype=np.int64),
     )
     return table, law

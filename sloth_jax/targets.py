@@ -105,6 +105,7 @@ class AimedLaw(NamedTuple):
     Attributes:
         params: leading axis ``(draw,)``, of the target's benchmarks only.
         noise: ``(draw, 1, benchmark)``; None where there is none.
+        sampling: see :class:`sloth_jax.forecasting.PredictiveLaw`, of the same shape, or None.
         weight: of the benchmarks, ``(draw, benchmark)``, the same in each; empty for a skill.
         axis: direction of the skill in the law's own, ``(draw, skill)``; None for benchmarks.
         offset: of the skill, ``(draw,)``; None for benchmarks.
@@ -112,6 +113,7 @@ class AimedLaw(NamedTuple):
 
     params: Params
     noise: Array | None
+    sampling: Array | None
     weight: Array
     axis: Array | None
     offset: Array | None
@@ -126,13 +128,13 @@ def aim(
     if target.skill is None:
         at = jnp.asarray(target.benchmarks)
         params = jax.vmap(lambda one: _reduced(one, at))(law.params)
-        noise = None if law.noise is None else law.noise[:, :, at]
-        return AimedLaw(params, noise, weight, None, None)
+        noise, sampling = (None if a is None else a[:, :, at] for a in (law.noise, law.sampling))
+        return AimedLaw(params, noise, sampling, weight, None, None)
     assert skills is not None  # a target has a skill where it was found among their labels
     axes, offsets = skill_axes(fit, skills)
     axis = jnp.asarray(axes[:, target.skill], kind)
     offset = jnp.asarray(offsets[:, target.skill], kind)
-    return AimedLaw(law.params, None, weight, axis, offset)
+    return AimedLaw(law.params, None, None, weight, axis, offset)
 
 
 def _reduced(params: Params, at: Array) -> Params:
@@ -177,7 +179,8 @@ def measured(law: AimedLaw, x: Array) -> Array:
         return _skill(law, law.params, x, family)
     if law.noise is None:
         return matmul(scores(law.params, x, family), law.weight)
-    return matmul(noisy_scores(law.params, x, family, law.noise), law.weight)
+    made = noisy_scores(law.params, x, family, law.noise, sampling=law.sampling)
+    return matmul(made, law.weight)
 
 
 def expected(law: AimedLaw, x: Array) -> Array:

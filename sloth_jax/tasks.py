@@ -200,11 +200,15 @@ def with_tasks(table: Leaderboard, *tasks: Task) -> Leaderboard:
             more = f" and {len(absent) - 5} more" if len(absent) > 5 else ""
             warnings.append(f"task {task.name}: not in the table, left out: {shown}{more}")
         columns.append(column)
+    wide = ((0, 0), (0, len(tasks)))
     return replace(
         table,
         benchmarks=tuple(names),
         scores=np.column_stack([table.scores, *columns]),
         floors=np.append(table.floors, [task.floor for task in tasks]),
+        standard_errors=np.pad(table.standard_errors, wide, constant_values=np.nan),
+        items=np.pad(table.items, wide[1], constant_values=np.nan),
+        source=np.pad(table.source, wide),
         warnings=tuple(warnings),
     )
 

@@ -115,5 +115,8 @@ def leaderboard(frame: pd.DataFrame, measured: np.ndarray) -> Leaderboard:
         released=("",) * len(frame),
         scores=measured,
         floors=FLOORS,
+        standard_errors=np.full(measured.shape, np.nan),
+        items=np.full(len(BENCHMARKS), np.nan),
+        source=np.zeros(measured.shape, dtype=np.int64),
         warnings=(),
     )

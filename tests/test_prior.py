@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -30,18 +32,26 @@ SKILLS = 2
 T_NOISE = Scales(noise_df=4.0)
 
 
-def observations() -> tuple[Observations, int]:
+def observations(*, dirty: bool = False) -> tuple[Observations, int]:
+    """Arrays of a table; a dirty one has standard errors, and scores of two sources."""
     data, _ = table()
     measured = data.scores.copy()
     measured[:4, 1] = np.nan  # family0 has no score on ARC
     measured[6, :2] = np.nan
     measured[7, 0] = 0.2  # below chance
-    data = type(data)(**{**vars(data), "scores": measured})
+    data = replace(data, scores=measured)
+    if dirty:
+        errors = np.full(measured.shape, np.nan)
+        errors[::2, 2] = 0.02
+        errors[3] = 0.1
+        source = np.zeros(measured.shape, int)
+        source[10:12] = 1
+        data = replace(data, standard_errors=errors, source=source, sources=("board", "ours"))
     return observe(data, fit_scaling(data.params_b, data.tokens_t)), len(data.lineages)
 
 
-def sites(seed: int, scales: Scales = Scales()) -> dict[str, jax.Array]:
-    arrays, lineages = observations()
+def sites(seed: int, scales: Scales = Scales(), *, dirty: bool = False) -> dict[str, jax.Array]:
+    arrays, lineages = observations(dirty=dirty)
     joint = numpyro.handlers.seed(hierarchical_law, seed)
     trace = numpyro.handlers.trace(joint).get_trace(
         arrays, skills=SKILLS, lineages=lineages, scales=scales
@@ -81,10 +91,14 @@ def inverse_link(v: dict[str, np.ndarray], share: np.ndarray, j: int) -> tuple:
     return value, rate
 
 
-@pytest.mark.parametrize("scales", [Scales(), T_NOISE], ids=["normal", "student"])
-def test_joint_density_is_the_one_written_out(scales):
-    arrays, lineages = observations()
-    values = sites(3, scales)
+@pytest.mark.parametrize(
+    ("scales", "dirty"),
+    [(Scales(), False), (T_NOISE, False), (Scales(), True)],
+    ids=["normal", "student", "standard errors and sources"],
+)
+def test_joint_density_is_the_one_written_out(scales, dirty):
+    arrays, lineages = observations(dirty=dirty)
+    values = sites(3, scales, dirty=dirty)
     found, _ = log_density(
         hierarchical_law,
         (arrays,),
@@ -106,6 +120,8 @@ def test_joint_density_is_the_one_written_out(scales):
     expected += learnt("specific_scale", scales.specific) + learnt("growth_scale", scales.growth)
     expected += learnt("specific_growth_scale", scales.specific_growth)
     expected += learnt("noise", scales.noise) + normal("own", 1.0)
+    if dirty:
+        expected += normal("offset", 1.0) + learnt("offset_scale", scales.offset)
     weight = np.ones(arrays.scores.shape)
     if scales.noise_df is not None:
         weight = v["score_weight"]
@@ -113,7 +129,7 @@ def test_joint_density_is_the_one_written_out(scales):
 
     seen, x = np.asarray(arrays.observed), np.asarray(arrays.covariates)
     family, lineage = np.asarray(arrays.family), np.asarray(arrays.lineage)
-    z = np.zeros(seen.shape)
+    z, sampling = np.zeros(seen.shape), np.zeros(seen.shape)
     for j in range(seen.shape[1]):
         c = float(arrays.floor[j])
         share = (np.asarray(arrays.scores)[:, j] - c) / (1 - c)
@@ -127,6 +143,7 @@ def test_joint_density_is_the_one_written_out(scales):
         spread = np.sqrt(square / (count + 1))
         z[:, j] = (value - centre) / spread
         expected += np.log(rate[on] / spread / (1 - c)).sum()
+        sampling[:, j] = rate / spread / (1 - c) * np.asarray(arrays.standard_error)[:, j]
     start = np.asarray(arrays.family_covariates)[family, 0]
     w = np.tanh(x[:, 0] - start)
     entries = [(m, j) for m in range(len(x)) for j in range(seen.shape[1]) if seen[m, j]]
@@ -135,6 +152,8 @@ def test_joint_density_is_the_one_written_out(scales):
         shift = np.asarray(arrays.post_trained)[family[m]] * v["post_training"]
         own = scales.model * v["own"][m]
         mean[a] = v["bias"][j] + v["loading"][j] @ (shift + x[m] @ v["slope"] + own)
+        if dirty and m in (10, 11):
+            mean[a] += v["offset_scale"] * v["offset"][1, j]
         for b, (n, i) in enumerate(entries):
             both = v["loading"][j] @ v["loading"][i]
             if lineage[family[m]] == lineage[family[n]]:
@@ -144,7 +163,7 @@ def test_joint_density_is_the_one_written_out(scales):
                 if i == j:
                     covariance[a, b] += v["specific_scale"][j] ** 2
                     covariance[a, b] += v["specific_growth_scale"][j] ** 2 * w[m] * w[n]
-        covariance[a, a] += v["noise"][j] ** 2 / weight[m, j]
+        covariance[a, a] += v["noise"][j] ** 2 / weight[m, j] + sampling[m, j] ** 2
     measured = np.array([z[m, j] for m, j in entries])
     expected += stats.multivariate_normal.logpdf(measured, mean, covariance)
     assert float(found) == pytest.approx(float(expected), rel=1e-9)

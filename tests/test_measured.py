@@ -1,0 +1,172 @@
+"""Scores that are not all alike: standard errors, numbers of items, and sources that differ."""
+
+from __future__ import annotations
+
+import io
+from dataclasses import replace
+
+import jax
+import numpy as np
+import pandas as pd
+import pytest
+from small import table
+
+from sloth_jax import (
+    SamplerSettings,
+    forecast,
+    load_leaderboard,
+    load_posterior,
+    sample_posterior,
+    save_posterior,
+)
+from sloth_jax.forecasting import forecast_table
+from sloth_jax.leaderboard import add_models, error_of_share
+from sloth_jax.posterior import log_likelihood
+from sloth_jax.query import Query
+from sloth_jax.selection import lineage_densities
+from sloth_jax.tables import TableError
+
+QUICK = SamplerSettings(skills=1, warmup=150, draws=100, chains=2, start_steps=300)
+MEASURED = """model,family,post_trained,params_b,tokens_t,MMLU,MMLU se,Mine,mine_items,source
+a-1b,a,false,1,1,0.30,0.01,0.2,50,board
+a-7b,a,false,7,1,0.45,,0.4,50,board
+b-1b,b,false,1,2,0.35,0.02,0.0,200,ours
+b-7b,b,false,7,2,0.50,0,,,ours
+"""
+
+
+@pytest.fixture
+def write(tmp_path):
+    def write(text: str, name: str = "table.csv") -> str:
+        (tmp_path / name).write_text(text)
+        return str(tmp_path / name)
+
+    return write
+
+
+def test_what_is_said_of_scores_is_read(write, tmp_path):
+    found = load_leaderboard(write(MEASURED))
+    assert found.benchmarks == ("MMLU", "Mine")
+    errors = found.standard_errors
+    # Where a program writes zero it does not know.
+    np.testing.assert_array_equal(errors[:, 0], [0.01, np.nan, 0.02, np.nan])
+    assert errors[0, 1] == pytest.approx(np.sqrt(0.2 * 0.8 / 50))
+    assert errors[2, 1] == error_of_share(np.array(0.0), np.array(200.0)) > 0.0
+    assert found.items[1] == pytest.approx(50.0)
+    assert found.sources == ("board", "ours")
+    assert found.source[:, 0].tolist() == [0, 0, 1, 1]
+    # An empty one has the error of as many items as the others'.
+    assert found.sampling_error()[1, 0] == pytest.approx(
+        np.sqrt(0.45 * 0.55 / found.items[0])
+    )  # fmt: skip
+    again_at = tmp_path / "again.csv"
+    found.to_csv(again_at)
+    again = load_leaderboard(again_at)
+    for name in ("scores", "standard_errors", "source", "sources"):
+        np.testing.assert_array_equal(getattr(again, name), getattr(found, name), name)
+    np.testing.assert_allclose(again.items, found.items)
+    fewer = found.select_benchmarks(["Mine"]).subset(np.array([True, False, True, False]))
+    assert fewer.standard_errors.shape == fewer.source.shape == (2, 1)
+    assert fewer.items.shape == (1,)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "message"),
+    [
+        ("0.01,0.2", "1.5,0.2", r"row 2 .*'MMLU se'.*standard errors are fractions"),
+        ("0.01,0.2", "-0.1,0.2", "standard errors are fractions"),
+        ("0.01,0.2", "few,0.2", "not a number"),
+        (",50,board", ",0.5,board", r"row 2 .*'mine_items'.*at least one item"),
+        ("mine_items", "MMLU_stderr", "means the same as 'MMLU se'"),
+    ],
+)
+def test_bad_cells_about_scores_are_refused(write, old, new, message):
+    with pytest.raises(TableError, match=message):
+        load_leaderboard(write(MEASURED.replace(old, new, 1)))
+
+
+def test_many_sources_are_notes(write):
+    rows = "".join(f"m{k},f,false,{k + 1},1,0.5,page {k}\n" for k in range(9))
+    found = load_leaderboard(
+        write(f"model,family,post_trained,params_b,tokens_t,MMLU,source\n{rows}")
+    )
+    assert found.sources == ("",)
+    assert any("9 different sources" in note for note in found.warnings)
+
+
+def test_what_is_said_of_added_scores_comes_with_them(write):
+    found = load_leaderboard(write(MEASURED))
+    mine = write("model,family,params_b,tokens_t,MMLU,MMLU se,source\nours-3b,b,3,2,0.4,0.05,lab\n"
+                 "a-1b,,,,0.31,,lab\n", "mine.csv")  # fmt: skip
+    joined = add_models(found, mine)
+    at = {model: row for row, model in enumerate(joined.models)}
+    assert joined.standard_errors[at["ours-3b"], 0] == 0.05
+    assert np.isnan(joined.standard_errors[at["a-1b"], 0])  # that of the score it replaces is gone
+    assert joined.sources[joined.source[at["ours-3b"], 0]] == "lab"
+    assert joined.sources[joined.source[at["a-1b"], 1]] == "board"
+
+
+@pytest.fixture(scope="module")
+def measured():
+    """A table whose last family was measured by somebody who reads answers more strictly."""
+    made, _ = table(noise=0.01)
+    source = np.zeros(made.scores.shape, int)
+    source[::3] = 1
+    scores = made.scores.copy()
+    scores[::3, 0] -= 0.06
+    errors = np.full(made.scores.shape, np.nan)
+    scores[1, 1] += 0.15  # by few items, and off
+    errors[1, 1] = 0.1
+    items = np.array([np.nan, np.nan, np.nan, 40.0])
+    return replace(
+        made, scores=scores, source=source, sources=("board", "lab"), standard_errors=errors,
+        items=items,
+    )  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def posterior(measured):
+    return sample_posterior(measured, key=jax.random.key(0), settings=QUICK)
+
+
+def test_offsets_of_sources_are_learnt_and_taken_off(posterior, measured):
+    offset = np.asarray(posterior.population.offset)
+    assert offset.shape == (2, 100, 2, 4)
+    assert (offset[..., 0, :] == 0.0).all()  # the main source
+    assert np.quantile(offset[..., 1, 0], 0.95) < 0.0
+    quiet = np.abs(offset[..., 1, 1:].mean(axis=(0, 1)))
+    assert (quiet < np.abs(offset[..., 1, 0].mean())).all()
+    made, _ = table(noise=0.01)
+    predicted = np.median(forecast_table(posterior, key=jax.random.key(1)).draws, axis=0)
+    moved = np.mean(predicted[::3, 0] - made.scores[::3, 0])
+    assert abs(moved) < 0.03  # half of what it was measured too low
+
+
+def test_a_score_of_few_items_weighs_less(posterior, measured):
+    predicted = np.median(forecast_table(posterior, key=jax.random.key(1)).draws, axis=0)
+    made, _ = table(noise=0.01)
+    assert abs(predicted[1, 1] - made.scores[1, 1]) < 0.05
+
+
+def test_forecasts_scatter_by_the_number_of_items(posterior, measured):
+    text = "model,family,params_b,tokens_t\nbig,family0,12,2\n"
+    query = Query.from_frame(pd.read_csv(io.StringIO(text)), measured)
+    few = forecast(posterior, query, key=jax.random.key(1)).draws[:, 0, 3]
+    without = replace(posterior, table=replace(measured, items=np.full(4, np.nan)))
+    many = forecast(without, query, key=jax.random.key(1)).draws[:, 0, 3]
+    p = many.mean()
+    assert few.var() - many.var() == pytest.approx(p * (1 - p) / 40, rel=0.5)
+
+
+def test_files_and_densities_know_of_both(posterior, measured, tmp_path):
+    save_posterior(posterior, tmp_path / "fit.nc")
+    back = load_posterior(tmp_path / "fit.nc", measured)
+    np.testing.assert_array_equal(back.population.offset, posterior.population.offset)
+    assert back.table.sources == measured.sources
+    pointwise = log_likelihood(posterior)
+    assert np.isfinite(pointwise).all()
+    # Where the error is large, no draw is surprised by the score.
+    model, benchmark = np.nonzero(measured.observed)
+    at = int(np.flatnonzero((model == 1) & (benchmark == 1))[0])
+    assert pointwise[:, :, at].mean() > -1.0
+    assert np.isfinite(lineage_densities(posterior, draws=20)).all()
