@@ -112,6 +112,7 @@ def page(summaries: Averages, records: dict[tuple[str, str, int], dict]) -> str:
 
     published = {place: published_errors(*place) for place in SETTINGS}
     names = list(published_methods(1))
+    point, mode, posterior = OURS
     lines = [
         "# The published comparison",
         "",
@@ -125,8 +126,8 @@ def page(summaries: Averages, records: dict[tuple[str, str, int], dict]) -> str:
         "",
         "## In short",
         "",
-        "`point_d=3` is the default of `fit_point`, `posterior_d=3` that of `sample_posterior`",
-        "(the median of its draws), `_laplace` and `_svi` its fast approximations, `map_d=3` the",
+        f"`{point}` is the default of `fit_point`, `{posterior}` that of `sample_posterior`",
+        f"(the median of its draws), `_laplace` and `_svi` its fast approximations, `{mode}` the",
         "mode at which its chains begin; they learn from every observed score, the 28 from",
         "complete rows.",
         "The best of the 28 is picked after seeing the answers. The numbers of ours were not, but",

@@ -47,6 +47,7 @@ from sloth_jax.folds import (
 )
 from sloth_jax.methods import (
     ABLATIONS,
+    OURS,
     ModeMethod,
     PointMethod,
     PosteriorMethod,
@@ -68,8 +69,7 @@ CURVES = (
     PLAIN,
     "factor_sigmoid_faminter_d=3",
     "factor_trainlink_faminter_d=3",
-    "point_d=3",
-    "map_d=3",
+    *OURS[:2],
 )
 SMOKE_STEPS = 20
 

@@ -20,7 +20,7 @@ if TYPE_CHECKING:  # costs a second at run time, which --help should not take
     from sloth_jax.tasks import Task
 
 CHAINS, WARMUP, DRAWS = 4, 450, 1800
-SKILLS = 3
+SKILLS, POINT_SKILLS = 4, 3
 _SHOWN = 3  # notes of a kind, before the rest is counted
 
 
@@ -64,7 +64,8 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
         "--skills",
         type=number(1),
         metavar="D",
-        help=f"number of skills (default: {SKILLS}, or the number of benchmarks if that is less)",
+        help=f"number of skills (default: {SKILLS}, of a point fit {POINT_SKILLS}; fewer where "
+        "there are fewer benchmarks)",
     )
     parser.add_argument(
         "--draws",
@@ -223,7 +224,8 @@ def sample_table(
 
 def skills_wanted(options: argparse.Namespace, table: Leaderboard) -> int:
     """Number of skills that the user asks for, or the default for the table."""
-    return options.skills or min(SKILLS, len(table.benchmarks))
+    usual = POINT_SKILLS if getattr(options, "point", False) else SKILLS
+    return options.skills or min(usual, len(table.benchmarks))
 
 
 def warn(fit: PointFit | Posterior) -> None:

@@ -147,7 +147,7 @@ def check_skills(skills: int, table: Leaderboard) -> None:
 
 
 def check_identifiability(
-    table: Leaderboard, *, skills: int = 3, covariates: str = "translog", seed: int = 0
+    table: Leaderboard, *, skills: int = 4, covariates: str = "translog", seed: int = 0
 ) -> Report:
     """Test the law's assumptions on a table.
 

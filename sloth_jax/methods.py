@@ -100,7 +100,7 @@ class ModeMethod:
         block: folds fitted at a time on each device.
     """
 
-    skills: int = 3
+    skills: int = SamplerSettings().skills
     scales: Scales = Scales()
     complete: bool = False
     starts: int = 2
@@ -264,6 +264,11 @@ def _predict(
     return np.asarray(predicted)
 
 
+_POINT = f"point_d={PointSettings().skills}"
+_MODE = f"map_d={ModeMethod().skills}"
+_POSTERIOR = f"posterior_d={FOLD_SETTINGS.skills}"
+
+
 def _variants() -> dict[str, Method]:
     point, mode = PointSettings(), ModeMethod()
     methods: dict[str, Method] = {}
@@ -279,41 +284,41 @@ def _variants() -> dict[str, Method]:
         "l1": replace(point, loss="l1"),
         "l2": replace(point, loss="l2"),
     }.items():
-        methods[f"point_d=3_{name}"] = PointMethod(settings)
+        methods[f"{_POINT}_{name}"] = PointMethod(settings)
     for kind in ("additive", "flops"):
-        methods[f"point_d=3_{kind}"] = PointMethod(point, covariates=kind)
-    methods["point_d=3_complete"] = PointMethod(point, complete=True)
+        methods[f"{_POINT}_{kind}"] = PointMethod(point, covariates=kind)
+    methods[f"{_POINT}_complete"] = PointMethod(point, complete=True)
     still = replace(mode.scales, growth=_NO_GROWTH, specific_growth=_NO_GROWTH)
-    methods["map_d=3_complete"] = replace(mode, complete=True)
-    methods["map_d=3_noslopes"] = replace(mode, scales=still)
+    methods[f"{_MODE}_complete"] = replace(mode, complete=True)
+    methods[f"{_MODE}_noslopes"] = replace(mode, scales=still)
     for d in range(1, 7):
         methods[f"posterior_d={d}"] = PosteriorMethod(replace(FOLD_SETTINGS, skills=d))
     for name in INFERENCES[1:]:
-        methods[f"posterior_d=3_{name}"] = PosteriorMethod(replace(FOLD_SETTINGS, inference=name))
+        methods[f"{_POSTERIOR}_{name}"] = PosteriorMethod(replace(FOLD_SETTINGS, inference=name))
     return methods
 
 
-POSTERIORS = ("posterior_d=3", *(f"posterior_d=3_{name}" for name in INFERENCES[1:]))
+POSTERIORS = (_POSTERIOR, *(f"{_POSTERIOR}_{name}" for name in INFERENCES[1:]))
 """The default posterior and its approximations."""
 
-OURS = ("point_d=3", "map_d=3", "posterior_d=3")
+OURS = (_POINT, _MODE, _POSTERIOR)
 """Those that stand beside the published ones: the defaults of :func:`sloth_jax.fit_point` and
 :func:`sloth_jax.sample_posterior`, and the mode at which the latter starts.
 """
 
 ABLATIONS: dict[str, tuple[str, ...]] = {
-    "links": ("point_d=3", "point_d=3_logistic", "point_d=3_network"),
+    "links": (_POINT, f"{_POINT}_logistic", f"{_POINT}_network"),
     "dimensions": (
-        "point_d=3", *(f"point_d={d}" for d in (1, 2, 4, 5, 6)),
+        _POINT, *(f"point_d={d}" for d in range(1, 7) if f"point_d={d}" != _POINT),
         *(f"map_d={d}" for d in range(1, 7)),
     ),
-    "interaction": ("point_d=3", "point_d=3_additive"),
-    "slopes": ("point_d=3", "point_d=3_slopes", "map_d=3", "map_d=3_noslopes"),
-    "floors": ("point_d=3", "point_d=3_floors"),
-    "loss": ("point_d=3", "point_d=3_l1", "point_d=3_l2"),
-    "flops": ("point_d=3", "point_d=3_flops"),
-    "inference": ("posterior_d=3", "posterior_d=3_laplace", "posterior_d=3_svi", "map_d=3"),
-    "rows": ("point_d=3", "point_d=3_complete", "map_d=3", "map_d=3_complete"),
+    "interaction": (_POINT, f"{_POINT}_additive"),
+    "slopes": (_POINT, f"{_POINT}_slopes", _MODE, f"{_MODE}_noslopes"),
+    "floors": (_POINT, f"{_POINT}_floors"),
+    "loss": (_POINT, f"{_POINT}_l1", f"{_POINT}_l2"),
+    "flops": (_POINT, f"{_POINT}_flops"),
+    "inference": (_POSTERIOR, f"{_POSTERIOR}_laplace", f"{_POSTERIOR}_svi", _MODE),
+    "rows": (_POINT, f"{_POINT}_complete", _MODE, f"{_MODE}_complete"),
 }  # fmt: skip
 """Question -> methods that answer it, the reference first."""
 

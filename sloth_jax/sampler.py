@@ -62,7 +62,8 @@ class SamplerSettings:
     """How the posterior is sampled.
 
     Attributes:
-        skills: number of skills.
+        skills: number of skills; the default is what ``experiments/number_of_skills.py`` chooses by
+            predictions of lineages that are left out of the bundled table.
         warmup: draws per chain spent on adaptation; of NUTS only.
         draws: draws per chain kept.
         chains: number of chains.
@@ -76,7 +77,7 @@ class SamplerSettings:
         inference: one of :data:`INFERENCES`.
     """
 
-    skills: int = 3
+    skills: int = 4
     warmup: int = 450
     draws: int = 450
     chains: int = 4
