@@ -87,7 +87,8 @@ def _parser() -> argparse.ArgumentParser:
         "check",
         help="may the skills of a table be interpreted?",
         description="Test the law's assumptions on a table: what its models determine and what "
-        "they leave open. Exit code 1 where an assumption fails.",
+        "they leave open. Scores that look misread are listed. Exit code 1 where an assumption "
+        "fails.",
         epilog="example: sloth-jax check table.csv --skills 2",
     )
     check.add_argument(
@@ -173,16 +174,27 @@ def _predict(options: argparse.Namespace) -> None:
 
 def _check(options: argparse.Namespace) -> None:
     import json
+    from dataclasses import asdict
 
     from sloth_jax.identifiability import check_identifiability
     from sloth_jax.leaderboard import load_leaderboard
+    from sloth_jax.suspects import suspect_scores
 
     table = load_leaderboard(options.table, floors=options.floors, benchmarks=options.benchmarks)
     for warning in table.warnings:
         tell(f"note: {warning}")
     skills = skills_wanted(options, table)
     report = check_identifiability(table, skills=skills)
-    print(json.dumps(report.to_dict(), indent=2) if options.json else report.to_text())
+    suspects = suspect_scores(table)
+    if options.json:
+        listed = [asdict(suspect) for suspect in suspects]
+        print(json.dumps({**report.to_dict(), "suspects": listed}, indent=2))
+    else:
+        print(report.to_text())
+        if suspects:
+            print("Scores that look misread, as answers that a parser did not find:")
+        for suspect in suspects:
+            print(f"  {suspect}")
     if not report.holds:
         sys.exit(1)
 
