@@ -204,9 +204,7 @@ class Baseline:
         fit = _Fit(rule._replace(max_steps=min(rule.max_steps, self.max_steps)))
         folds = jax.tree.map(_in_default_type, _Lane(lanes(measured), lanes(task.train), start))
         by_rate: list[_Fitted] = [
-            jax.device_get(
-                map_folds(fit, folds, shared._replace(rate=jnp.asarray(rate)), block=block)
-            )
+            map_folds(fit, folds, shared._replace(rate=jnp.asarray(rate)), block=block)
             for rate in RATES
         ]
         best = np.argmin([fitted.error for fitted in by_rate], axis=0)

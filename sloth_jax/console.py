@@ -4,14 +4,20 @@ from __future__ import annotations
 
 import argparse
 import os
+import signal
 import sys
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn
+
+from tqdm import tqdm
 
 from sloth_jax.errors import InputError
 
 BAD_INPUT = 2
 INTERRUPTED = 130
+_PATIENCE = 1.0  # seconds that Python has to end by itself after Ctrl-C
 
 
 class Parser(argparse.ArgumentParser):
@@ -25,6 +31,71 @@ class Parser(argparse.ArgumentParser):
 def tell(text: str) -> None:
     """Print a line on stderr, at once."""
     print(text, file=sys.stderr, flush=True)
+
+
+@contextmanager
+def busy(what: str, *, show: bool = True) -> Iterator[None]:
+    """Show on a terminal that something is being done and for how long, where it takes over 2 s.
+
+    For work that is one compiled program, which cannot say how far it is.
+
+    Args:
+        what: what is done, for the user.
+        show: False does nothing.
+    """
+    if not show or not sys.stderr.isatty():
+        yield
+        return
+    done = threading.Event()
+    with tqdm(desc=what, bar_format="{desc} ... {elapsed}", delay=2.0, leave=False) as bar:
+
+        def tick() -> None:
+            while not done.wait(1.0):
+                bar.update(0)  # shows the bar once its delay is over
+                bar.refresh()
+
+        ticker = threading.Thread(target=tick, daemon=True)
+        ticker.start()
+        try:
+            yield
+        finally:
+            done.set()
+            ticker.join()
+
+
+@contextmanager
+def _interruptible(message: str) -> Iterator[None]:
+    """End the process soon after Ctrl-C, even inside a compiled program that takes minutes.
+
+    Python hears of a signal between two of its instructions, and a program of XLA's is one of them.
+    The system writes to a pipe at once, which another thread reads. Files are written whole or not
+    at all, so that nothing is lost that was finished.
+    """
+    main_thread = threading.current_thread() is threading.main_thread()
+    if not main_thread or not hasattr(signal, "set_wakeup_fd"):
+        yield
+        return
+    out, into = os.pipe()
+    os.set_blocking(into, False)
+    done = threading.Event()
+
+    def watch() -> None:
+        while heard := os.read(out, 64):
+            if signal.SIGINT in heard and not done.wait(_PATIENCE):
+                tell(message)
+                os._exit(INTERRUPTED)
+
+    before = signal.set_wakeup_fd(into, warn_on_full_buffer=False)
+    watcher = threading.Thread(target=watch, daemon=True)
+    watcher.start()
+    try:
+        yield
+    finally:
+        done.set()
+        signal.set_wakeup_fd(before)
+        os.close(into)  # which ends the watcher
+        watcher.join()
+        os.close(out)
 
 
 def number(low: int) -> Any:
@@ -51,10 +122,12 @@ def run_and_exit(name: str, work: Callable[[], None], *, interrupted: str) -> No
     Raises:
         SystemExit: always: 0 done, 2 bad input, 130 interrupted.
     """
+    message = f"interrupted: {interrupted}"
     try:
-        work()
+        with _interruptible(message):
+            work()
     except KeyboardInterrupt:
-        tell(f"interrupted: {interrupted}")
+        tell(message)
         sys.exit(INTERRUPTED)
     except InputError as error:
         tell(f"{name}: {error}")

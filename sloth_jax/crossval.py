@@ -66,9 +66,14 @@ def map_folds(
         block: folds computed at a time on each device.
 
     Returns:
-        What ``fit`` returns, with a leading axis ``fold``.
+        What ``fit`` returns, with a leading axis ``fold``, as NumPy arrays.
     """
-    return _map_folds(fit, Mesh(np.asarray(jax.devices()), ("fold",)), block, folds, shared)
+    mesh = Mesh(np.asarray(jax.devices()), ("fold",))
+    mapped = _map_folds(fit, mesh, block, folds, shared)
+    count = jax.tree.leaves(folds)[0].shape[0]
+    # Put together here. To do it in the program devices would meet at its end, and XLA gives up on
+    # one that is 40 seconds late, as it may be after minutes beside other work.
+    return jax.tree.map(lambda a: a[:count], jax.device_get(mapped))
 
 
 @partial(jax.jit, static_argnames=("fit", "mesh", "block"))
@@ -88,14 +93,13 @@ def _map_folds(
 
     # Not jit's own partitioning: it would stop every device at every step of every loop to ask the
     # others whether they are done.
-    mapped = jax.shard_map(
+    return jax.shard_map(
         on_one_device,
         mesh=mesh,
         in_specs=(by_fold, everywhere),
         out_specs=by_fold,
         check_vma=False,
     )(jax.tree.map(lambda a: a[places], folds), shared)
-    return jax.tree.map(lambda a: a[:count], mapped)
 
 
 class Validation(NamedTuple):

@@ -102,6 +102,7 @@ def sample_posterior(
             settings,
             len(table.lineages),
             on_progress=bar.update,
+            show=progress,
             checkpoint=None if checkpoint is None else Path(checkpoint),
         )
     if not bool(jnp.isfinite(drawn.expected).all()):

@@ -35,6 +35,7 @@ from numpyro.infer.autoguide import AutoDiagonalNormal
 from numpyro.infer.hmc import hmc
 
 from sloth_jax.checkpoint import Checkpoint, fingerprint
+from sloth_jax.console import busy
 from sloth_jax.errors import InputError
 from sloth_jax.law import Params, matmul, scores
 from sloth_jax.mode import Density, ModeSettings, find_mode
@@ -424,6 +425,7 @@ def sample_in_parts(
     lineages: int,
     *,
     on_progress: Callable[[int], Any] = lambda count: None,
+    show: bool = False,
     checkpoint: Path | None = None,
 ) -> tuple[Draws, Start]:
     """What :func:`sample_observations` does, with chains spread over devices and progress told.
@@ -434,6 +436,7 @@ def sample_in_parts(
         settings: how to sample.
         lineages: number of lineages in the table.
         on_progress: called with the number of transitions after each part.
+        show: whether to show on a terminal what else is being done.
         checkpoint: file in which NUTS keeps what is done, and from which it goes on; the draws are
             the same as without an interruption. It is left there.
 
@@ -444,13 +447,18 @@ def sample_in_parts(
         InputError: if no start was found, or the checkpoint is of another run.
     """
     start_key, chain_key, effect_key = jax.random.split(key, 3)
-    start = _start(observations, start_key, settings, lineages)
-    if not bool(jnp.isfinite(start.value)):
+    with busy("finding where chains begin", show=show):
+        start = _start(observations, start_key, settings, lineages)
+        found = bool(jnp.isfinite(start.value))
+    if not found:
         raise InputError(DIVERGED)
     how = {"settings": settings, "lineages": lineages}
     if settings.inference in _APPROXIMATIONS:
-        trace = _approximate(observations, start, chain_key, **how)
-        return _conclude(observations, start, trace, effect_key, **how), start
+        with busy(f"approximating the posterior ({settings.inference})", show=show):
+            trace = _approximate(observations, start, chain_key, **how)
+            return jax.block_until_ready(
+                _conclude(observations, start, trace, effect_key, **how)
+            ), start
     devices = jax.devices()
     share = next(n for n in range(len(devices), 0, -1) if settings.chains % n == 0)
     mesh = Mesh(np.asarray(devices[:share]), ("chain",))
@@ -484,4 +492,6 @@ def sample_in_parts(
             keeper.save(done, state, whole)
         on_progress(count)
     kept = jax.tree.map(lambda a: a[:, settings.warmup : total], whole)
-    return _conclude(observations, start, kept, effect_key, **how), start
+    with busy("drawing effects of families", show=show):
+        drawn = jax.block_until_ready(_conclude(observations, start, kept, effect_key, **how))
+    return drawn, start
