@@ -28,7 +28,7 @@ from sloth_jax.cli_fit import (
 )
 from sloth_jax.cli_import import add_import_command
 from sloth_jax.cli_planning import add_planning_commands
-from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.console import Parser, busy, number, run_and_exit, tell
 from sloth_jax.files import check_writable, clear_leftovers, frame_csv, write_text
 
 
@@ -159,8 +159,9 @@ def _predict(options: argparse.Namespace) -> None:
         tell(f"note: {warning}")
     fit_key, forecast_key = jax.random.split(jax.random.key(options.seed))
     fit = make_fit(options, kept, table, fit_key)
-    predictions = forecast(fit, query, key=forecast_key)
-    summary = predictions.summary(options.level)
+    with busy("predicting"):
+        predictions = forecast(fit, query, key=forecast_key)
+        summary = predictions.summary(options.level)
     tell_of_new_families(query.families, table)
     tell_of_extrapolation(query.models, predictions.outside)
     if options.out is not None:
@@ -184,8 +185,9 @@ def _check(options: argparse.Namespace) -> None:
     for warning in table.warnings:
         tell(f"note: {warning}")
     skills = skills_wanted(options, table)
-    report = check_identifiability(table, skills=skills)
-    suspects = suspect_scores(table)
+    with busy("checking"):
+        report = check_identifiability(table, skills=skills)
+        suspects = suspect_scores(table)
     if options.json:
         listed = [asdict(suspect) for suspect in suspects]
         print(json.dumps({**report.to_dict(), "suspects": listed}, indent=2))

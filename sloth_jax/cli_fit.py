@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from sloth_jax.console import number, tell
+from sloth_jax.console import busy, number, tell
 
 if TYPE_CHECKING:  # costs a second at run time, which --help should not take
     from jax import Array
@@ -183,9 +183,15 @@ def make_fit(
         fit = kept
     elif options.point:
         tell(f"Fitting a point to {len(table.models)} models ...")
-        fit = fit_point(
-            table, key=key, skills=skills_wanted(options, table), covariates=_covariates(options)
-        )
+        if table.sampling_error().any() or len(table.sources) > 1:
+            tell("note: a point fit uses no standard errors, items and sources of scores")
+        with busy("fitting a point"):
+            fit = fit_point(
+                table,
+                key=key,
+                skills=skills_wanted(options, table),
+                covariates=_covariates(options),
+            )
     else:
         fit = sample_table(options, table, key)
     warn(fit)

@@ -20,7 +20,7 @@ from sloth_jax.cli_fit import (
     tell_of_extrapolation,
     tell_of_new_families,
 )
-from sloth_jax.console import number, tell
+from sloth_jax.console import busy, number, tell
 from sloth_jax.files import check_writable, frame_csv, write_text
 
 if TYPE_CHECKING:
@@ -211,11 +211,12 @@ def _plan(options: argparse.Namespace) -> None:
     fit_key, plan_key, skill_key = jax.random.split(jax.random.key(options.seed), 3)
     fit = make_fit(options, kept, table, fit_key)
     interpreted: Skills | None = interpret_skills(fit, key=skill_key) if of_skill else None
-    plan = compute_optimal(
-        fit, flops, family=family, target=target, bounds=bounds,
-        spend_all=not options.may_spend_less, level=options.level, key=plan_key,
-        skills=interpreted,
-    )  # fmt: skip
+    with busy("searching"):
+        plan = compute_optimal(
+            fit, flops, family=family, target=target, bounds=bounds,
+            spend_all=not options.may_spend_less, level=options.level, key=plan_key,
+            skills=interpreted,
+        )  # fmt: skip
     tell_of_new_families((family.name,), table)
     names = [f"{budget:.3g} FLOPs" for budget in plan.frontier["flops"]]
     tell_of_extrapolation(names, tuple(plan.frontier["outside"]))
@@ -320,11 +321,12 @@ def _require(options: argparse.Namespace) -> None:
     find_target({options.benchmark: 1.0}, table.benchmarks)
     fit_key, key = jax.random.split(jax.random.key(options.seed))
     fit = make_fit(options, kept, table, fit_key)
-    found = required(
-        fit, options.benchmark, options.score, family=family,
-        probability=options.probability or 0.8, params_b=options.params_b,
-        tokens_t=options.tokens_t, bounds=bounds, key=key,
-    )  # fmt: skip
+    with busy("searching"):
+        found = required(
+            fit, options.benchmark, options.score, family=family,
+            probability=options.probability or 0.8, params_b=options.params_b,
+            tokens_t=options.tokens_t, bounds=bounds, key=key,
+        )  # fmt: skip
     tell_of_new_families((family.name,), table)
     tell_of_extrapolation((family.name,), (found.outside,))
     if options.plot is not None:
@@ -370,7 +372,8 @@ def _compare(options: argparse.Namespace) -> None:
     # The same keys as predict: the same candidates have the same predictions.
     fit_key, key = jax.random.split(jax.random.key(options.seed))
     fit = make_fit(options, kept, table, fit_key)
-    rows = compare(fit, query, target=target, level=options.level, key=key)
+    with busy("comparing"):
+        rows = compare(fit, query, target=target, level=options.level, key=key)
     tell_of_new_families(query.families, table)
     once = rows[rows["benchmark"] == rows["benchmark"].iloc[0]]
     tell_of_extrapolation(tuple(once["model"]), tuple(once["outside"]))

@@ -68,6 +68,8 @@ _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 
 # Above these, somebody most likely wrote single parameters or tokens.
 _LARGEST_PLAUSIBLE = {"params_b": 1e5, "active_params_b": 1e5, "tokens_t": 1e4}
+# From a single parameter or token to numbers that single precision can still multiply.
+_POSSIBLE = {"params_b": (1e-9, 1e15), "active_params_b": (1e-9, 1e15), "tokens_t": (1e-12, 1e15)}
 _UNITS = {
     "params_b": "billions of parameters",
     "active_params_b": "billions of active parameters",
@@ -263,6 +265,13 @@ def _positive(table: RawTable, row: int, position: int, name: str, *, needed: bo
     if number <= 0:
         raise table.error(
             f"{name} must be positive: write {_UNITS[name]}", row=row, column=position
+        )
+    least, most = _POSSIBLE[name]
+    if not least <= number <= most:
+        raise table.error(
+            f"{name} is outside [{least:g}, {most:g}]: write {_UNITS[name]}",
+            row=row,
+            column=position,
         )
     return number
 

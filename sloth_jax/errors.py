@@ -3,3 +3,7 @@
 
 class InputError(ValueError):
     """What a user gave cannot be used; the message is one line: where, what, what to do."""
+
+
+class Diverged(InputError):
+    """No fit of the law to a table came to an end; the message is one line."""

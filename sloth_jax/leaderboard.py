@@ -363,7 +363,26 @@ def add_models(
     own = dict(zip(table.benchmarks, table.floors.tolist(), strict=True))
     own |= {} if floors is None else load_floors(floors, names)
     found = _leaderboard(merged, own, tokens_may_be_missing=False)
+    warnings += _doubles(found, set(seen) - set(table.models), table)
     return replace(found, warnings=(*table.warnings, *warnings, *found.warnings))
+
+
+def _doubles(joined: Leaderboard, new: set[str], table: Leaderboard) -> list[str]:
+    """New models that may be one of the table's under another name, a warning each."""
+    found = []
+    for m, model in enumerate(joined.models):
+        family = joined.families[joined.family[m]]
+        if model not in new or family not in table.families:
+            continue
+        same = table.family == table.families.index(family)
+        for name in ("params_b", "tokens_t"):
+            same &= np.isclose(getattr(table, name), getattr(joined, name)[m], rtol=0.05)
+        found += [
+            f"{model} has family, size and tokens of {table.models[other]}: is it the same model, "
+            "counted twice? give it that name to join the two"
+            for other in np.flatnonzero(same)
+        ]
+    return found
 
 
 def _same(one: str, other: str) -> bool:

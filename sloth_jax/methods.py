@@ -25,7 +25,8 @@ from sloth_jax.baselines import published_methods
 from sloth_jax.covariates import fit_scaling
 from sloth_jax.crossval import BLOCK, Method, map_folds
 from sloth_jax.diagnostics import agreement
-from sloth_jax.errors import InputError
+from sloth_jax.errors import Diverged, InputError
+from sloth_jax.finite import furthest_in_words
 from sloth_jax.forecasting import draw_noise, noisy_scores
 from sloth_jax.identifiability import check_skills
 from sloth_jax.law import Params, scores
@@ -195,7 +196,7 @@ class PosteriorMethod:
         expected, draws = np.asarray(expected), np.asarray(scores_)
         failed = np.flatnonzero(~np.isfinite(draws).all(axis=(1, 2, 3)))
         if failed.size:
-            raise InputError(f"fold {failed[0]}: {DIVERGED}")
+            raise Diverged(f"fold {failed[0]}: {DIVERGED} ({furthest_in_words(table)})")
         rhat, ess = [], []
         for fold, mask in enumerate(train):
             hidden = ~mask.any(axis=1)
@@ -260,7 +261,7 @@ def _predict(
     predicted, loss = map_folds(fit, masks, (observations, key), block=block)
     failed = np.flatnonzero(~np.isfinite(np.asarray(loss)))
     if failed.size:
-        raise InputError(f"fold {failed[0]}: {DIVERGED}")
+        raise Diverged(f"fold {failed[0]}: {DIVERGED} ({furthest_in_words(table)})")
     return np.asarray(predicted)
 
 

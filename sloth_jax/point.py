@@ -17,7 +17,8 @@ from jax import Array
 
 from sloth_jax.constraints import constrain, unconstrain
 from sloth_jax.covariates import Scaling, fit_scaling
-from sloth_jax.errors import InputError
+from sloth_jax.errors import Diverged
+from sloth_jax.finite import furthest_in_words
 from sloth_jax.identifiability import Report, check_identifiability
 from sloth_jax.law import Params, matmul, scores
 from sloth_jax.leaderboard import Leaderboard
@@ -291,7 +292,7 @@ def fit_point(
     observations = observe(table, scaling, covariates=covariates)
     fitted = _fit_observations(observations, key, settings)
     if not bool(jnp.isfinite(fitted.loss)):
-        raise InputError(DIVERGED)
+        raise Diverged(f"{DIVERGED} ({furthest_in_words(table)})")
     expected = scores(fitted.params, observations.covariates, observations.family)
     error = jnp.abs(expected - observations.scores)[observations.observed]
     return PointFit(

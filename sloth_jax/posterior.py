@@ -14,7 +14,8 @@ from tqdm import tqdm
 
 from sloth_jax.covariates import Scaling, fit_scaling
 from sloth_jax.diagnostics import Diagnostics, diagnose
-from sloth_jax.errors import InputError
+from sloth_jax.errors import Diverged, InputError
+from sloth_jax.finite import furthest_in_words, not_finite_in_words
 from sloth_jax.identifiability import Report, check_identifiability
 from sloth_jax.law import Params, linear_predictor
 from sloth_jax.leaderboard import Leaderboard
@@ -96,17 +97,21 @@ def sample_posterior(
     total = settings.warmup + settings.draws
     hidden = not progress or settings.inference != "nuts"
     with tqdm(total=total, disable=hidden, desc="sampling") as bar:
-        drawn, start = sample_in_parts(
-            observations,
-            key,
-            settings,
-            len(table.lineages),
-            on_progress=bar.update,
-            show=progress,
-            checkpoint=None if checkpoint is None else Path(checkpoint),
-        )
+        try:
+            drawn, start = sample_in_parts(
+                observations,
+                key,
+                settings,
+                len(table.lineages),
+                on_progress=bar.update,
+                show=progress,
+                checkpoint=None if checkpoint is None else Path(checkpoint),
+            )
+        except Diverged as error:
+            raise Diverged(f"{error} ({furthest_in_words(table)})") from None
     if not bool(jnp.isfinite(drawn.expected).all()):
-        raise InputError(_NOT_FINITE[settings.inference])
+        where = not_finite_in_words(np.asarray(drawn.expected), table) or furthest_in_words(table)
+        raise InputError(f"{_NOT_FINITE[settings.inference]} ({where})")
     return Posterior(
         params=drawn.params,
         population=drawn.population,

@@ -36,7 +36,7 @@ from numpyro.infer.hmc import hmc
 
 from sloth_jax.checkpoint import Checkpoint, fingerprint
 from sloth_jax.console import busy
-from sloth_jax.errors import InputError
+from sloth_jax.errors import Diverged
 from sloth_jax.law import Params, matmul, scores
 from sloth_jax.mode import Density, ModeSettings, find_mode
 from sloth_jax.observations import Observations
@@ -451,7 +451,7 @@ def sample_in_parts(
         start = _start(observations, start_key, settings, lineages)
         found = bool(jnp.isfinite(start.value))
     if not found:
-        raise InputError(DIVERGED)
+        raise Diverged(DIVERGED)
     how = {"settings": settings, "lineages": lineages}
     if settings.inference in _APPROXIMATIONS:
         with busy(f"approximating the posterior ({settings.inference})", show=show):

@@ -365,3 +365,27 @@ def test_published_exports_are_read_whole(shared, name, rows, kind, tmp_path):
     agree = [0.85 * size <= one <= 1.15 * (size + 1.0) for one, size in stated]
     assert len(stated) > 0.7 * rows
     assert np.mean(agree) >= 0.97
+
+
+def test_result_files_become_predictions_in_two_commands(runs, tmp_path, capsys):
+    table, out = str(tmp_path / "table.csv"), str(tmp_path / "predictions.csv")
+    query = tmp_path / "query.csv"
+    query.write_text("model,family,params_b,tokens_t\nllama-2-70b-hf,llama-2,69,2\n")
+    commands = (
+        ["import", str(runs), "--out", table],
+        ["predict", "--add", table, "--query", str(query), "--point", "--out", out],
+    )
+    for command in commands:
+        with pytest.raises(SystemExit) as ended:
+            main(command)
+        assert not ended.value.code, capsys.readouterr().err
+    predicted = pd.read_csv(out).set_index("benchmark")
+    # Both imported models have a score, beside the family's own.
+    bundled = load_leaderboard()
+    own = (bundled.family == bundled.families.index("llama-2")).sum()
+    assert (predicted["family_models"] == own + 2).all()
+    assert predicted["median"].between(0, 1).all()
+    assert {"MMLU", "MATH Lvl 5", "my_task"} <= set(predicted.index)
+    told = capsys.readouterr().err
+    assert "uses no standard errors" in told
+    assert "llama-2-7b-hf has family, size and tokens of llama-2-7b" in told
