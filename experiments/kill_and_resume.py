@@ -1,7 +1,7 @@
 """Does a fit survive being killed? SIGKILL at random moments, then the same command again.
 
-A small table is fitted by `sloth-jax fit` once without interruption. Then the same command is killed
-at a random moment (while it starts, samples, or writes), until that has happened --times times;
+A small table is fitted by `sloth-jax fit` once without interruption. Then the same command is
+killed at a random moment (while it starts, samples, or writes), until it was --times times;
 every file that it left is looked at, and it is called again until it ends. Predictions from the
 result must be, byte for byte, those of the uninterrupted run. Writes kills.csv and summary.json;
 exit code 1 if one differs.

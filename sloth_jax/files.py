@@ -84,6 +84,9 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         ) as stream:
             temporary = Path(stream.name)
             stream.write(content)
+            # Some disks say only here that they are full, and none may lose it from here on.
+            stream.flush()
+            os.fsync(stream.fileno())
         # A temporary file is private to its owner; a result is as readable as any new file.
         umask = os.umask(0)
         os.umask(umask)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import tempfile
 from collections.abc import Mapping
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -190,10 +189,10 @@ def save_posterior(posterior: Posterior, path: str | Path) -> None:
     attributes = {"format": FORMAT, "about": about, "digest": _digest(groups, about)}
     tree = xr.DataTree.from_dict(groups)
     tree.attrs = attributes
-    with tempfile.TemporaryDirectory() as folder:
-        made = Path(folder) / "posterior.nc"
-        tree.to_netcdf(made, engine="h5netcdf")
-        write_bytes(path, made.read_bytes())
+    # Made in memory: HDF5 takes the whole process down when a disk is full.
+    content = tree.to_netcdf(engine="h5netcdf")
+    assert content is not None  # without a path it is the file's bytes
+    write_bytes(path, bytes(content))  # pyright: ignore[reportArgumentType]
 
 
 def load_posterior(path: str | Path, table: Leaderboard | None = None) -> Posterior:

@@ -1,0 +1,53 @@
+"""A disk that fills up loses nothing that was there."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import jax
+import pytest
+from small import table
+
+from sloth_jax import SamplerSettings, load_posterior, sample_posterior, save_posterior
+from sloth_jax.files import OutputError, write_text
+
+resource = pytest.importorskip("resource")  # not on Windows
+
+
+@contextmanager
+def full_after(size: int) -> Iterator[None]:
+    """No file may grow beyond so many bytes: writing fails halfway, as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("name", ["results.csv", "results.csv.gz"])
+def test_a_file_that_does_not_fit_leaves_the_old_one(tmp_path, name):
+    path = tmp_path / name
+    write_text(path, "old\n")
+    before = path.read_bytes()
+    long = "".join(f"{number * 7919 % 10007}\n" for number in range(100_000))
+    with full_after(8192), pytest.raises(OutputError, match="could not be written"):
+        write_text(path, long)
+    assert path.read_bytes() == before
+    assert [file.name for file in tmp_path.iterdir()] == [name]
+
+
+def test_a_posterior_that_does_not_fit_leaves_the_old_one(tmp_path):
+    data, _ = table()
+    path = tmp_path / "fit.nc"
+    quick = SamplerSettings(skills=1, warmup=5, draws=5, max_tree_depth=2, start_steps=20)
+    posterior = sample_posterior(data, key=jax.random.key(0), settings=quick)
+    save_posterior(posterior, path)
+    before = path.read_bytes()
+    with full_after(len(before) // 2), pytest.raises(OutputError):
+        save_posterior(posterior, path)
+    assert path.read_bytes() == before
+    assert load_posterior(path).table.models == data.models
+    assert [file.name for file in Path(tmp_path).iterdir()] == ["fit.nc"]
