@@ -22,6 +22,7 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
+from sloth_jax.columns import bundled_items
 from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
@@ -71,8 +72,11 @@ def choose(refitted: dict[int, Refitted], left_out: dict[int, LeftOut]) -> tuple
 def run(options: argparse.Namespace) -> None:
     """Sample each number of skills, leave lineages out, save."""
     table = sj.load_leaderboard()
+    if options.sampling_error:
+        items = np.array([bundled_items()[name] for name in table.benchmarks])
+        table = replace(table, items=items)
     settings, of_fold = sj.SamplerSettings(), FOLD_SETTINGS
-    numbers, groups = range(1, options.most + 1), options.groups
+    numbers, groups = range(options.least, options.most + 1), options.groups
     if options.smoke:
         table = table.subset(np.arange(len(table.models)) < 24)
         settings = replace(settings, warmup=10, draws=10, max_tree_depth=3, start_steps=20)
@@ -106,6 +110,7 @@ def run(options: argparse.Namespace) -> None:
         "rule": "fewest skills whose CRPS on left-out lineages is within one standard error of the"
         " best",
         "groups": groups,
+        "sampling_error": options.sampling_error,
         "models": len(table.models),
         "lineages": len(refitted[numbers[0]].lineages),
         "seed": options.seed,
@@ -125,6 +130,12 @@ def main() -> None:
     """Parse the command line and run."""
     parser = Parser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--most", type=number(2), default=5, metavar="D", help="default: 5")
+    parser.add_argument("--least", type=number(1), default=1, metavar="D", help="default: 1")
+    parser.add_argument(
+        "--sampling-error",
+        action="store_true",
+        help="take p (1 - p) / n of the bundled benchmarks' numbers of items as given",
+    )
     parser.add_argument(
         "--groups", type=number(2), default=8, metavar="K", help="of lineages; default: 8"
     )

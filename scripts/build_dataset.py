@@ -101,6 +101,12 @@ BENCHMARKS: tuple[tuple[str, str, str, float | None, int | None, str], ...] = (
     ("MMLU-PRO", "MMLU-Pro", "v2", 0.1, 12032, "arXiv:2406.01574; floor: 10 choices"),
 )  # fmt: skip
 
+# Items that sampling errors come from, where they are not simply counted. TruthfulQA (mc2) is a
+# mean of probabilities, not of right answers. The leaderboard's GPQA is the mean over three sets of
+# 448, 546 and 198 items, each part of the second: 198 items count three times, 250 twice and 98
+# once, so that 1192^2 / (198 * 9 + 250 * 4 + 98) = 493 would scatter as much.
+INDEPENDENT: dict[str, int | str] = {"TruthfulQA": "", "GPQA": 493}
+
 # Benchmark -> task -> (items, choices per item).
 TASKS: dict[str, dict[str, tuple[int, int]]] = {
     "BBH": {
@@ -324,11 +330,14 @@ def build(source: Path, cards_path: Path = CARDS) -> dict[str, list[list[str]]]:
         scores = [repr(round(float(row[name]), DECIMALS)) if row[name] else "" for name in names]
         leaderboard.append([*(values[column] for column in TABLE_COLUMNS), *scores])
 
-    benchmarks = [["benchmark", "title", "leaderboard", "floor", "items", "source"]]
+    benchmarks = [["benchmark", "title", "leaderboard", "floor", "items", "independent", "source"]]
     for name, title, board, floor, items, cited in BENCHMARKS:
         if floor is None or items is None:
             floor, items = chance_floor(TASKS[name])
-        benchmarks.append([name, title, board, repr(round(floor, DECIMALS)), str(items), cited])
+        independent = INDEPENDENT.get(name, items)
+        benchmarks.append(
+            [name, title, board, repr(round(floor, DECIMALS)), str(items), str(independent), cited]
+        )
 
     return {
         "leaderboard.csv": leaderboard,

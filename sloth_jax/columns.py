@@ -85,6 +85,14 @@ def bundled_floors() -> Mapping[str, float]:
     return {cells[name]: float(cells[floor]) for cells in table.rows}
 
 
+@cache
+def bundled_items() -> Mapping[str, float]:
+    """Independent items of the bundled benchmarks by name; NaN where scores are no shares."""
+    table = read_bundled("benchmarks.csv")
+    name, items = table.header.index("benchmark"), table.header.index("independent")
+    return {cells[name]: float(cells[items] or "nan") for cells in table.rows}
+
+
 def canonical_benchmark(header: str) -> str:
     """Returns the bundled name of a benchmark, or the header itself."""
     key = spelling(header)
