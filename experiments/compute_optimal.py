@@ -145,7 +145,8 @@ def run(options: argparse.Namespace) -> None:
     """Fit, plan, test, save, draw."""
     began = time.perf_counter()
     table = sj.load_leaderboard()
-    settings, small = sj.SamplerSettings(), sj.SamplerSettings(inference="laplace")
+    settings = sj.SamplerSettings(skills=options.skills)
+    small = replace(settings, inference="laplace")
     families = candidates(table, options.seen)
     budgets = np.geomspace(1e21, 1e25, 25)
     key = jax.random.key(options.seed)
@@ -262,6 +263,13 @@ def main() -> None:
     parser.add_argument("--fit", type=Path, metavar="FIT", help="posterior of the bundled table")
     parser.add_argument(
         "--seen", type=number(1), default=2, help="sizes of a family that the test sees"
+    )
+    parser.add_argument(
+        "--skills",
+        type=number(1),
+        default=sj.SamplerSettings().skills,
+        metavar="D",
+        help="of the law",
     )
     parser.add_argument("--seed", type=number(0), default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")

@@ -81,8 +81,10 @@ class Run:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.smoke = options.smoke
-        self.settings = replace(sj.SamplerSettings(), inference=options.inference)
-        self.of_fold = replace(FOLD_SETTINGS, inference=options.inference)
+        self.settings = replace(
+            sj.SamplerSettings(), skills=options.skills, inference=options.inference
+        )
+        self.of_fold = replace(FOLD_SETTINGS, skills=options.skills, inference=options.inference)
         if self.smoke:
             self.settings = replace(
                 self.settings, skills=1, warmup=10, draws=10, chains=2, max_tree_depth=3, starts=1,
@@ -424,6 +426,13 @@ def main() -> None:
     parser = Parser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--parts", nargs="+", choices=tuple(PARTS), default=list(PARTS))
     parser.add_argument("--inference", choices=INFERENCES, default="nuts")
+    parser.add_argument(
+        "--skills",
+        type=number(1),
+        default=sj.SamplerSettings().skills,
+        metavar="D",
+        help="of the law",
+    )
     parser.add_argument("--seed", type=number(0), default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--smoke", action="store_true", help="a few models, hardly any draws")

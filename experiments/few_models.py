@@ -60,7 +60,7 @@ def run(options: argparse.Namespace) -> None:
     table = sj.load_leaderboard().select_benchmarks(leaderboard_benchmarks(options.leaderboard))
     groups = lineage_groups(table, n_train=MOST)
     folds = make_folds(table, groups, n_train=MOST, protocol="strict", complete=False)
-    settings = replace(FOLD_SETTINGS, inference=options.inference)
+    settings = replace(FOLD_SETTINGS, skills=options.skills, inference=options.inference)
     counts = range(MOST + 1)
     if options.smoke:
         folds, counts = folds.select([0, 1]), range(0, 2)
@@ -157,6 +157,9 @@ def main() -> None:
     parser = Parser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--leaderboard", choices=LEADERBOARDS, required=True)
     parser.add_argument("--inference", choices=INFERENCES, default="nuts")
+    parser.add_argument(
+        "--skills", type=number(1), default=FOLD_SETTINGS.skills, metavar="D", help="of the law"
+    )
     parser.add_argument("--seed", type=number(0), default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--smoke", action="store_true", help="two folds, hardly any draws")

@@ -43,7 +43,7 @@ def run(options: argparse.Namespace) -> None:
     began = time.perf_counter()
     mixtures = bundled_mixtures()
     dense = sj.load_leaderboard()
-    settings = replace(sj.SamplerSettings(), inference=options.inference)
+    settings = replace(sj.SamplerSettings(), skills=options.skills, inference=options.inference)
     kinds = KINDS
     if options.smoke:
         dense = dense.subset(np.arange(len(dense.models)) < 24)
@@ -141,6 +141,13 @@ def main() -> None:
     """Parse the command line and run."""
     parser = Parser(description=(__doc__ or "").split("\n\n")[0])
     parser.add_argument("--inference", choices=("nuts", "laplace", "svi"), default="laplace")
+    parser.add_argument(
+        "--skills",
+        type=number(1),
+        default=sj.SamplerSettings().skills,
+        metavar="D",
+        help="of the law",
+    )
     parser.add_argument("--seed", type=number(0), default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")
     parser.add_argument("--smoke", action="store_true", help="a few models, hardly any draws")
