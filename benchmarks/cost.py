@@ -31,7 +31,7 @@ from sloth_jax.crossval import map_folds
 from sloth_jax.files import write_text
 from sloth_jax.law import Params
 from sloth_jax.methods import FitPoint
-from sloth_jax.observations import Observations, with_mask
+from sloth_jax.observations import Observations, nothing_said, with_mask
 from sloth_jax.plots import BLUE, GREEN, ORANGE, style
 from sloth_jax.point import PointSettings, fit_observations, mean_loss, random_params
 from sloth_jax.provenance import versions
@@ -55,6 +55,7 @@ def synthetic(key: jax.Array, rows: int, benchmarks: int) -> Observations:
         floor=jnp.full(benchmarks, 0.2),
         family_covariates=jnp.zeros(()),
         family_observed=jnp.zeros(()),
+        **nothing_said(rows, benchmarks),
     )
     return with_mask(blank, blank.observed)
 

@@ -35,7 +35,7 @@ from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
 from sloth_jax.forecasting import noisy_scores
 from sloth_jax.law import Params, scores
-from sloth_jax.observations import Observations, with_mask
+from sloth_jax.observations import Observations, nothing_said, with_mask
 from sloth_jax.plots import style
 from sloth_jax.prior import Population, Scales, draw_family_effects, hierarchical_law
 from sloth_jax.provenance import versions
@@ -75,10 +75,7 @@ def design() -> Observations:
         floor=jnp.array([0.25, 0.25, 0.0, 0.0]),
         family_covariates=jnp.zeros(()),
         family_observed=jnp.zeros(()),
-        standard_error=jnp.zeros(shape),
-        items=jnp.full(_BENCHMARKS, jnp.inf),
-        source=jnp.zeros(shape, int),
-        offset_free=jnp.zeros((1, _BENCHMARKS)),
+        **nothing_said(*shape),
     )
     return with_mask(blank, blank.observed)
 

@@ -130,6 +130,6 @@ def import_arviz() -> Any:
 def arviz_object(groups: dict[str, xr.Dataset]) -> Any:
     """Datasets by group as the object that arviz works on, which depends on its version."""
     az = import_arviz()
-    if hasattr(az, "InferenceData"):
-        return az.InferenceData(**groups)
-    return xr.DataTree.from_dict(groups)
+    kind = getattr(az, "InferenceData", xr.DataTree)
+    # Since 1.0 the name is one of xarray's trees, if it is there at all.
+    return xr.DataTree.from_dict(groups) if issubclass(kind, xr.DataTree) else kind(**groups)

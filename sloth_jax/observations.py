@@ -80,6 +80,16 @@ def observe(table: Leaderboard, scaling: Scaling, *, covariates: str = "translog
     return with_mask(blank, blank.observed)
 
 
+def nothing_said(models: int, benchmarks: int) -> dict[str, Array]:
+    """The last fields where nothing is known of scores but their values."""
+    return {
+        "standard_error": jnp.zeros((models, benchmarks)),
+        "items": jnp.full(benchmarks, jnp.inf),
+        "source": jnp.zeros((models, benchmarks), int),
+        "offset_free": jnp.zeros((1, benchmarks)),
+    }
+
+
 def _offset_free(table: Leaderboard) -> np.ndarray:
     from_source = table.source[None] == np.arange(len(table.sources))[:, None, None]
     count = (from_source & table.observed[None]).sum(axis=1)

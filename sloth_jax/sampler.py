@@ -248,7 +248,8 @@ def _kernel_settings(settings: SamplerSettings) -> dict[str, Any]:
 
 def _transitions(law: _Law, state: Any, settings: SamplerSettings, count: int) -> tuple[Any, Trace]:
     """Move chains so many transitions; the new state and what they passed."""
-    begin, step = hmc(potential_fn=law.potential, algo="NUTS")
+    # Compiled on its own it is traced once, not at each of the places where NUTS asks for it.
+    begin, step = hmc(potential_fn=jax.jit(law.potential), algo="NUTS")
     # NumPyro's step takes its settings from the last call of begin; what this one computes is not
     # used, and so is not compiled.
     begin(law.centre, rng_key=jax.random.key(0), **_kernel_settings(settings))
