@@ -36,7 +36,7 @@ from sloth_jax.calibration import (
     interval_score,
     probability_integral_transform,
 )
-from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.console import Parser, busy, number, run_and_exit, tell
 from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
 from sloth_jax.folds import (
@@ -74,9 +74,11 @@ def run(options: argparse.Namespace) -> None:
     key = jax.random.key(options.seed)
     tell(f"{len(folds.tested)} folds, {len(jax.devices())} devices")
     began = time.perf_counter()
-    sampled = PosteriorMethod(settings).sample(table, folds.train, key)
+    with busy("sampling every fold"):
+        sampled = PosteriorMethod(settings).sample(table, folds.train, key)
     seconds = time.perf_counter() - began
-    fitted = point(table, folds.train, key)
+    with busy("fitting every fold as a point"):
+        fitted = point(table, folds.train, key)
 
     fold, model, benchmark = np.nonzero(folds.test[:, :, None] & table.observed[None])
     truth = table.scores[model, benchmark]

@@ -37,7 +37,7 @@ import pandas as pd
 import sloth_jax as sj
 from sloth_jax.baselines import log_flops
 from sloth_jax.calibration import central_interval, crps
-from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.console import Parser, busy, number, run_and_exit, tell
 from sloth_jax.devices import use_cores
 from sloth_jax.downstream import (
     compute_features,
@@ -211,7 +211,8 @@ def families(run: Run) -> None:
         folds = folds[:2]
     tell(f"families: {len(folds)} folds ...")
     train = np.stack([train for _, _, train in folds])
-    sampled = PosteriorMethod(run.of_fold).sample(full, train, run.key)
+    with busy("sampling every fold"):
+        sampled = PosteriorMethod(run.of_fold).sample(full, train, run.key)
     run.problems["families"] = [f"largest R-hat {float(np.max(sampled.max_rhat)):.3f}"]
     for (setting, asked, train), draws in zip(folds, sampled.draws, strict=True):
         run.add("families", setting, JOINT, task, full, asked, draws[:, asked, -1])

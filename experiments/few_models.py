@@ -26,7 +26,7 @@ import pandas as pd
 
 import sloth_jax as sj
 from sloth_jax.calibration import central_interval, covered, crps
-from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.console import Parser, busy, number, run_and_exit, tell
 from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
 from sloth_jax.folds import LEADERBOARDS, Folds, leaderboard_benchmarks, lineage_groups, make_folds
@@ -73,9 +73,10 @@ def run(options: argparse.Namespace) -> None:
     for count in counts:
         some = with_observed(folds, count)
         tell(f"{count} models of a family observed: {len(some.tested)} folds ...")
-        sampled = PosteriorMethod(settings).sample(
-            some.table, some.train, jax.random.key(options.seed)
-        )
+        with busy("sampling every fold"):
+            sampled = PosteriorMethod(settings).sample(
+                some.table, some.train, jax.random.key(options.seed)
+            )
         worst = max(worst, float(sampled.max_rhat.max()))
         table = some.table
         fold, model, benchmark = np.nonzero(some.test[:, :, None] & table.observed[None])

@@ -17,7 +17,7 @@ import json
 import sys
 import time
 import traceback
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import jax
@@ -57,7 +57,7 @@ SHAPES = (
     Shape(3, 1, 1, 1), Shape(4, 4, 4, 2), Shape(9, 3, 2, 3), Shape(16, 5, 3, 4),
     Shape(24, 2, 1, 5), Shape(40, 16, 8, 8),
 )  # fmt: skip
-QUICK = {"warmup": 8, "draws": 8, "chains": 2, "max_tree_depth": 3, "starts": 1, "start_steps": 30}
+QUICK = sj.SamplerSettings(warmup=8, draws=8, chains=2, max_tree_depth=3, starts=1, start_steps=30)
 
 
 def generate(rng: np.random.Generator, shape: Shape) -> tuple[bytes, str]:
@@ -157,9 +157,7 @@ def whole_way(path: Path, key: jax.Array) -> str:
     )
     point = sj.fit_point(table, key=key, skills=skills, starts=1, steps=30)
     _finite("point", sj.forecast(point, query).draws)
-    posterior = sj.sample_posterior(
-        table, key=key, settings=sj.SamplerSettings(skills=skills, **QUICK)
-    )
+    posterior = sj.sample_posterior(table, key=key, settings=replace(QUICK, skills=skills))
     _finite("posterior", sj.forecast(posterior, query, key=key).summary(0.9)["upper"].to_numpy())
     return "result" if report.holds else "result, skills not determined"
 

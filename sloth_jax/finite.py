@@ -17,7 +17,8 @@ def not_finite_in_words(values: np.ndarray, table: Leaderboard) -> str:
         values: ``(..., model, benchmark)``.
         table: whose models and benchmarks these are.
     """
-    broken = ~np.isfinite(values).all(axis=tuple(range(values.ndim - 2)))
+    flat = values.reshape(-1, *values.shape[-2:])
+    broken = np.logical_not(np.isfinite(flat).all(axis=0))
     if broken.all() or not broken.any():
         return ""
     of_benchmark, of_model = broken.any(axis=0), broken.any(axis=1)

@@ -65,7 +65,7 @@ def suspect_scores(table: Leaderboard) -> tuple[Suspect, ...]:
         rows = np.flatnonzero(table.observed[:, j])
         low, middle = np.full(len(share), np.nan), np.full(len(share), np.nan)
         for model in rows:
-            near = _nearest(others, model, rows)
+            near = _nearest(others, int(model), rows)
             if near.size < NEIGHBOURS:
                 continue
             theirs = share[near, j]
