@@ -48,7 +48,8 @@ folds around it; corrected intervals are the posterior's, at the level that woul
 scores in the other folds. Were scores independent, the shares of 90 % intervals would have a
 standard error of 0.02; scores of one family miss together, so it is larger. R-hat is a maximum over
 hundreds of scores and 2 chains of 200 draws: independent draws, those of the approximations, come
-out at 1.02 too. Seconds are wall time on two cores, some with other work beside.
+out at 1.02 too. Seconds are wall time on two cores, most with other work beside. Runs with three
+skills are of an earlier default, which was one fewer.
 
 ![Coverage, ranks and coverage by group on v1](calibration_v1_1.png)
 
