@@ -66,7 +66,7 @@ class Leaderboard:
         floors: ``(benchmark,)`` chance floors as fractions in [0, 1).
         standard_errors: ``(model, benchmark)`` of the scores, fractions; NaN where not given.
         items: ``(benchmark,)`` number of independent items that a score is the mean of; NaN where
-            not known.
+            not known, or known of half of the scores or fewer.
         source: ``(model, benchmark)`` position in ``sources`` of where each score is from.
         sources: names of leaderboards or evaluations, sorted; ``("",)`` where none is named.
         warnings: what was assumed or left out while loading, one sentence each.
@@ -637,7 +637,8 @@ def _sampling(
                     given = float(error_of_share(scores[row, j], np.asarray(given)))
                 errors[row, j] = errors[row, j] if math.isnan(given) else given
         known = np.isfinite(errors[:, j]) & (scores[:, j] > 0.0) & (scores[:, j] < 1.0)
-        if known.any():
+        # A few scores with errors say nothing of the others, whose noise is learnt as a whole.
+        if 2 * np.isfinite(errors[:, j]).sum() > np.isfinite(scores[:, j]).sum() and known.any():
             # n = p (1 - p) / se^2
             p, error = scores[known, j], errors[known, j]
             items[j] = np.median(p * (1.0 - p) / error**2)

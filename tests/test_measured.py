@@ -55,10 +55,11 @@ def test_what_is_said_of_scores_is_read(write, tmp_path):
     assert found.items[1] == pytest.approx(50.0)
     assert found.sources == ("board", "ours")
     assert found.source[:, 0].tolist() == [0, 0, 1, 1]
-    # An empty one has the error of as many items as the others'.
-    assert found.sampling_error()[1, 0] == pytest.approx(
-        np.sqrt(0.45 * 0.55 / found.items[0])
-    )  # fmt: skip
+    # Half of a benchmark's scores say nothing of the others; more than half do.
+    assert np.isnan(found.items[0])
+    assert found.sampling_error()[1, 0] == 0.0
+    most = load_leaderboard(write(MEASURED.replace("0.50,0,", "0.50,0.03,")))
+    assert most.sampling_error()[1, 0] == pytest.approx(np.sqrt(0.45 * 0.55 / most.items[0]))
     again_at = tmp_path / "again.csv"
     found.to_csv(again_at)
     again = load_leaderboard(again_at)
