@@ -137,8 +137,8 @@ def _spoilt(frame: pd.DataFrame, fault: str, rng: np.random.Generator) -> bytes:
     return b"" if fault == "empty" else text
 
 
-def whole_way(path: Path, key: jax.Array) -> str:
-    """Everything a user does with a table; the outcome in a word."""
+def whole_way(path: Path, key: jax.Array) -> tuple[str, Shape]:
+    """Everything a user does with a table; the outcome in a word, and what was compiled for."""
     table = sj.load_leaderboard(path)
     skills = min(2, len(table.benchmarks))
     report = sj.check_identifiability(table, skills=skills)
@@ -159,7 +159,9 @@ def whole_way(path: Path, key: jax.Array) -> str:
     _finite("point", sj.forecast(point, query).draws)
     posterior = sj.sample_posterior(table, key=key, settings=replace(QUICK, skills=skills))
     _finite("posterior", sj.forecast(posterior, query, key=key).summary(0.9)["upper"].to_numpy())
-    return "result" if report.holds else "result, skills not determined"
+    shape = Shape(*(len(of) for of in (table.models, table.families, table.lineages)),
+                  len(table.benchmarks))  # fmt: skip
+    return "result" if report.holds else "result, skills not determined", shape
 
 
 def _finite(name: str, values: np.ndarray) -> None:
@@ -185,7 +187,7 @@ def run(options: argparse.Namespace) -> None:
         faulthandler.dump_traceback_later(10 * _HANG, exit=True)
         failed = ""
         try:
-            outcome = whole_way(file, key)
+            outcome, shape = whole_way(file, key)
         except InputError as error:
             outcome = "one line" if "\n" not in str(error) else "several lines"
             failed = "" if outcome == "one line" else str(error)
@@ -195,6 +197,7 @@ def run(options: argparse.Namespace) -> None:
         seconds = time.perf_counter() - began
         if seconds > _HANG and shape in compiled:
             failed = f"{failed}\ntook {seconds:.0f} s"
+        # A fault may make one lineage more, and with it programs that are new.
         if outcome.startswith("result"):
             compiled.add(shape)
         if failed:
