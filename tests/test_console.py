@@ -13,7 +13,10 @@ import pytest
 
 from sloth_jax.console import busy, run_and_exit
 
+# A shell that starts its commands in the background has them ignore interrupts.
 LONG = """
+import signal
+signal.signal(signal.SIGINT, signal.default_int_handler)
 import jax
 from sloth_jax.console import run_and_exit, tell
 def work():
@@ -26,22 +29,27 @@ run_and_exit("test", work, interrupted="nothing was written")
 
 
 def test_an_interrupt_ends_a_compiled_program_that_never_would():
-    process = subprocess.Popen([sys.executable, "-c", LONG], stderr=subprocess.PIPE, text=True)
-    assert process.stderr is not None
-    try:
-        assert process.stderr.readline() == "begun\n"
-        time.sleep(0.5)
-        process.send_signal(signal.SIGINT)
-        _, told = process.communicate(timeout=60)
-    finally:
-        process.kill()
+    command = [sys.executable, "-c", LONG]
+    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stderr is not None
+        try:
+            assert process.stderr.readline() == "begun\n"
+            time.sleep(0.5)
+            process.send_signal(signal.SIGINT)
+            _, told = process.communicate(timeout=60)
+        finally:
+            process.kill()
     assert process.returncode == 130
     assert told == "interrupted: nothing was written\n"
 
 
 def test_work_that_hears_of_an_interrupt_ends_by_itself(capsys):
-    with pytest.raises(SystemExit) as ended:
-        run_and_exit("test", lambda: os.kill(os.getpid(), signal.SIGINT), interrupted="kept")
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with pytest.raises(SystemExit) as ended:
+            run_and_exit("test", lambda: os.kill(os.getpid(), signal.SIGINT), interrupted="kept")
+    finally:
+        signal.signal(signal.SIGINT, before)
     assert ended.value.code == 130
     assert capsys.readouterr().err == "interrupted: kept\n"
     assert signal.set_wakeup_fd(-1) == -1  # as it was before
