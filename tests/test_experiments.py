@@ -181,6 +181,29 @@ def test_number_of_skills(tmp_path):
     assert json.loads((out / "summary.json").read_text())["chosen"] == 1
 
 
+def test_own_models(tmp_path):
+    out = tmp_path / "out"
+    run("own_models.py", "--smoke", "--out", str(out))
+    mine = pd.read_csv(out / "mine.csv")
+    assert mine["model"].tolist() == ["qwen2-0.5b", "qwen2-1.5b", "qwen2-7b"]
+    rows = pd.read_csv(out / "predictions.csv")
+    assert rows.groupby("known", sort=False)["family_models"].first().tolist() == [0, 3]
+    assert set(rows["model"]) == {"qwen2-72b"}
+    left_out = json.loads((out / "run.json").read_text())["left_out"]
+    assert "qwen2-72b-instruct" in left_out  # the whole lineage
+    assert (out / "own_models.png").stat().st_size > 10_000
+    line = refused("own_models.py", "--family", "qwen3", "--out", str(tmp_path / "other"))
+    assert "no family 'qwen3'" in line
+
+
+def test_generated_tables(tmp_path):
+    out = tmp_path / "out"
+    assert "20 tables, 0 failed" in run("generated_tables.py", "--smoke", "--out", str(out))
+    rows = pd.read_csv(out / "tables.csv")
+    assert {"one line", "result, skills not determined"} <= set(rows["outcome"])
+    assert list((out / "failures").iterdir()) == []
+
+
 def test_kill_and_resume(tmp_path):
     out = tmp_path / "out"
     assert " give the same" in run("kill_and_resume.py", "--smoke", "--out", str(out))
