@@ -159,8 +159,8 @@ def whole_way(path: Path, key: jax.Array) -> tuple[str, Shape]:
     _finite("point", sj.forecast(point, query).draws)
     posterior = sj.sample_posterior(table, key=key, settings=replace(QUICK, skills=skills))
     _finite("posterior", sj.forecast(posterior, query, key=key).summary(0.9)["upper"].to_numpy())
-    shape = Shape(*(len(of) for of in (table.models, table.families, table.lineages)),
-                  len(table.benchmarks))  # fmt: skip
+    models, families, lineages = len(table.models), len(table.families), len(table.lineages)
+    shape = Shape(models, families, lineages, len(table.benchmarks))
     return "result" if report.holds else "result, skills not determined", shape
 
 
