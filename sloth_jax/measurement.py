@@ -27,7 +27,7 @@ from sloth_jax.links import QuantileMixture
 from sloth_jax.observations import observe
 from sloth_jax.planning import ANYWHERE, FLOPS_UNIT, Bounds, Family
 from sloth_jax.posterior import Posterior
-from sloth_jax.prior import Population, offset_of
+from sloth_jax.prior import Population, offset_of, sampling_variance
 from sloth_jax.query import Query
 from sloth_jax.sampler import flat_draws
 from sloth_jax.selection import Cells, effects_covariance
@@ -203,8 +203,8 @@ def _joint(
     def reached(params: Params, population: Population) -> tuple[Array, Array]:
         assert isinstance(params.link, QuantileMixture)  # of every hierarchical law
         predictor, rate = params.link.inverse(share)
-        sampling = rate * observations.standard_error / (1.0 - floor)
-        return predictor - offset_of(population.offset, observations), sampling**2
+        away = predictor - offset_of(population.offset, observations)
+        return away, sampling_variance(rate, observations)
 
     z, sampled = (
         np.asarray(a, float)[:, model, benchmark]

@@ -21,7 +21,7 @@ from sloth_jax.law import Params, linear_predictor
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import QuantileMixture
 from sloth_jax.observations import observe
-from sloth_jax.prior import Population, offset_of
+from sloth_jax.prior import Population, offset_of, sampling_variance
 from sloth_jax.sampler import SamplerSettings, Trace, flat_draws, sample_in_parts
 
 _NOT_FINITE = {
@@ -155,9 +155,8 @@ def log_likelihood(posterior: Posterior) -> np.ndarray:
         expected = linear_predictor(params, observations.covariates, observations.family)
         expected += offset_of(population.offset, observations)
         floor = observations.floor[None, :]
-        sampling = rate * observations.standard_error / (1.0 - floor)
         # A normal of both; beside heavy tails a standard error widens them.
-        scale = jnp.sqrt(population.noise[None, :] ** 2 + sampling**2)
+        scale = jnp.sqrt(population.noise[None, :] ** 2 + sampling_variance(rate, observations))
         unit = (reached - expected) / scale
         density = norm.logpdf(unit) if df is None else t.logpdf(unit, df)
         # change of variables from the score to its predictor

@@ -335,8 +335,7 @@ def hierarchical_law(
     link = standardised_link(tilt, slack, share, seen & scales.link_from_scores)
     predictor, rate = link.inverse(share)
     # Var = noise^2 / weight + (h'(share) se / (1 - c))^2
-    sampling = rate * observations.standard_error / (1.0 - floor)
-    variance = noise[None, :] ** 2 / weight + sampling**2
+    variance = noise[None, :] ** 2 / weight + sampling_variance(rate, observations)
     params = Params(
         intercept=observations.post_trained[:, None] * post_training[None, :],
         slope=slope,
@@ -387,6 +386,17 @@ def hierarchical_law(
         offset=offset,
     )
     return State(params, population, evidence)
+
+
+def sampling_variance(rate: Array, observations: Observations) -> Array:
+    """Variance of predictors that scores tell, by the scores' standard errors.
+
+    Args:
+        rate: slope of the link's inverse at each score, ``(model, benchmark)``.
+        observations: whose scores these are.
+    """
+    sampling = rate * observations.standard_error / (1.0 - observations.floor[None, :])
+    return sampling**2
 
 
 def offset_of(offset: Array, observations: Observations) -> Array:

@@ -30,7 +30,7 @@ from sloth_jax.links import QuantileMixture
 from sloth_jax.methods import FOLD_SETTINGS, PosteriorMethod
 from sloth_jax.observations import observe
 from sloth_jax.posterior import Posterior
-from sloth_jax.prior import Population, offset_of
+from sloth_jax.prior import Population, offset_of, sampling_variance
 from sloth_jax.sampler import SamplerSettings, flat_draws
 
 
@@ -275,8 +275,7 @@ def lineage_densities(posterior: Posterior, *, draws: int = 400) -> np.ndarray:
         common = matmul(observations.covariates, params.slope) + shift[observations.family]
         residual = reached - params.bias[None, :] - matmul(common, params.loading.T)
         residual -= offset_of(population.offset, observations)
-        sampling = rate * observations.standard_error / (1.0 - floor)
-        variance = population.noise[None, :] ** 2 + sampling**2
+        variance = population.noise[None, :] ** 2 + sampling_variance(rate, observations)
         return residual, variance, jnp.log(rate) - jnp.log1p(-floor)
 
     residual, variance, change = (
