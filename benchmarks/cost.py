@@ -1,8 +1,12 @@
-"""What the law costs: one gradient, one fit, twelve folds, and how that grows with the table.
+"""What the law costs: modes, Laplace's approximation, NUTS and forecasts, alone and on busy cores.
 
-Writes cost.csv, cost.json and cost.png. Times are medians of several calls after compilation, and
-everything is also given as a ratio to the smallest case of the same run, which is what to compare
-between machines.
+Two parts. The law's density with its gradient, against the number of models, benchmarks and skills,
+relative to the smallest table. And what a user waits for on the bundled table, side by side: one
+mode, twelve folds, Laplace's approximation, transitions of NUTS, forecasts; per second, and
+relative to one mode. All of it is timed twice, alone and while one process per core does nothing
+but count: on shared cores a program gets half of each, so that up to twice the time is fair. Times
+are medians of several calls after compilation; ratios are what to compare between machines. Writes
+cost.csv, cost.json and cost.png.
 
 Run: python benchmarks/cost.py --out out/cost
 """
@@ -11,170 +15,234 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
+import subprocess
+import sys
 import time
-from collections.abc import Callable
-from functools import partial
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import matplotlib
 
 matplotlib.use("Agg")  # a script writes files and needs no window
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from jax.flatten_util import ravel_pytree
 
+import sloth_jax as sj
 from sloth_jax.console import Parser, number, run_and_exit, tell
-from sloth_jax.crossval import map_folds
 from sloth_jax.files import write_text
-from sloth_jax.law import Params
-from sloth_jax.methods import FitPoint
-from sloth_jax.observations import Observations, nothing_said, with_mask
+from sloth_jax.hierarchical import blank_numbers, choose_gauge
+from sloth_jax.methods import SMOKE_SETTINGS, FitMethod
+from sloth_jax.mode import target_of
+from sloth_jax.observations import observe
 from sloth_jax.plots import BLUE, GREEN, ORANGE, style
-from sloth_jax.point import PointSettings, fit_observations, mean_loss, random_params
 from sloth_jax.provenance import versions
+from sloth_jax.synthetic import synthetic_table
 
-ROWS, BENCHMARKS, SKILLS = 100, 6, 2
-FACTORS = (1, 2, 4, 8, 16, 32, 64)
-FOLDS = 12
+MODELS, BENCHMARKS, SKILLS = 96, 12, 1
+SIZES = 4  # models of a family
+FACTORS = (1, 2, 4, 8, 16, 32)
+MOST_SKILLS = 8
+FOLDS, QUERIES = 12, 64
 
+# Counts on one core for as long as the process that started it lives.
+_COUNT = """
+import os, sys
+parent, core = int(sys.argv[1]), int(sys.argv[2])
+if core >= 0:
+    os.sched_setaffinity(0, {core})
+while os.getppid() == parent:
+    sum(range(1_000_000))
+"""
 
-def synthetic(key: jax.Array, rows: int, benchmarks: int) -> Observations:
-    """Arrays of a random table: ten models a family, every fifth score missing."""
-    keys = jax.random.split(key, 3)
-    families = max(1, rows // 10)
-    blank = Observations(
-        scores=jax.random.uniform(keys[0], (rows, benchmarks), minval=0.2, maxval=0.8),
-        observed=jax.random.bernoulli(keys[1], 0.8, (rows, benchmarks)),
-        covariates=jax.random.normal(keys[2], (rows, 3)),
-        family=jnp.arange(rows) % families,
-        lineage=jnp.arange(families),
-        post_trained=jnp.zeros(families),
-        floor=jnp.full(benchmarks, 0.2),
-        family_covariates=jnp.zeros(()),
-        family_observed=jnp.zeros(()),
-        **nothing_said(rows, benchmarks),
-    )
-    return with_mask(blank, blank.observed)
+Case = tuple[str, Callable[[], Any], int]  # name, what to time, how many things one call gives
 
 
-def seconds(call: Callable[[], Any], repeats: int) -> tuple[float, float]:
-    """Median seconds of a call after the first, and seconds of the first, compilation included."""
-    began = time.perf_counter()
-    jax.block_until_ready(call())
-    first = time.perf_counter() - began
+@contextmanager
+def busy_cores() -> Iterator[int]:
+    """One process that counts on each core, while this lasts; how many there are."""
+    if hasattr(os, "sched_getaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+    else:
+        cores = [-1] * (os.cpu_count() or 1)
+    counting = [
+        subprocess.Popen([sys.executable, "-c", _COUNT, str(os.getpid()), str(core)])
+        for core in cores
+    ]
+    try:
+        yield len(counting)
+    finally:
+        for process in counting:
+            process.kill()
+            process.wait()
+
+
+def seconds(call: Callable[[], Any], repeats: int) -> float:
+    """Median seconds of a call."""
     taken = []
     for _ in range(repeats):
         began = time.perf_counter()
         jax.block_until_ready(call())
         taken.append(time.perf_counter() - began)
-    return float(np.median(taken)), first
+    return float(np.median(taken))
 
 
-def gradient_cost(rows: int, benchmarks: int, skills: int, repeats: int) -> tuple[float, float]:
-    """Seconds of the mean loss of the law with its gradient; the mixture link."""
-    observations = synthetic(jax.random.key(0), rows, benchmarks)
-    params = random_params(jax.random.key(1), observations, skills=skills, link="mixture")
+def density(models: int, benchmarks: int, skills: int) -> Callable[[], Any]:
+    """The law's density with its gradient, on a synthetic table."""
+    families = max(2, models // SIZES)
+    table, truth = synthetic_table(
+        0, families=families, sizes=SIZES, benchmarks=benchmarks, skills=skills
+    )
+    observations = observe(table, truth.surface)
+    loading = jax.random.normal(jax.random.key(0), (benchmarks, skills))
+    _, gauge = choose_gauge(loading)
 
     @jax.jit
-    def gradient(params: Params, observations: Observations) -> tuple[jax.Array, Params]:
-        return jax.value_and_grad(mean_loss)(params, observations)
+    def gradient(position: jax.Array) -> tuple[jax.Array, jax.Array]:
+        target = target_of(observations, sj.Prior(), gauge, skills)
+        return jax.value_and_grad(target.potential)(position)
 
-    return seconds(lambda: gradient(params, observations), repeats)
-
-
-def fit_costs(steps: int, repeats: int) -> list[dict[str, Any]]:
-    """Seconds of one fit from one start, and of twelve folds alone and together."""
-    settings = PointSettings(skills=SKILLS, starts=1, steps=steps)
-    observations = synthetic(jax.random.key(0), ROWS, BENCHMARKS)
-    key = jax.random.key(2)
-    one = jax.jit(partial(fit_observations, settings=settings))
-    masks = jnp.stack(
-        [observations.observed & (observations.family != f)[:, None] for f in range(10)]
-    )
-    masks = jnp.concatenate([masks, masks[: FOLDS - 10]])
-    fit = FitPoint(settings)
-    cases = {
-        "one fit": lambda: one(observations, key),
-        f"{FOLDS} folds, one program": lambda: map_folds(fit, masks, (observations, key)),
-        f"{FOLDS} folds, one after the other": lambda: [
-            one(with_mask(observations, mask), key) for mask in masks
-        ],
-    }
-    rows = []
-    for name, call in cases.items():
-        taken, first = seconds(call, repeats)
-        rows.append({"what": name, "axis": "", "factor": 1, "seconds": taken, "first": first})
-        tell(f"{name}, {steps} steps: {taken:.3f} s, with compilation {first:.1f} s")
-    return rows
+    blank, _ = ravel_pytree(blank_numbers(observations, skills))
+    return lambda: gradient(blank)
 
 
-def run(out: Path, *, repeats: int, largest: int, steps: int) -> None:
-    """Time everything, save, draw and print."""
-    out.mkdir(parents=True, exist_ok=True)
-    rows = []
-    base = {"rows": ROWS, "benchmarks": BENCHMARKS, "skills": SKILLS}
+def size_cases(largest: int) -> list[tuple[dict[str, Any], Callable[[], Any]]]:
+    """Facts and call of each size."""
+    base = {"models": MODELS, "benchmarks": BENCHMARKS, "skills": SKILLS}
+    found = []
     for axis in base:
-        for factor in (f for f in FACTORS if f <= largest):
+        most = min(largest, MOST_SKILLS) if axis == "skills" else largest
+        for factor in (f for f in FACTORS if f <= most):
             size = base | {axis: base[axis] * factor}
-            taken, first = gradient_cost(**size, repeats=repeats)
-            rows.append(
-                {"what": "law + gradient", "axis": axis, "factor": factor, **size,
-                 "seconds": taken, "first": first}
-            )  # fmt: skip
-            tell(f"law + gradient, {axis} x {factor}: {1e3 * taken:.3f} ms")
-    rows += fit_costs(steps, max(1, repeats // 10))
-    table = pd.DataFrame(rows)
-    smallest = table.groupby(["what", "axis"])["seconds"].transform("first")
-    one_fit = table.loc[table["what"] == "one fit", "seconds"].iloc[0]
-    table["ratio"] = np.where(
-        table["axis"] == "", table["seconds"] / one_fit, table["seconds"] / smallest
-    )
-    write_text(out / "cost.csv", table.to_csv(index=False, float_format="%.6g"))
+            found.append(({"axis": axis, "factor": factor, **size}, density(**size)))
+    return found
+
+
+def user_cases(table: sj.Leaderboard, settings: sj.FitSettings) -> list[Case]:
+    """What a user waits for on a table."""
+    key = jax.random.key(0)
+    fitted = sj.fit(table, key=key, settings=settings)
+    seen = np.flatnonzero(table.observed.any(axis=1))
+    asked = table.to_frame().iloc[np.resize(seen, QUERIES)]
+    names = [f"asked {at}" for at in range(QUERIES)]
+    asked = asked[["family", "lineage", "params_b", "tokens_t"]].assign(model=names)
+    query = sj.Query.from_frame(asked, table)
+    lineage = table.lineage_of_family[table.family]
+    train = np.stack([table.observed & (lineage % FOLDS != f)[:, None] for f in range(FOLDS)])
+    mode = FitMethod(replace(settings, inference="mode"))
+    nuts = settings.nuts
+
+    def fit(inference: str) -> Callable[[], Any]:
+        return lambda: sj.fit(table, key=key, settings=settings, inference=inference).law
+
+    return [
+        ("mode", fit("mode"), 1),
+        (f"modes of {FOLDS} folds, one program", lambda: mode.sample(table, train, key), FOLDS),
+        ("Laplace", fit("laplace"), 1),
+        ("NUTS transitions", fit("nuts"), nuts.chains * (nuts.warmup + nuts.draws)),
+        ("forecasts of models", lambda: sj.forecast(fitted, query, key=key).draws, QUERIES),
+    ]
+
+
+def run(options: argparse.Namespace) -> None:
+    """Time everything alone and on busy cores, save, draw and print."""
+    table = sj.load_leaderboard()
+    if options.smoke:
+        settings = SMOKE_SETTINGS
+        table = table.subset(np.cumsum(table.observed.all(axis=1)) <= 20)
+    else:
+        settings = sj.FitSettings(nuts=sj.NutsSettings(warmup=50, draws=50))
+    few = max(1, options.repeats // 10)
+    rows = []
+    for facts, call in size_cases(1 if options.smoke else options.largest):
+        rows.append(timed({"what": "density with gradient", **facts}, call, 1, options.repeats))
+    for name, call, count in user_cases(table, settings):
+        rows.append(timed({"what": name, "axis": "", "factor": 1}, call, count, few))
+    found = pd.DataFrame(rows)
+    smallest = found.groupby(["what", "axis"])["seconds"].transform("first")
+    mode = found.loc[found["what"] == "mode", "seconds"].iloc[0]
+    of_user = found["axis"] == ""
+    found["ratio"] = found["seconds"] / np.where(of_user, mode, smallest)
+    found["busy_ratio"] = found["busy_seconds"] / found["seconds"]
+    out: Path = options.out
+    out.mkdir(parents=True, exist_ok=True)
+    write_text(out / "cost.csv", found.to_csv(index=False, float_format="%.6g"))
     record = {
-        "repeats": repeats,
-        "steps": steps,
+        "repeats": options.repeats,
+        "smoke": options.smoke,
         "devices": len(jax.devices()),
+        "cores": os.cpu_count(),
+        "worst_busy_ratio": float(found["busy_ratio"].max()),
         "versions": versions(),
     }
     write_text(out / "cost.json", json.dumps(record, indent=2) + "\n")
+    draw(found, out / "cost.png")
+    print(found.to_string(index=False, float_format="%.4g", na_rep=""))
 
+
+def timed(
+    facts: dict[str, Any], call: Callable[[], Any], count: int, repeats: int
+) -> dict[str, Any]:
+    """Times of one case, alone and beside processes that count, as a row."""
+    first = seconds(call, 1)
+    alone = seconds(call, repeats)
+    with busy_cores() as busy:
+        beside = seconds(call, repeats)
+    where = f", {facts['axis']} x {facts['factor']}" if facts["axis"] else ""
+    tell(f"{facts['what']}{where}: {alone:.4g} s, beside {busy} busy processes {beside:.4g} s")
+    return {
+        **facts,
+        "seconds": alone,
+        "per_second": count / alone,
+        "first_seconds": first,  # compilation included
+        "busy_processes": busy,
+        "busy_seconds": beside,
+    }
+
+
+def draw(found: pd.DataFrame, path: Path) -> None:
+    """Cost of the density against size, and what busy cores do to every case."""
     with style():
-        figure, ax = plt.subplots(figsize=(5.0, 3.6), layout="constrained")
-        for axis, colour, marker in zip(base, (BLUE, ORANGE, GREEN), "os^", strict=True):
-            part = table[table["axis"] == axis]
-            ax.plot(part["factor"], part["ratio"], color=colour, marker=marker, label=axis)
-        ax.plot(FACTORS, FACTORS, color="#7F7F7F", linestyle=":", label="in proportion")
-        ax.set_xscale("log", base=2)
-        ax.set_yscale("log", base=2)
-        ax.set_xlabel(f"times {ROWS} rows, {BENCHMARKS} benchmarks or {SKILLS} skills")
-        ax.set_ylabel("time, relative")
-        ax.set_title("Law with gradient: cost against size")
-        ax.legend()
-        figure.savefig(out / "cost.png")
+        figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
+        axes = ("models", "benchmarks", "skills")
+        for axis, colour, marker in zip(axes, (BLUE, ORANGE, GREEN), "os^", strict=True):
+            part = found[found["axis"] == axis]
+            left.plot(part["factor"], part["ratio"], color=colour, marker=marker, label=axis)
+        left.plot(FACTORS, FACTORS, color="#7F7F7F", linestyle=":", label="in proportion")
+        left.set_xscale("log", base=2)
+        left.set_yscale("log", base=2)
+        left.set_xlabel(f"times {MODELS} models, {BENCHMARKS} benchmarks or {SKILLS} skill")
+        left.set_ylabel("time, relative")
+        left.set_title("Density with gradient: cost against size")
+        left.legend()
+        of_user = found[found["axis"] == ""]
+        place = np.arange(len(of_user))[::-1]
+        right.axvline(2.0, color="#7F7F7F", linestyle=":")
+        right.plot(of_user["busy_ratio"], place, "o", color=BLUE)
+        right.set_yticks(place, of_user["what"])
+        right.set_xlim(left=0.0)
+        right.set_xlabel("times as long on busy cores (dotted: fair)")
+        figure.savefig(path)
         plt.close(figure)
-    print(table.to_string(index=False, float_format="%.4g", na_rep=""))
 
 
 def main() -> None:
     """Read the command line and run."""
-    parser = Parser(
-        prog="cost.py", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--repeats", type=number(1), default=30, help="calls per median; fits: /10")
+    parser.add_argument("--largest", type=number(1), default=32, help="largest factor")
+    parser.add_argument(
+        "--smoke", action="store_true", help="one size, a few models, hardly any draws"
     )
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--repeats", type=number(1), default=50, help="calls per median")
-    parser.add_argument("--largest", type=number(1), default=64, help="largest factor")
-    parser.add_argument("--steps", type=number(1), default=1000, help="optimiser steps of a fit")
     options = parser.parse_args()
-    run_and_exit(
-        "cost",
-        lambda: run(
-            options.out, repeats=options.repeats, largest=options.largest, steps=options.steps
-        ),
-        interrupted="nothing was written",
-    )
+    run_and_exit("cost", lambda: run(options), interrupted="stopped; nothing was written")
 
 
 if __name__ == "__main__":

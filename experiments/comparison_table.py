@@ -1,8 +1,8 @@
 """The page docs/comparison.md: our errors beside the published ones, from finished runs.
 
 Reads the folders that cross_validation.py wrote, twelve for the whole page (three leaderboards, one
-or two training models, two protocols), and those of calibration.py, whose medians are the rows of
-the posterior and its approximations. Writes Markdown. What is missing is left blank.
+or two training models, two protocols), and those of calibration.py, whose medians are rows of ours.
+Writes Markdown. What is missing is left blank.
 
 Run: python experiments/comparison_table.py --out docs/comparison.md out/*/
 """
@@ -21,7 +21,7 @@ from sloth_jax.console import Parser, run_and_exit
 from sloth_jax.errors import InputError
 from sloth_jax.files import check_writable, write_text
 from sloth_jax.folds import LEADERBOARDS, PROTOCOLS, published_errors
-from sloth_jax.methods import OURS, POSTERIORS
+from sloth_jax.methods import ABLATIONS, FOLD_SETTINGS, OURS
 
 PLAIN = "logF_sigmoid_faminter"
 SETTINGS = [(leaderboard, n_train) for n_train in (1, 2) for leaderboard in LEADERBOARDS]
@@ -84,7 +84,11 @@ def _read_calibration(folder: Path) -> tuple[tuple[str, str, int], str, float]:
         raise InputError(f"{folder}: no finished run of calibration.py ({problem})") from None
     if smoke:
         raise InputError(f"{folder}: a smoke run, whose numbers mean nothing; leave it out")
-    return place, f"posterior_d={skills}" + (f"_{inference}" if inference != "nuts" else ""), error
+    changed = [
+        *([f"d={skills}"] if skills != FOLD_SETTINGS.skills else []),
+        *([inference] if inference != FOLD_SETTINGS.inference else []),
+    ]
+    return place, "_".join(["fit", *changed]), error
 
 
 def _heading(first: str) -> list[str]:
@@ -112,7 +116,6 @@ def page(summaries: Averages, records: dict[tuple[str, str, int], dict]) -> str:
 
     published = {place: published_errors(*place) for place in SETTINGS}
     names = list(published_methods(1))
-    point, mode, posterior = OURS
     lines = [
         "# The published comparison",
         "",
@@ -126,13 +129,13 @@ def page(summaries: Averages, records: dict[tuple[str, str, int], dict]) -> str:
         "",
         "## In short",
         "",
-        f"`{point}` is the default of `fit_point`, `{posterior}` that of `sample_posterior`",
-        f"(the median of its draws), `_laplace` and `_svi` its fast approximations, `{mode}` the",
-        "mode at which its chains begin; they learn from every observed score, the 28 from",
-        "complete rows.",
-        "The best of the 28 is picked after seeing the answers. The numbers of ours were not, but",
-        "the forms of their links, of the noise and of families' own growth were chosen with",
-        "these folds in view. The posterior with its intervals: [calibration.md](calibration.md).",
+        "`fit` is the default of `sloth_jax.fit`, the median of draws of Laplace's approximation,",
+        "`fit_mode` the mode around which it draws, `fit_svi` and `fit_nuts` the other inferences;",
+        "they learn from every observed score, the 28 from complete rows.",
+        "The best of the 28 is picked after seeing the answers. The settings of ours were chosen",
+        "on other splits (`sloth_jax/splits.py`); the forms of their links and of the noise are",
+        "older and were chosen with these folds in view. How well intervals hold:",
+        "[calibration.md](calibration.md).",
         "",
         *_heading("method"),
         row(f"plain: `{PLAIN}`, as published", [published[p][PLAIN] for p in SETTINGS]),
@@ -151,7 +154,9 @@ def page(summaries: Averages, records: dict[tuple[str, str, int], dict]) -> str:
             lines.append(row(f"plain: `{PLAIN}`, here{title}", average(protocol, PLAIN)))
         if any(value is not None for value in best):
             lines.append(row(f"best of the 28, here{title}", best))
-        ours = {name: average(protocol, name) for name in dict.fromkeys(OURS + POSTERIORS)}
+        ours = {
+            name: average(protocol, name) for name in dict.fromkeys(OURS + ABLATIONS["inference"])
+        }
         lines += [
             row(f"ours: `{name}`{title}", values)
             for name, values in ours.items()
@@ -171,12 +176,11 @@ def page(summaries: Averages, records: dict[tuple[str, str, int], dict]) -> str:
         "",
         "![Predicted curves and measured scores of the Qwen2 families](curves_qwen2.png)",
         "",
-        "What the link does to the error of the point fit, on v2 with one training model: the",
-        "logistic link and the network against the default mixture, with 90 % intervals of a",
-        "paired bootstrap over families. `--methods links dimensions interaction slopes floors",
-        "loss flops rows` draws all such figures.",
+        "What the surface of size and tokens does to the error, on v2 with one training model:",
+        "three stiffer ones against the default, with 90 % intervals of a paired bootstrap over",
+        f"families. `--methods {' '.join(ABLATIONS)}` draws all such figures.",
         "",
-        "![Error with other links minus that of the default](ablation_links_v2_1.png)",
+        "![Error with other surfaces minus that of the default](ablation_surface_v2_1.png)",
         "",
         "## How well the published numbers are reproduced",
         "",

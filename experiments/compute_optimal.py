@@ -13,29 +13,20 @@ and with --fit FIT.nc to begin from what `sloth-jax fit` has kept.
 from __future__ import annotations
 
 import argparse
-import json
-import time
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import matplotlib
-
-matplotlib.use("Agg")  # a script writes files and needs no window
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from _runner import command_line, execute, save, settings_of
 
 import sloth_jax as sj
-from sloth_jax.console import Parser, number, run_and_exit, tell
-from sloth_jax.devices import use_cores
-from sloth_jax.files import write_text
-from sloth_jax.planning import FLOPS_UNIT, Bounds, compute_optimal
+from sloth_jax.console import number, tell
+from sloth_jax.planning import FLOPS_UNIT
 from sloth_jax.plots import BLUE, GREEN, GREY, ORANGE, style
-from sloth_jax.posterior import Posterior
-from sloth_jax.provenance import versions
-from sloth_jax.skills import interpret_skills
 from sloth_jax.targets import MEAN
 
 LEVEL = 0.9
@@ -43,27 +34,27 @@ FAMILIES = ("meta-llama-3", "qwen2", "pythia")
 COLOURS = (BLUE, ORANGE, GREEN)
 
 
-def bounds_of(table: sj.Leaderboard) -> Bounds:
+def bounds_of(table: sj.Leaderboard) -> sj.Bounds:
     """Sizes and tokens of the table's scored models: no split beyond what was ever seen."""
     scored = table.observed.any(axis=1)
     size, tokens = table.params_b[scored], table.tokens_t[scored]
-    return Bounds((size.min(), size.max()), (tokens.min(), tokens.max()))
+    return sj.Bounds((size.min(), size.max()), (tokens.min(), tokens.max()))
 
 
 def frontier(
-    posterior: Posterior, budgets: np.ndarray, key: jax.Array, most: int | None = None
+    fit: sj.Fit, budgets: np.ndarray, key: jax.Array, most: int | None = None
 ) -> pd.DataFrame:
     """The best splits of budgets, for every family of :data:`FAMILIES`, skill and benchmark.
 
     ``most`` keeps so many families, and targets, only.
     """
-    skills = interpret_skills(posterior, key=key)
+    skills = sj.interpret_skills(fit, key=key)
     parts = []
     for family in FAMILIES[:most]:
-        for target in (*skills.labels, *posterior.table.benchmarks)[:most]:
-            plan = compute_optimal(
-                posterior, budgets, family=family, target=target, level=LEVEL, key=key,
-                skills=skills, bounds=bounds_of(posterior.table),
+        for target in (*skills.labels, *fit.table.benchmarks)[:most]:
+            plan = sj.compute_optimal(
+                fit, budgets, family=family, target=target, level=LEVEL, key=key,
+                skills=skills, bounds=bounds_of(fit.table),
             )  # fmt: skip
             part = plan.frontier.assign(family=family, target=target)
             parts.append(part)
@@ -81,7 +72,7 @@ def candidates(table: sj.Leaderboard, seen: int) -> list[str]:
 
 
 def back_test(
-    referee: Posterior, family: str, seen: int, settings: sj.SamplerSettings, key: jax.Array
+    referee: sj.Fit, family: str, seen: int, settings: sj.FitSettings, key: jax.Array
 ) -> dict[str, Any]:
     """Plan a family's best model from its small ones; judge the plan by what came out.
 
@@ -103,12 +94,12 @@ def back_test(
     limit = np.unique(table.params_b[mine])[seen - 1]
     related = table.lineage_of_family[table.family] == table.lineage_of_family[at]
     hidden = related & ((table.family != at) | (table.params_b > limit))
-    small = sj.sample_posterior(table.hide(hidden), key=key, settings=settings)
+    small = sj.fit(table.hide(hidden), key=key, settings=settings)
     bounds = bounds_of(table)
-    plan = compute_optimal(
+    plan = sj.compute_optimal(
         small, flops, family=family, target=MEAN, level=LEVEL, key=key, bounds=bounds
     ).frontier.iloc[0]
-    ideal = compute_optimal(
+    ideal = sj.compute_optimal(
         referee, flops, family=family, target=MEAN, level=LEVEL, key=key, bounds=bounds
     ).frontier.iloc[0]
     # All of one name, so that the three splits share the luck of one model.
@@ -143,9 +134,8 @@ def back_test(
 
 def run(options: argparse.Namespace) -> None:
     """Fit, plan, test, save, draw."""
-    began = time.perf_counter()
     table = sj.load_leaderboard()
-    settings = sj.SamplerSettings(skills=options.skills)
+    settings = settings_of(options)
     small = replace(settings, inference="laplace")
     families = candidates(table, options.seen)
     budgets = np.geomspace(1e21, 1e25, 25)
@@ -153,52 +143,43 @@ def run(options: argparse.Namespace) -> None:
     if options.smoke:
         names = np.asarray(table.families, dtype=object)[table.family]
         table = table.subset(np.isin(names, FAMILIES))
-        tiny = {"skills": 1, "warmup": 10, "draws": 10, "max_tree_depth": 3, "starts": 1,
-                "start_steps": 20}  # fmt: skip
-        settings, small = replace(settings, **tiny), replace(small, **tiny)
         families, budgets = ["qwen2"], budgets[::12]
     if options.fit:
-        posterior = sj.load_posterior(options.fit)
+        fit = sj.load_fit(options.fit)
     else:
-        tell("sampling the whole table ...")
-        posterior = sj.sample_posterior(table, key=key, settings=settings, progress=True)
-    for problem in posterior.diagnostics.problems():
+        tell("fitting the whole table ...")
+        fit = sj.fit(table, key=key, settings=settings, progress=True)
+    for problem in fit.diagnostics.problems():
         tell(f"warning: {problem}")
-    rows = frontier(posterior, budgets, key, 2 if options.smoke else None)
+    rows = frontier(fit, budgets, key, 2 if options.smoke else None)
     tests = []
     for family in families:
         tell(f"back-test: {family} ...")
-        tests.append(back_test(posterior, family, options.seen, small, key))
+        tests.append(back_test(fit, family, options.seen, small, key))
     tested = pd.DataFrame(tests)
-    out: Path = options.out
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "frontier.csv", rows.to_csv(index=False, float_format="%.6g"))
-    write_text(out / "backtest.csv", tested.to_csv(index=False, float_format="%.6g"))
     # Families stand for each other here: the error of the mean is that over them.
-    record = {
-        "families": len(tested),
-        "seen": options.seen,
-        "loss": tested["loss"].mean(),
-        "loss_se": tested["loss"].sem(),
-        "possible": tested["possible"].mean(),
-        "regret": tested["regret"].mean(),
-        "regret_se": tested["regret"].sem(),
-        "problems": posterior.diagnostics.problems(),
-        "seed": options.seed,
-        "smoke": options.smoke,
-        "seconds": round(time.perf_counter() - began, 1),
-        "settings": asdict(posterior.settings),
-        "backtest_settings": asdict(small),
-        "versions": versions(),
-    }
-    write_text(out / "summary.json", json.dumps(record, indent=2) + "\n")
-    draw_frontier(rows, out / "frontier.png")
-    draw_back_test(tested, out / "backtest.png")
+    means, errors = tested[["loss", "regret"]].mean(), tested[["loss", "regret"]].sem()
+    save(
+        options,
+        {"frontier": rows, "backtest": tested},
+        fit.settings,
+        families=len(tested),
+        seen=options.seen,
+        loss=means["loss"],
+        loss_se=errors["loss"],
+        possible=tested["possible"].mean(),
+        regret=means["regret"],
+        regret_se=errors["regret"],
+        problems=fit.diagnostics.problems(),
+        backtest_settings=asdict(small),
+    )
+    draw_frontier(rows, options.out / "frontier.png")
+    draw_back_test(tested, options.out / "backtest.png")
     print(tested.to_string(index=False, float_format="%.4g"))
     print(
-        f"loss against the released split {record['loss']:.4f} (standard error over families "
-        f"{record['loss_se']:.4f}), against the best split {record['regret']:.4f} "
-        f"({record['regret_se']:.4f})"
+        f"loss against the released split {means['loss']:.4f} (standard error over families "
+        f"{errors['loss']:.4f}), against the best split {means['regret']:.4f} "
+        f"({errors['regret']:.4f})"
     )
 
 
@@ -257,29 +238,10 @@ def draw_back_test(rows: pd.DataFrame, path: Path) -> None:
         plt.close(figure)
 
 
-def main() -> None:
-    """Parse the command line and run."""
-    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--fit", type=Path, metavar="FIT", help="posterior of the bundled table")
+if __name__ == "__main__":
+    parser = command_line(__doc__)
+    parser.add_argument("--fit", type=Path, metavar="FIT", help="a saved fit of the bundled table")
     parser.add_argument(
         "--seen", type=number(1), default=2, help="sizes of a family that the test sees"
     )
-    parser.add_argument(
-        "--skills",
-        type=number(1),
-        default=sj.SamplerSettings().skills,
-        metavar="D",
-        help="of the law",
-    )
-    parser.add_argument("--seed", type=number(0), default=0)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--smoke", action="store_true", help="three families, hardly any draws")
-    options = parser.parse_args()
-    use_cores(16)
-    run_and_exit(
-        "compute_optimal", lambda: run(options), interrupted="stopped; nothing was written"
-    )
-
-
-if __name__ == "__main__":
-    main()
+    execute(run, parser)

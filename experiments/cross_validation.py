@@ -17,7 +17,7 @@ import argparse
 import hashlib
 import json
 import time
-from dataclasses import dataclass, field, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,6 @@ import pandas as pd
 import sloth_jax as sj
 from sloth_jax.baselines import Baseline, log_flops
 from sloth_jax.console import Parser, number, run_and_exit, tell
-from sloth_jax.covariates import KINDS, covariate_matrix, fit_scaling
 from sloth_jax.crossval import Method, cross_validate, held_out_errors
 from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
@@ -47,10 +46,8 @@ from sloth_jax.folds import (
 )
 from sloth_jax.methods import (
     ABLATIONS,
-    OURS,
-    ModeMethod,
-    PointMethod,
-    PosteriorMethod,
+    SMOKE_SETTINGS,
+    FitMethod,
     all_methods,
     choose_methods,
 )
@@ -63,15 +60,15 @@ from sloth_jax.scoring import (
     by_size_ratio,
     published_mean,
 )
+from sloth_jax.surface import LINEAR, fit_surface
 
 PLAIN = "logF_sigmoid_faminter"  # the plain baseline, to which all others are compared
 CURVES = (
     PLAIN,
     "factor_sigmoid_faminter_d=3",
     "factor_trainlink_faminter_d=3",
-    *OURS[:2],
+    "fit",
 )
-SMOKE_STEPS = 20
 
 
 @dataclass
@@ -81,13 +78,13 @@ class Run:
     Attributes:
         out: the folder.
         settings: what all of its methods share.
-        finished: method -> seconds it took, and its training error.
+        finished: method -> its settings, seconds it took, and its training error.
         deficiencies: folds whose design does not determine the law.
     """
 
     out: Path
     settings: dict[str, Any]
-    finished: dict[str, dict[str, float]] = field(default_factory=dict)
+    finished: dict[str, dict[str, Any]] = field(default_factory=dict)
     deficiencies: list[dict[str, Any]] = field(default_factory=list)
 
     def open(self) -> None:
@@ -128,7 +125,7 @@ class Run:
         """Where the predictions of a method are kept."""
         return self.out / "methods" / f"{method}.csv.gz"
 
-    def add(self, method: str, predictions: pd.DataFrame, **entry: float) -> None:
+    def add(self, method: str, predictions: pd.DataFrame, **entry: Any) -> None:
         """Keep the results of a method."""
         write_text(self.path(method), predictions.to_csv(index=False, float_format="%.7g"))
         self.finished[method] = entry
@@ -202,6 +199,7 @@ def run(options: argparse.Namespace) -> None:
             validation.predictions,
             seconds=seconds,
             training_error=round(validation.training_error, 6),
+            settings=asdict(method),  # pyright: ignore - all of them are dataclasses
         )
         beside = f" (published {published[name]:.4f})" if name in published else ""
         tell(f"[{i}/{len(missing)}] {name}: {error:.4f}{beside}, {seconds:.1f} s")
@@ -211,36 +209,29 @@ def run(options: argparse.Namespace) -> None:
 def _smoke(method: Method) -> Method:
     """The same method with hardly any steps: to see that it runs."""
     if isinstance(method, Baseline):
-        return replace(method, max_steps=SMOKE_STEPS)
-    if isinstance(method, PointMethod):
-        settings = replace(method.settings, starts=1, steps=SMOKE_STEPS)
-        return replace(method, settings=settings)
-    if isinstance(method, ModeMethod):
-        return replace(method, starts=1, steps=SMOKE_STEPS)
-    if isinstance(method, PosteriorMethod):
-        few = {"warmup": 5, "draws": 5, "chains": 2, "max_tree_depth": 2}
-        settings = replace(method.settings, starts=1, start_steps=SMOKE_STEPS, **few)
-        return replace(method, settings=settings)
+        return replace(method, max_steps=SMOKE_SETTINGS.steps)
+    if isinstance(method, FitMethod):
+        few = {name: getattr(SMOKE_SETTINGS, name) for name in ("draws", "steps", "nuts")}
+        return replace(method, settings=replace(method.settings, **few))
     return method
 
 
 def _deficiencies(folds: Folds, complete: bool) -> list[dict[str, Any]]:
-    """Folds whose design leaves some prediction to chance, for both sets of covariates."""
+    """Folds whose design leaves some prediction to chance, for two surfaces."""
     table = folds.table
-    scaling = fit_scaling(table.params_b, table.tokens_t)
-    translog = np.asarray(covariate_matrix(scaling, table.params_b, table.tokens_t))
+    translog = np.asarray(fit_surface(table, kind="translog").linear(table))
     designs = {"translog": translog, "flops": log_flops(table)[:, None]}
     return [
         {
             "fold": found.fold,
-            "covariates": kind,
+            "surface": kind,
             "rows": "complete" if complete else "observed",
             "benchmark": found.benchmark,
             "families": list(found.families),
             "message": found.message,
         }
         for kind, design in designs.items()
-        for found in rank_deficiencies(folds, design, KINDS[kind])
+        for found in rank_deficiencies(folds, design, LINEAR[kind])
     ]
 
 

@@ -10,8 +10,8 @@ Parts, of which --parts chooses:
   are known, larger ones predicted, with their benchmark scores known (as in their paper) or not.
 
 Beside the law, with the task as one more benchmark, stand the regression of the task on the skills
-of a point fit (two steps), their law on principal components of the scores, and laws of FLOPs with
-and without families. Writes predictions.csv, errors.csv, summary.json and figures.
+of a fit that never saw it (two steps), their law on principal components of the scores, and laws
+of FLOPs with and without families. Writes predictions.csv, errors.csv, summary.json and figures.
 
 Run: python experiments/downstream.py --out out/downstream
 """
@@ -27,32 +27,23 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import matplotlib
-
-matplotlib.use("Agg")  # a script writes files and needs no window
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from _runner import command_line, execute, save, settings_of
 
 import sloth_jax as sj
 from sloth_jax.baselines import log_flops
 from sloth_jax.calibration import central_interval, crps
-from sloth_jax.console import Parser, busy, number, run_and_exit, tell
-from sloth_jax.devices import use_cores
+from sloth_jax.console import busy, tell
 from sloth_jax.downstream import (
     compute_features,
     fit_task,
-    fit_task_on_skills,
     principal_components,
     without_families,
 )
-from sloth_jax.files import write_text
-from sloth_jax.forecasting import forecast_table
-from sloth_jax.leaderboard import load_observational
-from sloth_jax.methods import FOLD_SETTINGS, PosteriorMethod
+from sloth_jax.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.plots import style
-from sloth_jax.provenance import versions
-from sloth_jax.sampler import INFERENCES
 from sloth_jax.skills import propose_labels
 from sloth_jax.task_plots import (
     plot_family_errors,
@@ -60,11 +51,11 @@ from sloth_jax.task_plots import (
     plot_task_loadings,
     plot_task_panel,
 )
-from sloth_jax.tasks import LEAST, Task, bundled_tasks, load_task, with_tasks
+from sloth_jax.tasks import LEAST, bundled_tasks
 
 LEVEL = 0.9
 JOINT, NO_FAMILIES = "law, jointly", "law, jointly, no families"
-TWO_STEPS, TWO_STEPS_POINT = "law, two steps", "law, two steps, point"
+TWO_STEPS, TWO_STEPS_MODE = "law, two steps", "law, two steps, mode"
 COMPONENTS, FLOPS, FLOPS_FAMILIES = "PCA law", "FLOPs law", "FLOPs law, families"
 KNOWN, UNKNOWN, SMALLEST = "scores known", "from compute", "smallest known"
 LLAMA3 = ("meta-llama-3-70b", "meta-llama-3-70b-instruct")
@@ -81,26 +72,18 @@ class Run:
 
     def __init__(self, options: argparse.Namespace) -> None:
         self.smoke = options.smoke
-        self.settings = replace(
-            sj.SamplerSettings(), skills=options.skills, inference=options.inference
-        )
-        self.of_fold = replace(FOLD_SETTINGS, skills=options.skills, inference=options.inference)
-        if self.smoke:
-            self.settings = replace(
-                self.settings, skills=1, warmup=10, draws=10, chains=2, max_tree_depth=3, starts=1,
-                start_steps=20,
-            )  # fmt: skip
-            self.of_fold = self.settings
+        self.settings = settings_of(options)
+        self.of_fold = settings_of(options, FOLD_SETTINGS)
         self.key = jax.random.key(options.seed)
         self.rng = np.random.default_rng(options.seed)
         self.rows: list[pd.DataFrame] = []
         self.problems: dict[str, Sequence[str]] = {}
         self.figures: list[tuple[str, Callable[[Path], None]]] = []
 
-    def fit(self, table: sj.Leaderboard, what: str) -> sj.Posterior:
-        """Sample the posterior of a table."""
+    def fit(self, table: sj.Leaderboard, what: str) -> sj.Fit:
+        """Fit the law to a table."""
         tell(f"{what} ...")
-        fit = sj.sample_posterior(table, key=self.key, settings=self.settings)
+        fit = sj.fit(table, key=self.key, settings=self.settings)
         self.problems[what] = fit.diagnostics.problems()
         return fit
 
@@ -109,7 +92,7 @@ class Run:
         part: str,
         setting: str,
         method: str,
-        task: Task,
+        task: sj.Task,
         table: sj.Leaderboard,
         asked: np.ndarray,
         predicted: np.ndarray,
@@ -139,9 +122,9 @@ class Run:
 
 def llama3(run: Run) -> None:
     """HumanEval and EQ-Bench of the 70B pair, from what is known of 8B and of other families."""
-    tasks = [load_task("HumanEval"), load_task("EQ-Bench")]
+    tasks = [sj.load_task("HumanEval"), sj.load_task("EQ-Bench")]
     plain = sj.load_leaderboard()
-    full = with_tasks(plain, *tasks)
+    full = sj.with_tasks(plain, *tasks)
     of_lineage = np.asarray(full.lineages)[full.lineage_of_family[full.family]] == "meta-llama-3"
     hidden = of_lineage & (full.params_b > 8.0)
     if run.smoke:
@@ -149,27 +132,25 @@ def llama3(run: Run) -> None:
         full, plain, hidden = full.subset(kept), plain.subset(kept), hidden[kept]
     joint = run.fit(full.hide(hidden), "llama3, jointly")
     alone = run.fit(plain.hide(hidden), "llama3, two steps")
-    quick: dict[str, Any] = {"starts": 1, "steps": 20} if run.smoke else {}
-    quick["skills"] = run.settings.skills
-    point = sj.fit_point(plain.hide(hidden), key=run.key, **quick)
-    draws = forecast_table(joint, key=run.key).draws
+    mode = sj.fit(plain.hide(hidden), key=run.key, settings=run.settings, inference="mode")
+    draws = sj.forecast_table(joint, key=run.key).draws
     of_joint = sj.interpret_skills(joint, key=run.key)
     labels = [f"{at + 1}: {label}" for at, label in enumerate(propose_labels(of_joint))]
     of_joint = of_joint.named(labels)
     of_alone = sj.interpret_skills(alone, key=run.key)
-    of_point = sj.interpret_skills(point, key=run.key)
+    of_mode = sj.interpret_skills(mode, key=run.key)
     for at, task in enumerate(tasks):
         known = task.without(full.models, hidden)
         asked = np.isin(full.models, LLAMA3) & np.isfinite(task.on(full))
         column = draws[:, asked, len(plain.benchmarks) + at]
         run.add("llama3", UNKNOWN, JOINT, task, full, asked, column)
-        second = fit_task_on_skills(of_alone, known)
+        second = sj.fit_task_on_skills(of_alone, known)
         drawn = second.draw(of_alone.theta, run.rng)
         run.add("llama3", UNKNOWN, TWO_STEPS, task, full, asked, drawn[:, asked])
-        pointwise = fit_task_on_skills(of_point, known).predict(of_point.theta[0])
-        run.add("llama3", UNKNOWN, TWO_STEPS_POINT, task, full, asked, pointwise[asked])
+        expected = sj.fit_task_on_skills(of_mode, known).predict(of_mode.theta[0])
+        run.add("llama3", UNKNOWN, TWO_STEPS_MODE, task, full, asked, expected[asked])
 
-        def draw(path: Path, task: Task = task, asked: np.ndarray = asked,
+        def draw(path: Path, task: sj.Task = task, asked: np.ndarray = asked,
                  column: np.ndarray = column, second: Any = second) -> None:  # fmt: skip
             rows = of_joint.loadings(LEVEL)
             with style():
@@ -188,8 +169,8 @@ def llama3(run: Run) -> None:
 
 def families(run: Run) -> None:
     """HumanEval, one family left out at a time."""
-    task = load_task("HumanEval")
-    full = with_tasks(sj.load_leaderboard(), task)
+    task = sj.load_task("HumanEval")
+    full = sj.with_tasks(sj.load_leaderboard(), task)
     if run.smoke:
         scored = np.isfinite(full.scores[:, -1])
         full = full.subset(scored & (np.cumsum(scored) <= 24))
@@ -211,10 +192,15 @@ def families(run: Run) -> None:
         folds = folds[:2]
     tell(f"families: {len(folds)} folds ...")
     train = np.stack([train for _, _, train in folds])
-    with busy("sampling every fold"):
-        sampled = PosteriorMethod(run.of_fold).sample(full, train, run.key)
-    run.problems["families"] = [f"largest R-hat {float(np.max(sampled.max_rhat)):.3f}"]
-    for (setting, asked, train), draws in zip(folds, sampled.draws, strict=True):
+    with busy("fitting every fold"):
+        fitted = FitMethod(run.of_fold).sample(full, train, run.key)
+    worst = {"Pareto k": fitted.pareto_k, "R-hat": fitted.max_rhat}
+    run.problems["families"] = [
+        f"largest {name} {values.max():.3f}"
+        for name, values in worst.items()
+        if np.isfinite(values).any()
+    ]
+    for (setting, asked, train), draws in zip(folds, fitted.draws, strict=True):
         run.add("families", setting, JOINT, task, full, asked, draws[:, asked, -1])
         _beside(run, "families", setting, task, full, asked, train[:, -1], train[:, :-1])
     run.figures.append(("families", lambda path: draw_families(pd.concat(run.rows), path)))
@@ -242,7 +228,7 @@ def _beside(
     run: Run,
     part: str,
     setting: str,
-    task: Task,
+    task: sj.Task,
     table: sj.Leaderboard,
     asked: np.ndarray,
     train: np.ndarray,
@@ -287,7 +273,7 @@ def _beside(
 
 def of_ruan(run: Run, kind: str) -> None:
     """One kind of task of Ruan et al. in their split."""
-    full = load_observational()
+    full = sj.load_observational()
     left_out = (*LEFT_OUT[kind], *(() if kind == "agents" else ONLY_CHAT))
     full = full.select_benchmarks([name for name in full.benchmarks if name not in left_out])
     small = 1e21 * np.exp(log_flops(full)) <= CUTS[kind] * 1.001
@@ -298,7 +284,7 @@ def of_ruan(run: Run, kind: str) -> None:
         full, small = full.subset(kept), small[kept]
     # Of tasks with too few scores below the cut there is nothing to learn.
     tasks = [task for task in tasks if np.isfinite(task.on(full)[small]).sum() >= 6]
-    full = with_tasks(full, *tasks)
+    full = sj.with_tasks(full, *tasks)
     first = len(full.benchmarks) - len(tasks)
     unknown = full.hide(~small)
     known = replace(full, scores=np.concatenate(
@@ -310,7 +296,7 @@ def of_ruan(run: Run, kind: str) -> None:
     draws = {}
     for (setting, method), table in fits.items():
         fit = run.fit(table, f"{kind}, {setting}, {method}")
-        draws[setting, method] = forecast_table(fit, key=run.key).draws
+        draws[setting, method] = sj.forecast_table(fit, key=run.key).draws
     for at, task in enumerate(tasks, start=first):
         asked = ~small & np.isfinite(task.on(full))
         if not asked.any():
@@ -326,7 +312,7 @@ def of_ruan(run: Run, kind: str) -> None:
 def draw_kind(rows: pd.DataFrame, kind: str, path: Path) -> None:
     """Scores of each task against compute: known below the cut, predicted above it."""
     rows = rows[(rows["part"] == kind) & (rows["setting"] == KNOWN)]
-    table = load_observational()
+    table = sj.load_observational()
     flops = 1e21 * np.exp(log_flops(table))
     of = dict(zip(table.models, flops, strict=True))
     small = flops <= CUTS[kind] * 1.001
@@ -341,7 +327,7 @@ def draw_kind(rows: pd.DataFrame, kind: str, path: Path) -> None:
         for ax, name in zip(axes.flat, names, strict=False):
             shown = rows[rows["task"] == name]
             plot_task_panel(
-                flops[small], load_task(name).on(table)[small],
+                flops[small], sj.load_task(name).on(table)[small],
                 shown.assign(flops=shown["model"].map(of)),
                 {JOINT: "law", COMPONENTS: "PCA law"}, CUTS[kind], ax=ax,
             )  # fmt: skip
@@ -391,7 +377,6 @@ def errors(rows: pd.DataFrame) -> pd.DataFrame:
 
 def run_all(options: argparse.Namespace) -> None:
     """Run the chosen parts, save and draw."""
-    began = time.perf_counter()
     run = Run(options)
     seconds = {}
     for part in options.parts:
@@ -400,47 +385,22 @@ def run_all(options: argparse.Namespace) -> None:
         seconds[part] = round(time.perf_counter() - start, 1)
     rows = pd.concat(run.rows, ignore_index=True)
     found = errors(rows)
-    out: Path = options.out
-    out.mkdir(parents=True, exist_ok=True)
-    write_text(out / "predictions.csv", rows.to_csv(index=False, float_format="%.6g"))
-    write_text(out / "errors.csv", found.to_csv(index=False, float_format="%.6g"))
+    save(
+        options,
+        {"predictions": rows, "errors": found},
+        run.settings,
+        parts=list(options.parts),
+        errors=json.loads(found.round(5).to_json(orient="records")),
+        seconds_of_parts=seconds,
+        problems=run.problems,
+        settings_of_folds=asdict(run.of_fold),
+    )
     for name, draw in run.figures:
-        draw(out / f"{name}.png")
-    record: dict[str, Any] = {
-        "parts": list(options.parts),
-        "errors": json.loads(found.round(5).to_json(orient="records")),
-        "inference": options.inference,
-        "seed": options.seed,
-        "smoke": options.smoke,
-        "seconds": {**seconds, "all": round(time.perf_counter() - began, 1)},
-        "problems": run.problems,
-        "settings": asdict(run.settings),
-        "settings_of_folds": asdict(run.of_fold),
-        "versions": versions(),
-    }
-    write_text(out / "summary.json", json.dumps(record, indent=2) + "\n")
+        draw(options.out / f"{name}.png")
     print(found.to_string(index=False, float_format="%.3f", na_rep=""))
 
 
-def main() -> None:
-    """Parse the command line and run."""
-    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--parts", nargs="+", choices=tuple(PARTS), default=list(PARTS))
-    parser.add_argument("--inference", choices=INFERENCES, default="nuts")
-    parser.add_argument(
-        "--skills",
-        type=number(1),
-        default=sj.SamplerSettings().skills,
-        metavar="D",
-        help="of the law",
-    )
-    parser.add_argument("--seed", type=number(0), default=0)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--smoke", action="store_true", help="a few models, hardly any draws")
-    options = parser.parse_args()
-    use_cores(16)
-    run_and_exit("downstream", lambda: run_all(options), interrupted="stopped; nothing was written")
-
-
 if __name__ == "__main__":
-    main()
+    parser = command_line(__doc__)
+    parser.add_argument("--parts", nargs="+", choices=tuple(PARTS), default=list(PARTS))
+    execute(run_all, parser)

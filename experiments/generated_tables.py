@@ -2,9 +2,10 @@
 
 Odd names, gaps of any pattern, sizes from a single parameter to 10^15, constant columns, scores of
 nothing but chance, and faults of every kind are drawn at random. Each table is written to a file
-and goes the whole way: read, checked, fitted as a point, sampled, predicted from. What counts as a
-failure is any other error, a number that is not finite, or a table that takes longer than a minute.
-Writes tables.csv, failures (if any) and summary.json; exit code 1 where something failed.
+and goes the whole way: read, checked, fitted by its mode, by Laplace's approximation and by NUTS,
+predicted from. What counts as a failure is any other error, a number that is not finite, or a table
+that takes longer than a minute. Writes tables.csv, failures (if any) and summary.json; exit code 1
+where something failed.
 
 Run: python experiments/generated_tables.py --tables 2000 --out out/generated_tables
 """
@@ -13,23 +14,22 @@ from __future__ import annotations
 
 import argparse
 import faulthandler
-import json
 import sys
 import time
 import traceback
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import numpy as np
 import pandas as pd
+from _runner import command_line, execute, save
 from tqdm import tqdm
 
 import sloth_jax as sj
-from sloth_jax.console import Parser, number, run_and_exit, tell
-from sloth_jax.errors import InputError
-from sloth_jax.files import frame_csv, write_text
-from sloth_jax.provenance import versions
+from sloth_jax.console import number, tell
+from sloth_jax.files import write_text
+from sloth_jax.methods import SMOKE_SETTINGS
 from sloth_jax.suspects import suspect_scores
 
 _HANG = 60.0  # seconds for a table whose programs are compiled
@@ -57,7 +57,6 @@ SHAPES = (
     Shape(3, 1, 1, 1), Shape(4, 4, 4, 2), Shape(9, 3, 2, 3), Shape(16, 5, 3, 4),
     Shape(24, 2, 1, 5), Shape(40, 16, 8, 8),
 )  # fmt: skip
-QUICK = sj.SamplerSettings(warmup=8, draws=8, chains=2, max_tree_depth=3, starts=1, start_steps=30)
 
 
 def generate(rng: np.random.Generator, shape: Shape) -> tuple[bytes, str]:
@@ -72,15 +71,15 @@ def generate(rng: np.random.Generator, shape: Shape) -> tuple[bytes, str]:
         return 10.0 ** rng.uniform(low, high, shape.models)
 
     n, width = shape.models, shape.benchmarks
-    family = np.concatenate(
-        [np.arange(shape.families), rng.integers(0, shape.families, n - shape.families)]
+    # Sizes of families and lineages are those of the shape: other ones are other programs.
+    sizes_rng = np.random.default_rng(n)
+    family = np.arange(n)
+    family[shape.families :] = sizes_rng.integers(0, shape.families, n - shape.families)
+    of_lineage = np.arange(shape.families)
+    of_lineage[shape.lineages :] = sizes_rng.integers(
+        0, shape.lineages, shape.families - shape.lineages
     )
-    of_lineage = np.concatenate(
-        [
-            np.arange(shape.lineages),
-            rng.integers(0, shape.lineages, shape.families - shape.lineages),
-        ]
-    )
+    family = rng.permutation(family)
     family_names, lineage_names = names("f", shape.families), names("l", shape.lineages)
     post_trained = rng.random(shape.families) < 0.5
     frame = pd.DataFrame(
@@ -155,18 +154,14 @@ def whole_way(path: Path, key: jax.Array) -> tuple[str, Shape]:
         ),
         table,
     )
-    point = sj.fit_point(table, key=key, skills=skills, starts=1, steps=30)
-    _finite("point", sj.forecast(point, query).draws)
-    posterior = sj.sample_posterior(table, key=key, settings=replace(QUICK, skills=skills))
-    _finite("posterior", sj.forecast(posterior, query, key=key).summary(0.9)["upper"].to_numpy())
+    for inference in ("mode", "laplace", "nuts"):
+        fit = sj.fit(table, key=key, settings=SMOKE_SETTINGS, inference=inference, skills=skills)
+        predicted = sj.forecast(fit, query, key=key)
+        if not np.isfinite(predicted.draws).all():
+            raise ArithmeticError(f"{inference}: a number that is not finite, and nobody said so")
     models, families, lineages = len(table.models), len(table.families), len(table.lineages)
     shape = Shape(models, families, lineages, len(table.benchmarks))
     return "result" if report.holds else "result, skills not determined", shape
-
-
-def _finite(name: str, values: np.ndarray) -> None:
-    if not np.isfinite(values).all():
-        raise ArithmeticError(f"{name}: a number that is not finite, and nobody said so")
 
 
 def run(options: argparse.Namespace) -> None:
@@ -188,7 +183,7 @@ def run(options: argparse.Namespace) -> None:
         failed = ""
         try:
             outcome, shape = whole_way(file, key)
-        except InputError as error:
+        except sj.InputError as error:
             outcome = "one line" if "\n" not in str(error) else "several lines"
             failed = "" if outcome == "one line" else str(error)
         except Exception:
@@ -208,36 +203,26 @@ def run(options: argparse.Namespace) -> None:
              "failed": bool(failed), "seconds": round(seconds, 2)}
         )  # fmt: skip
     found = pd.DataFrame(rows)
-    write_text(out / "tables.csv", frame_csv(found))
     file.unlink()
-    summary = {
-        "experiment": "generated_tables",
-        "tables": count,
-        "outcomes": found["outcome"].value_counts().to_dict(),
-        "failed": int(found["failed"].sum()),
-        "slowest_seconds": float(found["seconds"].max()),
-        "median_seconds": float(found["seconds"].median()),
-        "seed": options.seed,
-        "smoke": options.smoke,
-        "versions": versions(),
-    }
-    write_text(out / "summary.json", json.dumps(summary, indent=2) + "\n")
-    print(f"{count} tables, {summary['failed']} failed: {summary['outcomes']}")
+    failures = int(found["failed"].sum())
+    outcomes = found["outcome"].value_counts().to_dict()
+    save(
+        options,
+        {"tables": found},
+        SMOKE_SETTINGS,
+        generated=count,
+        outcomes=outcomes,
+        failed=failures,
+        slowest_seconds=float(found["seconds"].max()),
+        median_seconds=float(found["seconds"].median()),
+    )
+    print(f"{count} tables, {failures} failed: {outcomes}")
     tell(f"Results: {out}")
-    if summary["failed"]:
+    if failures:
         sys.exit(1)
 
 
-def main() -> None:
-    """Parse the command line and run."""
-    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--tables", type=number(1), default=2000, help="default: 2000")
-    parser.add_argument("--seed", type=number(0), default=0)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--smoke", action="store_true", help="20 tables of one shape")
-    options = parser.parse_args()
-    run_and_exit("generated_tables", lambda: run(options), interrupted="stopped; partly written")
-
-
 if __name__ == "__main__":
-    main()
+    parser = command_line(__doc__, fits=False)
+    parser.add_argument("--tables", type=number(1), default=2000, help="default: 2000")
+    execute(run, parser, interrupted="stopped; partly written")

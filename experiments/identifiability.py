@@ -2,9 +2,8 @@
 
 Three questions. Does the error of recovered loadings fall as rows grow? Do 90 % intervals of the
 posterior hold the true loadings of a table of 400 models on 12 benchmarks? And on tables that break
-one assumption each, does the check name it, and does a fit show the ambiguity it predicts: equally
-good fits from other starts that disagree about just that? Writes rows.csv, recovery.csv,
-broken.csv, summary.json and recovery.png.
+one assumption each, does the check name it, and does a fit show it: is the posterior wide in just
+what is not determined? Writes rows.csv, recovery.csv, broken.csv, summary.json and recovery.png.
 
 Run: python experiments/identifiability.py --out out/identifiability
 """
@@ -12,77 +11,74 @@ Run: python experiments/identifiability.py --out out/identifiability
 from __future__ import annotations
 
 import argparse
-import json
-import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import matplotlib
-
-matplotlib.use("Agg")  # a script writes files and needs no window
 import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from _runner import command_line, execute, save, settings_of
 from jax import Array
 
 import sloth_jax as sj
-from sloth_jax.console import Parser, number, run_and_exit, tell
-from sloth_jax.covariates import fit_scaling
-from sloth_jax.devices import use_cores
-from sloth_jax.files import write_text
-from sloth_jax.law import Params
+from sloth_jax.console import number, tell
+from sloth_jax.hierarchical import shares, standardised_link
 from sloth_jax.law import skills as skills_of
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import QuantileMixture
 from sloth_jax.observations import observe
 from sloth_jax.plots import BLUE, style
-from sloth_jax.point import PointSettings, fit_observations
-from sloth_jax.posterior import Posterior
-from sloth_jax.provenance import versions
-from sloth_jax.rotation import align, canonical_order, match_skills, rotate, whitening
+from sloth_jax.rotation import (
+    align,
+    canonical_order,
+    match_skills,
+    rotate,
+    rotate_loading,
+    whitening,
+)
 from sloth_jax.skills import interpret_skills
-from sloth_jax.synthetic import synthetic_table
+from sloth_jax.surface import LINEAR
+from sloth_jax.synthetic import Truth, synthetic_table
 
-D, BENCHMARKS = 3, 12
+BENCHMARKS = 12
+LEVEL = 0.9
 
 
-def true_loadings(table: Leaderboard, law: Params, key: Array) -> np.ndarray:
-    """Loadings that drew a table, in the form and units of a posterior's.
+def true_loadings(table: Leaderboard, truth: Truth, key: Array) -> np.ndarray:
+    """Loadings that drew a table, in the form and units of a fit's.
 
     Args:
         table: from :func:`sloth_jax.synthetic.synthetic_table`.
-        law: the law it came from.
+        truth: what it was drawn from.
         key: random key of the rotation's starts.
 
     Returns:
-        ``(benchmark, skill)`` per standard deviation of a skill, in standard deviations of each
-        benchmark's scores after the inverse of the true link, in which a posterior measures.
+        ``(benchmark, skill)`` per standard deviation of a skill, in the predictor units of a fit:
+        standard deviations of each benchmark's scores after the inverse of the link.
     """
-    observations = observe(table, fit_scaling(table.params_b, table.tokens_t))
-    theta = skills_of(law, observations.covariates, observations.family)
-    share = (observations.scores - observations.floor[None, :]) / (
-        1.0 - observations.floor[None, :]
-    )
-    assert isinstance(law.link, QuantileMixture)  # of every synthetic table
-    reached, _ = law.link.inverse(share)
-    loading = law.loading @ jnp.linalg.inv(whitening(theta)).T
-    loading = loading / jnp.std(reached, axis=0)[:, None]
-    turned = rotate(loading, key).loading
+    observations, params = observe(table, truth.surface), truth.law.params
+    theta = skills_of(params, observations.design, truth.effects)
+    link = params.link
+    assert isinstance(link, QuantileMixture)  # of every synthetic table
+    of_fit = standardised_link(link.tilt, link.slack, shares(observations), observations.observed)
+    loading = params.loading * (link.spread / of_fit.spread)[:, None]
+    turned = rotate(rotate_loading(loading, whitening(theta)), key).loading
     return np.asarray(turned @ canonical_order(turned), dtype=float)
 
 
-def recover(table: Leaderboard, law: Params, posterior: Posterior, key: Array) -> pd.DataFrame:
-    """True loadings beside those of a posterior with 90 % intervals."""
-    found = interpret_skills(posterior, key=key)
-    truth = true_loadings(table, law, key)
-    turn = np.asarray(align(jnp.asarray(truth)[None], jnp.asarray(found.loading.mean(axis=0)))[0])
-    rows = found.loadings(0.9)
-    rows["truth"] = (truth @ turn).ravel()
-    rows["inside"] = (rows["lower"] <= rows["truth"]) & (rows["truth"] <= rows["upper"])
-    alike, _ = match_skills(truth @ turn, np.median(found.loading, axis=0))
+def recover(table: Leaderboard, truth: Truth, fit: sj.Fit, key: Array) -> pd.DataFrame:
+    """True loadings beside those of a fit with 90 % intervals."""
+    found = interpret_skills(fit, key=key)
+    loading = true_loadings(table, truth, key)
+    turn = align(jnp.asarray(loading)[None], jnp.asarray(found.loading.mean(axis=0)))[0]
+    loading = loading @ np.asarray(turn, dtype=float)
+    rows = found.loadings(LEVEL)
+    rows["truth"] = loading.ravel()
+    rows["inside"] = rows["truth"].between(rows["lower"], rows["upper"])
+    alike, _ = match_skills(loading, np.median(found.loading, axis=0))
     rows["congruence"] = np.tile(alike, len(rows) // len(alike))
     return rows
 
@@ -109,70 +105,60 @@ def broken_tables() -> dict[str, tuple[Leaderboard, int, str]]:
     }  # fmt: skip
 
 
-_fit = jax.jit(fit_observations, static_argnames="settings")  # once for all tables of a shape
-
-
-def disagreement(table: Leaderboard, skills: int, key: Array, steps: int) -> dict[str, float]:
-    """How much equally good point fits from two starts disagree about slopes and about loadings.
+def widths(table: Leaderboard, settings: sj.FitSettings, key: Array) -> dict[str, float]:
+    """How wide the posterior of a table is in slopes and in loadings.
 
     Args:
         table: a table.
-        skills: number of skills.
-        key: random key; each start gets its own.
-        steps: optimiser steps.
+        settings: what is fitted and how, with draws.
+        key: random key.
 
     Returns:
-        ``loss_ratio`` of the worse fit to the better; ``slopes``: largest relative difference of
-        what the covariates add to predictors, which no rotation changes; ``loadings``: 1 less the
-        smallest congruence of a skill.
+        ``slopes``: the largest posterior standard deviation of what a standard deviation of log
+        size, log tokens or their product adds to a benchmark's predictor, which no rotation
+        changes; ``loadings``: 1 less the congruence of a draw with the median draw, of the skill
+        that is least alike, median over draws.
     """
-    observations = observe(table, fit_scaling(table.params_b, table.tokens_t))
-    settings = PointSettings(skills=skills, link="logistic", starts=4, steps=steps)
-    first, second = (_fit(observations, k, settings) for k in jax.random.split(key))
-
-    def effects(params: Params) -> np.ndarray:
-        return np.asarray(params.slope @ params.loading.T, dtype=float)
-
-    def rotated(params: Params) -> np.ndarray:
-        theta = skills_of(params, observations.covariates, observations.family)
-        white = params.loading @ jnp.linalg.inv(whitening(theta)).T
-        return np.asarray(rotate(white, key).loading)
-
-    a, b = effects(first.params), effects(second.params)
-    alike, _ = match_skills(rotated(first.params), rotated(second.params))
-    losses = sorted([float(first.loss), float(second.loss)])
+    fit = sj.fit(table, key=key, settings=settings)
+    params = fit.law.params
+    # B lambda' + d
+    slope = jnp.einsum("sck,sjk->scj", params.slope, params.loading, precision="highest")
+    if params.specific_slope is not None:
+        slope += params.specific_slope
+    slope = np.asarray(slope, dtype=float)[:, : len(LINEAR[settings.surface])]
+    loading = interpret_skills(fit, key=key).loading
+    median = np.median(loading, axis=0)
+    lengths = np.linalg.norm(loading, axis=1) * np.linalg.norm(median, axis=0)
+    alike = np.einsum("sjk,jk->sk", loading, median) / lengths
     return {
-        "loss_ratio": losses[1] / max(losses[0], 1e-12),
-        "slopes": float(np.abs(a - b).max() / np.abs(a).max()),
-        "loadings": float(1.0 - np.nan_to_num(alike).min()),
+        "slopes": float(slope.std(axis=0).max()),
+        "loadings": float(1.0 - np.median(alike, axis=0).min()),
     }
 
 
 def run(options: argparse.Namespace) -> None:
     """Answer the three questions, save, draw."""
-    began = time.perf_counter()
-    growing = (5, 10, 20, 40, 80)  # families of five models
-    tables, settings, steps = options.tables, sj.SamplerSettings(warmup=300, draws=250), 3000
-    point = {"link": "mixture", "starts": 5, "steps": 3000}
-    large = 80
+    if options.inference == "mode":
+        raise sj.InputError("a mode has no intervals to look at: choose another --inference")
+    settings, skills = settings_of(options), options.skills
+    growing, seeds, tables, large = (5, 10, 20, 40, 80), 5, options.tables, 80
     if options.smoke:
-        growing, tables, large, steps = (8,), 1, 8, 30
-        settings = replace(settings, warmup=10, draws=10, chains=2, max_tree_depth=3, starts=1,
-                           start_steps=20)  # fmt: skip
-        point = {"link": "logistic", "starts": 2, "steps": 30}
+        growing, seeds, tables, large = (8,), 1, 1, 8
     keys = jax.random.split(jax.random.key(options.seed), 4)
-    out: Path = options.out
-    out.mkdir(parents=True, exist_ok=True)
+
+    def made(seed: int, families: int) -> tuple[Leaderboard, Truth]:
+        """A table of families of five models."""
+        return synthetic_table(
+            seed, families=families, sizes=5, benchmarks=BENCHMARKS, skills=skills
+        )
 
     rows = []
     for families in growing:
-        for seed in range(1 if options.smoke else 5):
-            table, law = synthetic_table(
-                seed, families=families, sizes=5, benchmarks=BENCHMARKS, skills=D
-            )
-            fit = sj.fit_point(table, key=keys[0], skills=D, **point)
+        for seed in range(seeds):
+            table, truth = made(seed, families)
+            fit = sj.fit(table, key=keys[0], settings=settings, inference="mode")
             alike, _ = match_skills(
-                true_loadings(table, law, keys[1]), interpret_skills(fit, key=keys[1]).loading[0]
+                true_loadings(table, truth, keys[1]), interpret_skills(fit, key=keys[1]).loading[0]
             )
             rows.append({"models": 5 * families, "seed": seed, "error": 1.0 - float(alike.min())})
         tell(f"{5 * families} models: 1 - congruence {rows[-1]['error']:.4f}")
@@ -180,62 +166,53 @@ def run(options: argparse.Namespace) -> None:
 
     parts = []
     for seed in range(tables):
-        table, law = synthetic_table(
-            100 + seed, families=large, sizes=5, benchmarks=BENCHMARKS, skills=D
-        )
-        tell(f"posterior of {len(table.models)} models, table {seed + 1} of {tables} ...")
-        posterior = sj.sample_posterior(
-            table, key=keys[2], settings=replace(settings, skills=D), progress=not options.smoke
-        )
-        for problem in posterior.diagnostics.problems():
+        table, truth = made(100 + seed, large)
+        tell(f"{len(table.models)} models, table {seed + 1} of {tables} ...")
+        fit = sj.fit(table, key=keys[2], settings=settings, progress=not options.smoke)
+        for problem in fit.diagnostics.problems():
             tell(f"warning: {problem}")
-        parts.append(recover(table, law, posterior, keys[1]).assign(table=seed))
+        parts.append(recover(table, truth, fit, keys[1]).assign(table=seed))
     recovery = pd.concat(parts, ignore_index=True)
 
     broken = []
-    for name, (table, skills, cause) in broken_tables().items():
-        report = sj.check_identifiability(table, skills=skills)
+    for name, (table, asked, cause) in broken_tables().items():
+        report = sj.check_identifiability(table, skills=asked)
         causes = [finding.cause for finding in report.findings if finding.kind == "fails"]
         broken.append(
             {"broken": name, "expected": cause, "found": " ".join(causes)}
-            | disagreement(table, skills, keys[3], steps)
+            | widths(table, replace(settings, skills=asked), keys[3])
         )
     failures = pd.DataFrame(broken)
 
-    summary: dict[str, Any] = {
-        "seed": options.seed,
-        "smoke": options.smoke,
-        "models": 5 * large,
-        "tables": tables,
-        "least_congruence": round(float(recovery["congruence"].to_numpy().min()), 4),
-        "coverage_90": round(float(recovery["inside"].to_numpy().mean()), 4),
-        "loadings": len(recovery),
-        "error_by_models": {
+    record = save(
+        options,
+        {"rows": growth, "recovery": recovery, "broken": failures},
+        settings,
+        models=5 * large,
+        recovered=tables,
+        least_congruence=round(float(recovery["congruence"].to_numpy().min()), 4),
+        coverage_90=round(float(recovery["inside"].to_numpy().mean()), 4),
+        loadings=len(recovery),
+        error_by_models={
             str(n): round(float(np.median(growth["error"][growth["models"] == n])), 5)
             for n in sorted(set(growth["models"]))
         },
-        "causes_named": sum(
+        causes_named=sum(
             (cause in found.split()) if cause else not found
             for cause, found in zip(failures["expected"], failures["found"], strict=True)
         ),
-        "causes": len(failures),
-        "settings": asdict(settings),
-        "versions": versions(),
-        "seconds": round(time.perf_counter() - began, 1),
-    }
-    for name, frame in (("rows", growth), ("recovery", recovery), ("broken", failures)):
-        write_text(out / f"{name}.csv", frame.to_csv(index=False, float_format="%.6g"))
-    write_text(out / "summary.json", json.dumps(summary, indent=2) + "\n")
-    draw(out / "recovery.png", growth, recovery, summary)
+        causes=len(failures),
+    )
+    draw(options.out / "recovery.png", growth, recovery, record)
     print(failures.to_string(index=False, float_format="%.4f"))
     print(
-        f"least congruence {summary['least_congruence']:.4f}, 90 % intervals hold "
-        f"{summary['coverage_90']:.3f} of {len(recovery)} loadings"
+        f"least congruence {record['least_congruence']:.4f}, 90 % intervals hold "
+        f"{record['coverage_90']:.3f} of {len(recovery)} loadings"
     )
-    tell(f"{summary['seconds']:.0f} s. Results: {out}")
+    tell(f"{record['seconds']:.0f} s. Results: {options.out}")
 
 
-def draw(path: Path, growth: pd.DataFrame, recovery: pd.DataFrame, summary: dict[str, Any]) -> None:
+def draw(path: Path, growth: pd.DataFrame, recovery: pd.DataFrame, record: dict[str, Any]) -> None:
     """Error against rows, and recovered against true loadings."""
     with style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(8.0, 3.6), layout="constrained")
@@ -246,7 +223,7 @@ def draw(path: Path, growth: pd.DataFrame, recovery: pd.DataFrame, summary: dict
         left.set_yscale("log")
         left.set_xticks(medians.index, [str(n) for n in medians.index])
         left.minorticks_off()
-        left.set_title("Point fit: worst skill, five tables")
+        left.set_title("Mode: worst skill, five tables")
         left.set_xlabel("models")
         left.set_ylabel("1 - congruence with the truth")
         truth = recovery["truth"]
@@ -254,30 +231,14 @@ def draw(path: Path, growth: pd.DataFrame, recovery: pd.DataFrame, summary: dict
         right.axhline(0.0, color="#7F7F7F", linewidth=1.0)
         right.vlines(truth, lower, upper, color=BLUE, linewidth=2, alpha=0.3)
         right.plot(truth, recovery["median"] - truth, "o", color=BLUE, markersize=3)
-        right.set_title(
-            f"Posterior, {summary['models']} models: {100 * summary['coverage_90']:.0f} % inside"
-        )
+        right.set_title(f"{record['models']} models: {100 * record['coverage_90']:.0f} % inside")
         right.set_xlabel("true loading")
         right.set_ylabel("loading less the truth, 90 % interval")
         figure.savefig(path)
         plt.close(figure)
 
 
-def main() -> None:
-    """Parse the command line and run."""
-    parser = Parser(
-        prog="identifiability.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
-    parser.add_argument("--tables", type=number(1), default=3, help="to recover (default: 3)")
-    parser.add_argument("--seed", type=number(0), default=0)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--smoke", action="store_true", help="small tables, hardly any draws")
-    options = parser.parse_args()
-    use_cores(16)
-    run_and_exit("identifiability", lambda: run(options), interrupted="nothing was written")
-
-
 if __name__ == "__main__":
-    main()
+    parser = command_line(__doc__)
+    parser.add_argument("--tables", type=number(1), default=3, help="to recover (default: 3)")
+    execute(run, parser)

@@ -1,10 +1,10 @@
 """Does a fit survive being killed? SIGKILL at random moments, then the same command again.
 
-A small table is fitted by `sloth-jax fit` once without interruption. Then the same command is
-killed at a random moment (while it starts, samples, or writes), until it was --times times;
-every file that it left is looked at, and it is called again until it ends. Predictions from the
-result must be, byte for byte, those of the uninterrupted run. Writes kills.csv and summary.json;
-exit code 1 if one differs.
+A small table is fitted by `sloth-jax fit --inference nuts` once without interruption. Then the
+same command is killed at a random moment (while it starts, samples, or writes), until it was
+--times times; every file that it left is looked at, and it is called again until it ends.
+Predictions from the result must be, byte for byte, those of the uninterrupted run. Writes kills.csv
+and summary.json; exit code 1 if one differs.
 
 Run: python experiments/kill_and_resume.py --out out/kill_and_resume
 """
@@ -12,7 +12,6 @@ Run: python experiments/kill_and_resume.py --out out/kill_and_resume
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import shutil
 import signal
@@ -24,11 +23,10 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+from _runner import command_line, execute, save
 
 import sloth_jax as sj
-from sloth_jax.console import Parser, number, run_and_exit, tell
-from sloth_jax.files import write_text
-from sloth_jax.provenance import versions
+from sloth_jax.console import number, tell
 
 MODELS = 24
 QUERY = "model,family,params_b,tokens_t\nbig,bloom,400,2\nnew,nobody,7,2\n"
@@ -55,7 +53,7 @@ def unreadable(folder: Path) -> list[str]:
     for path in folder.iterdir():
         try:
             if path.suffix == ".nc":
-                sj.load_posterior(path)
+                sj.load_fit(path)
             elif path.suffix == ".unfinished":
                 with np.load(path, allow_pickle=False) as kept:
                     assert kept["done"] > 0
@@ -66,10 +64,7 @@ def unreadable(folder: Path) -> list[str]:
 
 def run(options: argparse.Namespace) -> None:
     """Kill, look, resume, compare, save."""
-    began = time.perf_counter()
     rng = np.random.default_rng(options.seed)
-    out: Path = options.out
-    out.mkdir(parents=True, exist_ok=True)
     draws = 40 if options.smoke else 2400
     times = 1 if options.smoke else options.times
     with tempfile.TemporaryDirectory() as scratch:
@@ -85,8 +80,8 @@ def run(options: argparse.Namespace) -> None:
 
         def fit(to: Path) -> list[str]:
             return command(
-                "fit", "--data", folder / "table.csv", "--skills", 1, "--draws", draws,
-                "--warmup", 20 if options.smoke else 200, "--out", to,
+                "fit", "--data", folder / "table.csv", "--inference", "nuts", "--skills", 1,
+                "--draws", draws, "--warmup", 20 if options.smoke else 200, "--out", to,
             )  # fmt: skip
 
         whole = folder / "whole"
@@ -142,20 +137,16 @@ def run(options: argparse.Namespace) -> None:
             tell(f"killed {killed} of {times}, now after {share * length:.1f} s: same {same}")
             shutil.rmtree(place)
     found = pd.DataFrame(rows)
-    write_text(out / "kills.csv", found.to_csv(index=False))
-    record = {
-        "runs": len(found),
-        "killed": int(found["killed"].sum()),
-        "resumed": int(found["resumed"].sum()),
-        "same": int(found["same"].sum()),
-        "unreadable": int((found["unreadable"] != "").sum()),
-        "seconds_uninterrupted": round(length, 1),
-        "seed": options.seed,
-        "smoke": options.smoke,
-        "seconds": round(time.perf_counter() - began, 1),
-        "versions": versions(),
-    }
-    write_text(out / "summary.json", json.dumps(record, indent=2) + "\n")
+    record = save(
+        options,
+        {"kills": found},
+        runs=len(found),
+        killed=int(found["killed"].sum()),
+        resumed=int(found["resumed"].sum()),
+        same=int(found["same"].sum()),
+        unreadable=int((found["unreadable"] != "").sum()),
+        seconds_uninterrupted=round(length, 1),
+    )
     print(
         f"{record['killed']} of {len(found)} runs were killed; {record['same']} of {len(found)} "
         f"give the same predictions, {record['resumed']} went on from a checkpoint, "
@@ -165,16 +156,7 @@ def run(options: argparse.Namespace) -> None:
         sys.exit(1)
 
 
-def main() -> None:
-    """Parse the command line and run."""
-    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--times", type=number(1), default=20, metavar="N", help="default: 20")
-    parser.add_argument("--seed", type=number(0), default=0)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--smoke", action="store_true", help="one kill, hardly any draws")
-    options = parser.parse_args()
-    run_and_exit("kill_and_resume", lambda: run(options), interrupted="stopped")
-
-
 if __name__ == "__main__":
-    main()
+    parser = command_line(__doc__, fits=False)
+    parser.add_argument("--times", type=number(1), default=20, metavar="N", help="default: 20")
+    execute(run, parser, interrupted="stopped")

@@ -1,9 +1,9 @@
 """How many skills? Laws with one to five, by how well they predict lineages that are left out.
 
 Nothing but the training table decides. Eight groups of whole lineages are left out, one at a time,
-and the posterior of the rest predicts them. The rule: the fewest skills whose mean continuous
+and a fit to the rest predicts them. The rule: the fewest skills whose mean continuous
 ranked probability score is within one standard error of the best one's. Beside it stands the
-expected log density of each lineage by importance sampling from one posterior of the whole table
+expected log density of each lineage by importance sampling from one fit to the whole table
 (PSIS-LOO), with the number of lineages where that is rough. Writes skills.csv and summary.json.
 
 Run: python experiments/number_of_skills.py --out out/number_of_skills
@@ -26,7 +26,8 @@ from sloth_jax.columns import bundled_items
 from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
-from sloth_jax.methods import FOLD_SETTINGS
+from sloth_jax.fit import INFERENCES, FitSettings, fit
+from sloth_jax.methods import FOLD_SETTINGS, SMOKE_SETTINGS
 from sloth_jax.provenance import versions
 from sloth_jax.selection import LeftOut, Refitted, leave_lineages_out, refit_without_lineages
 
@@ -35,14 +36,14 @@ def choose(refitted: dict[int, Refitted], left_out: dict[int, LeftOut]) -> tuple
     """The rule, and the table it looks at.
 
     Args:
-        refitted: number of skills -> predictions of lineages that were not sampled from.
+        refitted: number of skills -> predictions of lineages by fits without them.
         left_out: number of skills -> result of importance sampling, for the same numbers.
 
     Returns:
-        The number of skills, and a row per number: ``skills, crps, crps_behind, crps_se, max_rhat``
-        for the refits, ``elpd, elpd_behind, elpd_se, worst_k, rough`` for importance sampling.
-        ``behind`` is the distance to the best with its standard error, a fraction or in nats;
-        ``rough`` the number of lineages with a Pareto k above 0.7.
+        The number of skills, and a row per number: ``skills, crps, crps_behind, crps_se, max_rhat,
+        max_pareto_k`` for the refits, ``elpd, elpd_behind, elpd_se, worst_k, rough`` for importance
+        sampling. ``behind`` is the distance to the best with its standard error, a fraction or in
+        nats; ``rough`` the number of lineages with a Pareto k above 0.7.
     """
     best = min(refitted.values(), key=lambda one: one.mean)
     densest = max(left_out.values(), key=lambda one: one.total)
@@ -58,6 +59,7 @@ def choose(refitted: dict[int, Refitted], left_out: dict[int, LeftOut]) -> tuple
                 "crps_behind": behind,
                 "crps_se": error,
                 "max_rhat": one.max_rhat,
+                "max_pareto_k": one.max_pareto_k,
                 "elpd": sampled.total,
                 "elpd_behind": elpd_behind,
                 "elpd_se": elpd_error,
@@ -70,17 +72,18 @@ def choose(refitted: dict[int, Refitted], left_out: dict[int, LeftOut]) -> tuple
 
 
 def run(options: argparse.Namespace) -> None:
-    """Sample each number of skills, leave lineages out, save."""
+    """Fit each number of skills, leave lineages out, save."""
     table = sj.load_leaderboard()
     if options.sampling_error:
         items = np.array([bundled_items()[name] for name in table.benchmarks])
         table = replace(table, items=items)
-    settings, of_fold = sj.SamplerSettings(), FOLD_SETTINGS
+    settings, of_fold = FitSettings(), FOLD_SETTINGS
     numbers, groups = range(options.least, options.most + 1), options.groups
     if options.smoke:
         table = table.subset(np.arange(len(table.models)) < 24)
-        settings = replace(settings, warmup=10, draws=10, max_tree_depth=3, start_steps=20)
-        of_fold, numbers, groups = replace(settings, chains=2), range(1, 2), 2
+        settings = of_fold = SMOKE_SETTINGS
+        numbers, groups = range(1, 2), 2
+    settings, of_fold = (replace(s, inference=options.inference) for s in (settings, of_fold))
     key = jax.random.key(options.seed)
     refitted: dict[int, Refitted] = {}
     left_out: dict[int, LeftOut] = {}
@@ -92,15 +95,10 @@ def run(options: argparse.Namespace) -> None:
             table, key=key, settings=replace(of_fold, skills=skills), groups=groups
         )
         tell(f"{skills} skills: the whole table ...")
-        posterior = sj.sample_posterior(
-            table,
-            key=key,
-            settings=replace(settings, skills=skills),
-            progress=not options.smoke,
-        )
-        left_out[skills] = leave_lineages_out(posterior, draws=40 if options.smoke else 400)
+        whole = fit(table, key=key, settings=settings, skills=skills, progress=not options.smoke)
+        left_out[skills] = leave_lineages_out(whole)
         seconds[skills] = round(time.perf_counter() - began, 1)
-        problems[skills] = posterior.diagnostics.problems()
+        problems[skills] = whole.diagnostics.problems()
     chosen, rows = choose(refitted, left_out)
     out: Path = options.out
     out.mkdir(parents=True, exist_ok=True)
@@ -138,6 +136,11 @@ def main() -> None:
     )
     parser.add_argument(
         "--groups", type=number(2), default=8, metavar="K", help="of lineages; default: 8"
+    )
+    parser.add_argument(
+        "--inference",
+        choices=[name for name in INFERENCES if name != "mode"],
+        default=FitSettings().inference,
     )
     parser.add_argument("--seed", type=number(0), default=0)
     parser.add_argument("--out", type=Path, required=True, metavar="DIR")

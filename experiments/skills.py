@@ -1,10 +1,10 @@
 """The skills of a table with intervals: loadings, correlations, base against chat, level curves.
 
-Samples the posterior with 2, 3 and 4 skills, brings each to one form (oblique geomin) and writes,
-for each d, its tables (loadings, correlations, models, families, base_to_chat, growth, slopes,
-level_curves, contraction) and figures. Beside them stability.csv and stability.png (other starts,
-other families, other d) and published.csv: the published loadings against every local optimum of
-the rotation of our own point fit of the same rows.
+Fits the law with 2, 3 and 4 skills, brings each to one form (oblique geomin) and writes, for each
+d, its tables (loadings, correlations, models, families, base_to_chat, growth, level_curves,
+contraction) and figures. Beside them stability.csv and stability.png (halves of the lineages, other
+d) and published.csv: the published loadings against every local optimum of the rotation of the
+published law, fitted to the same rows. Last summary.json.
 
 Run: python experiments/skills.py --out out/skills
 """
@@ -12,29 +12,26 @@ Run: python experiments/skills.py --out out/skills
 from __future__ import annotations
 
 import argparse
-import json
 import time
-from dataclasses import asdict, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import matplotlib
-
-matplotlib.use("Agg")  # a script writes files and needs no window
+import jax.numpy as jnp
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from _runner import command_line, execute, save
 
 import sloth_jax as sj
-from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.baselines import published_skills
+from sloth_jax.console import number, tell
 from sloth_jax.contraction import contraction
-from sloth_jax.devices import use_cores
-from sloth_jax.files import write_text
+from sloth_jax.fit import INFERENCES
+from sloth_jax.methods import SMOKE_SETTINGS
 from sloth_jax.plots import style
-from sloth_jax.point import PointSettings
-from sloth_jax.provenance import versions
-from sloth_jax.rotation import geomin, local_optima, match_skills
+from sloth_jax.rotation import geomin, local_optima, match_skills, rotate_loading, whitening
 from sloth_jax.skill_plots import (
     plot_congruence,
     plot_growth,
@@ -43,7 +40,7 @@ from sloth_jax.skill_plots import (
     plot_pairs,
     plot_shifts,
 )
-from sloth_jax.skills import Skills, interpret_skills, propose_labels
+from sloth_jax.skills import Skills, propose_labels
 from sloth_jax.stability import stability
 
 LEVEL = 0.9
@@ -65,135 +62,118 @@ PUBLISHED = {
     "Winogrande": (0.66, 0.56, -0.01),
     "IFEval": (0.05, 0.04, 0.63),
 }
+SKILL_NAMES = ("reasoning", "knowledge", "instruction following")
 
 
 def run(options: argparse.Namespace) -> None:
     """Fit, interpret, save, then draw."""
     table = sj.load_leaderboard()
-    settings, point = sj.SamplerSettings(), PointSettings()
-    published = PointSettings(link="logistic", starts=20, steps=4000)
-    repetitions = {"seeds": 10, "bootstraps": 30, "others": (2, 4)}
+    settings = replace(
+        SMOKE_SETTINGS if options.smoke else sj.FitSettings(), inference=options.inference
+    )
+    again, published = {"halves": 30, "others": (2, 4)}, {"starts": 20}
     optima = {"starts": 100, "steps": 8000}
     if options.smoke:
-        settings = replace(
-            settings, warmup=10, draws=10, max_tree_depth=3, starts=1, start_steps=20
-        )
-        point, published = (
-            replace(point, steps=20, starts=1),
-            replace(published, steps=20, starts=1),
-        )
-        repetitions = {"seeds": 1, "bootstraps": 1, "others": ()}
+        again, published = {"halves": 1, "others": ()}, {"starts": 1, "max_steps": 20}
         optima = {"starts": 3, "steps": 50}
-    out: Path = options.out
-    out.mkdir(parents=True, exist_ok=True)
     fit_key, turn_key, again_key, published_key = jax.random.split(jax.random.key(options.seed), 4)
-    record: dict[str, Any] = {
-        "seed": options.seed,
-        "smoke": options.smoke,
-        "level": LEVEL,
-        "settings": asdict(settings),
-        "versions": versions(),
-    }
+    tables: dict[str, pd.DataFrame] = {}
+    found: dict[str, Any] = {}
+    interpreted: dict[int, Skills] = {}
     for d in options.skills:
         began = time.perf_counter()
         tell(f"{d} skills ...")
-        posterior = sj.sample_posterior(
-            table, key=fit_key, settings=replace(settings, skills=d), progress=not options.smoke
-        )
-        skills = interpret_skills(posterior, key=turn_key)
+        fit = sj.fit(table, key=fit_key, settings=replace(settings, skills=d))
+        skills = sj.interpret_skills(fit, key=turn_key)
         proposed = propose_labels(skills)
-        record[f"d = {d}"] = {
-            "proposed_labels": proposed,
-            "rotation_starts_agreeing": skills.agreeing,
-            "draws_settled": skills.settled,
-            "problems": posterior.diagnostics.problems() + posterior.report.warnings(),
-            "seconds": round(time.perf_counter() - began, 1),
-        }
+        problems = [*fit.diagnostics.problems(), *fit.report.warnings()]
         if len(set(proposed)) == d:
             skills = skills.named(proposed)
-        save(out / f"d{d}", skills)
-        decided = contraction(posterior)
-        write(out / f"d{d}" / "contraction.csv", decided)
-        draw(out / f"d{d}", skills)
-        for problem in record[f"d = {d}"]["problems"]:
+        interpreted[d] = skills
+        tables |= {f"d{d}/{name}": rows for name, rows in tables_of(skills).items()}
+        decided = contraction(fit)
+        tables[f"d{d}/contraction"] = decided
+        for problem in problems:
             tell(f"warning: {problem}")
         told = int(decided["prior_decides"].to_numpy().sum())
         print(f"d = {d}: {', '.join(proposed)}; the prior decides {told} of {len(decided)} numbers")
+        found[f"d = {d}"] = {
+            "proposed_labels": proposed,
+            "rotation_starts_agreeing": skills.agreeing,
+            "draws_settled": skills.settled,
+            "problems": problems,
+            "seconds": round(time.perf_counter() - began, 1),
+        }
 
-    tell("other starts, other families ...")
-    again = stability(table, key=again_key, settings=point, **repetitions)
-    write(out / "stability.csv", again)
-    draw_stability(out / "stability.png", again)
-    medians = again.groupby(["reason", "skill"])["congruence"].median()
+    tell("other lineages, other numbers of skills ...")
+    repeated = stability(table, key=again_key, settings=settings, **again)
+    medians = repeated.groupby(["reason", "skill"])["congruence"].median()
     print(medians.unstack().round(3).to_string())
-
     tell("the published loadings ...")
-    found, loss = against_published(published, published_key, **optima)
-    write(out / "published.csv", found)
-    record["published"] = {"settings": asdict(published), "loss": loss}
-    write_text(out / "summary.json", json.dumps(record, indent=2) + "\n")
-    print(found.to_string(index=False, float_format="%.3f"))
-    tell(f"Results: {out}")
+    beside, error = against_published(published, published_key, **optima)
+    print(beside.to_string(index=False, float_format="%.3f"))
+
+    for d in interpreted:
+        (options.out / f"d{d}").mkdir(parents=True, exist_ok=True)
+    save(
+        options,
+        tables | {"stability": repeated, "published": beside},
+        settings,
+        level=LEVEL,
+        published=published | optima | {"training_error": error},
+        **found,
+    )
+    for d, skills in interpreted.items():
+        draw(options.out / f"d{d}", skills)
+    draw_stability(options.out / "stability.png", repeated)
+    tell(f"Results: {options.out}")
+
+
+def tables_of(skills: Skills) -> dict[str, pd.DataFrame]:
+    """All tables of one number of skills."""
+    return {
+        "loadings": skills.loadings(LEVEL),
+        "correlations": skills.correlations(LEVEL),
+        "models": skills.models(LEVEL),
+        "families": skills.families(LEVEL),
+        "base_to_chat": skills.base_to_chat(LEVEL),
+        "growth": skills.growth(LEVEL),
+        "level_curves": skills.level_curves(SIZES_B, TOKENS_T, LEVEL),
+    }
 
 
 def against_published(
-    settings: PointSettings, key: jax.Array, *, starts: int, steps: int
+    settings: dict[str, int], key: jax.Array, *, starts: int, steps: int
 ) -> tuple[pd.DataFrame, float]:
-    """Every local optimum of the rotation of our point fit, against the published loadings.
+    """Every local optimum of the rotation of the published law's fit, and the published loadings.
 
     Args:
-        settings: of the point fit, to the complete rows of the uncorrected table.
+        settings: of :func:`sloth_jax.baselines.published_skills`, on the complete rows of the
+            uncorrected table.
         key: random key.
         starts: of the rotation.
         steps: most steps of the rotation from each.
 
     Returns:
         One row per optimum: its criterion, the share of starts that end there, congruence with each
-        published skill; and the loss of the fit.
+        published skill; and the mean absolute training error of the fit.
     """
     table = sj.load_leaderboard(corrected=False)
     table = table.subset(np.asarray(table.observed.all(axis=1)))
-    fit_key, turn_key = jax.random.split(key)
-    fit = sj.fit_point(
-        table, key=fit_key, skills=3, link=settings.link, starts=settings.starts,
-        steps=settings.steps,
-    )  # fmt: skip
-    ours = interpret_skills(fit, key=turn_key, oblique=False, criterion="varimax")
+    ours = published_skills(table, skills=3, **settings)
     theirs = np.array([PUBLISHED[benchmark] for benchmark in table.benchmarks])
-    rows, names = [], ("reasoning", "knowledge", "instruction following")
     # In single precision the shallower minima cannot be told from slopes.
     with jax.enable_x64(True):
-        # Varimax skills are uncorrelated with unit variances: what a rotation starts from.
-        white = jax.numpy.asarray(ours.loading[0])
-        optima = local_optima(white, turn_key, starts=starts, steps=steps)
-        for one in optima:
+        white = rotate_loading(jnp.asarray(ours.loading), whitening(jnp.asarray(ours.theta)))
+        optima = local_optima(white, key, starts=starts, steps=steps)
+        rows = []
+        for at, one in enumerate(optima, start=1):
             alike, _ = match_skills(theirs, np.asarray(one.loading))
-            rows.append(
-                {"criterion": float(one.value), "starts": float(one.agreeing)}
-                | dict(zip(names, alike.tolist(), strict=True))
-            )
-        rows.append({"criterion": float(geomin(jax.numpy.asarray(theirs))), "starts": np.nan})
-    found = pd.DataFrame(rows)
-    found.insert(0, "loadings", [*(f"optimum {k + 1}" for k in range(len(optima))), "published"])
-    return found, fit.loss
-
-
-def write(path: Path, rows: pd.DataFrame) -> None:
-    """Write a table as CSV."""
-    write_text(path, rows.to_csv(index=False, float_format="%.6g"))
-
-
-def save(folder: Path, skills: Skills) -> None:
-    """Write all tables of one number of skills."""
-    folder.mkdir(exist_ok=True)
-    write(folder / "loadings.csv", skills.loadings(LEVEL))
-    write(folder / "correlations.csv", skills.correlations(LEVEL))
-    write(folder / "models.csv", skills.models(LEVEL))
-    write(folder / "families.csv", skills.families(LEVEL))
-    write(folder / "base_to_chat.csv", skills.base_to_chat(LEVEL))
-    write(folder / "growth.csv", skills.growth(LEVEL))
-    write(folder / "slopes.csv", skills.slopes(LEVEL))
-    write(folder / "level_curves.csv", skills.level_curves(SIZES_B, TOKENS_T, LEVEL))
+            row = {"loadings": f"optimum {at}", "criterion": float(one.value)}
+            rows.append(row | {"starts": float(one.agreeing)}
+                        | dict(zip(SKILL_NAMES, alike.tolist(), strict=True)))  # fmt: skip
+        rows.append({"loadings": "published", "criterion": float(geomin(jnp.asarray(theirs)))})
+    return pd.DataFrame(rows), ours.error
 
 
 def draw(folder: Path, skills: Skills) -> None:
@@ -250,34 +230,21 @@ def draw(folder: Path, skills: Skills) -> None:
 
 def draw_stability(path: Path, again: pd.DataFrame) -> None:
     """Congruence with the reference fit, by reason."""
-    reasons = {"start": "another start", "families": "other families"}
-    named = again.assign(
-        reason=[str(reasons.get(r, r)) for r in again["reason"]],
-        skill=[f"skill {k}" for k in again["skill"]],
-    )
+    named = again.assign(skill=[f"skill {k}" for k in again["skill"]])
     with style():
         figure, ax = plt.subplots(figsize=(6.0, 3.2), layout="constrained")
         plot_congruence(named, ax=ax)
-        ax.set_title("Do the skills of the point fit come out again? (dashed: similar, equal)")
+        ax.set_title("Do the skills of the mode come out again? (dashed: similar, equal)")
         figure.savefig(path)
         plt.close(figure)
 
 
-def main() -> None:
-    """Parse the command line and run."""
-    parser = Parser(
-        prog="skills.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
+if __name__ == "__main__":
+    parser = command_line(__doc__, fits=False)
+    parser.add_argument(
+        "--inference",
+        choices=[name for name in INFERENCES if name != "mode"],
+        default=sj.FitSettings().inference,
     )
     parser.add_argument("--skills", nargs="+", type=number(2), default=[2, 3, 4], metavar="D")
-    parser.add_argument("--seed", type=number(0), default=0)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--smoke", action="store_true", help="hardly any draws")
-    options = parser.parse_args()
-    use_cores(16)
-    run_and_exit("skills", lambda: run(options), interrupted=f"see {options.out} for what is done")
-
-
-if __name__ == "__main__":
-    main()
+    execute(run, parser)

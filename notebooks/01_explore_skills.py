@@ -19,8 +19,8 @@
 #
 # You need to have seen a regression. You need not have seen a factor model or a Markov chain.
 #
-# Open this file in Jupyter with jupytext, or run it with Python. Sampling takes some minutes; with
-# the environment variable `SLOTH_JAX_QUICK` set it takes seconds and means nothing.
+# Open this file in Jupyter with jupytext, or run it with Python. With the environment variable
+# `SLOTH_JAX_QUICK` set the fit is rough, its numbers mean nothing, and all is faster.
 
 # %%
 import os
@@ -33,7 +33,7 @@ import sloth_jax as sj
 from sloth_jax.contraction import contraction
 from sloth_jax.plots import style
 from sloth_jax.skill_plots import plot_growth, plot_level_curves, plot_loadings, plot_shifts
-from sloth_jax.skills import interpret_skills, propose_labels
+from sloth_jax.skills import propose_labels
 
 QUICK = "SLOTH_JAX_QUICK" in os.environ
 
@@ -46,8 +46,7 @@ print(
 # ## 1. May we ask this table at all?
 #
 # Hidden quantities can be *unidentified*: two different stories give exactly the same scores, and
-# no amount of data tells them apart. The check looks for such stories before we spend minutes on a
-# fit.
+# no amount of data tells them apart. The check looks for such stories before we fit.
 #
 # * A skill's slope on tokens is learnt from families whose models saw *different* amounts of
 #   tokens. If no family varies them, everything tokens do could as well be what families are.
@@ -66,18 +65,16 @@ print(report.to_text())
 # ## 2. Draw laws that fit
 #
 # Instead of one best fit we draw many laws, each about as compatible with the table as the table
-# allows. Where they agree we know something; where they differ we do not.
+# allows. Where they agree we know something; where they differ we do not. `inference="nuts"` draws
+# without approximation, in minutes.
 
 # %%
+settings = sj.FitSettings(skills=3)
 if QUICK:
-    settings = sj.SamplerSettings(
-        skills=3, warmup=10, draws=10, max_tree_depth=3, starts=1, start_steps=20
-    )
-else:
-    settings = sj.SamplerSettings(skills=3)
+    settings = sj.FitSettings(skills=3, draws=10, steps=20)
 fit_key, turn_key = jax.random.split(jax.random.key(0))
-posterior = sj.sample_posterior(table, key=fit_key, settings=settings, progress=not QUICK)
-print("problems:", posterior.diagnostics.problems() or "none")
+fit = sj.fit(table, key=fit_key, settings=settings, progress=not QUICK)
+print("problems:", fit.diagnostics.problems() or "none")
 
 # %% [markdown]
 # ## 3. Loadings: what a skill does to a benchmark
@@ -87,7 +84,7 @@ print("problems:", posterior.diagnostics.problems() or "none")
 # zero, the table does not say whether the skill matters there.
 
 # %%
-skills = interpret_skills(posterior, key=turn_key)
+skills = sj.interpret_skills(fit, key=turn_key)
 proposed = propose_labels(skills)
 print("the benchmarks that tell most of each skill:", *proposed, sep="\n  ")
 
@@ -172,11 +169,11 @@ plt.show()
 # %% [markdown]
 # ## 6. What the table decided, and what we had assumed
 #
-# A law has a prior: what we thought plausible before we looked. Where the posterior is nearly as
+# A law has a prior: what we thought plausible before we looked. Where the draws are nearly as
 # wide as the prior, the number is ours rather than the data's, and should not be quoted.
 
 # %%
-decided = contraction(posterior)
+decided = contraction(fit)
 ours = decided[decided["prior_decides"]]
 print(f"the prior decides {len(ours)} of {len(decided)} numbers, for example")
 print(ours.nsmallest(5, "contraction").round(2).to_string(index=False))

@@ -20,8 +20,8 @@
 # Every answer below comes as many answers, one per draw of the law, so that you see how sure it is.
 # The scores of `ours-1b` are made up; put yours in their place.
 #
-# Open this file in Jupyter with jupytext, or run it with Python. Sampling takes some minutes; with
-# the environment variable `SLOTH_JAX_QUICK` set it takes seconds and means nothing.
+# Open this file in Jupyter with jupytext, or run it with Python. With the environment variable
+# `SLOTH_JAX_QUICK` set the fit is rough, its numbers mean nothing, and all is faster.
 
 # %%
 import os
@@ -34,8 +34,6 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.measurement import next_measurement
-from sloth_jax.planning import Bounds, compare, compute_optimal, elasticity, required
 from sloth_jax.planning_plots import (
     plot_candidates,
     plot_frontier,
@@ -70,19 +68,14 @@ print(f"{len(table.models)} models, one of them ours")
 # %% [markdown]
 # ## 2. Draw laws that fit
 #
-# Save the posterior: it answers every later question in seconds, here or from the command line
-# (`sloth-jax plan --fit ours.nc ...`).
+# `sj.save_fit(fit, "ours.nc")` keeps it: it answers every later question in seconds, here or from
+# the command line (`sloth-jax plan --fit ours.nc ...`).
 
 # %%
-if QUICK:
-    settings = sj.SamplerSettings(
-        skills=1, warmup=10, draws=10, max_tree_depth=3, starts=1, start_steps=20
-    )
-else:
-    settings = sj.SamplerSettings()
+settings = sj.FitSettings(skills=1, draws=10, steps=20) if QUICK else sj.FitSettings()
 fit_key, key = jax.random.split(jax.random.key(0))
-posterior = sj.sample_posterior(table, key=fit_key, settings=settings, progress=not QUICK)
-print("problems:", posterior.diagnostics.problems() or "none")
+fit = sj.fit(table, key=fit_key, settings=settings, progress=not QUICK)
+print("problems:", fit.diagnostics.problems() or "none")
 
 # %% [markdown]
 # ## 3. Where does the next unit of compute help?
@@ -90,7 +83,7 @@ print("problems:", posterior.diagnostics.problems() or "none")
 # What 1 % more parameters, or 1 % more tokens, add to the score of our model.
 
 # %%
-print(elasticity(posterior, 1.1, 2.0, family="ours", key=key).round(5).to_string(index=False))
+print(sj.elasticity(fit, 1.1, 2.0, family="ours", key=key).round(5).to_string(index=False))
 
 # %% [markdown]
 # ## 4. Split the budget
@@ -102,8 +95,8 @@ print(elasticity(posterior, 1.1, 2.0, family="ours", key=key).round(5).to_string
 
 # %%
 budget = 1e23
-bounds = Bounds(params_b=(0.3, 100.0), tokens_t=(0.2, 18.0))  # where the table has models
-plan = compute_optimal(posterior, budget, family="ours", target="MMLU", bounds=bounds, key=key)
+bounds = sj.Bounds(params_b=(0.3, 100.0), tokens_t=(0.2, 18.0))  # where the table has models
+plan = sj.compute_optimal(fit, budget, family="ours", target="MMLU", bounds=bounds, key=key)
 best = plan.frontier.iloc[0]
 print(
     f"{best['params_b']:.1f} billion on {best['tokens_t']:.2f} trillion tokens; MMLU "
@@ -120,7 +113,7 @@ plt.show()
 
 # %%
 budgets = np.geomspace(1e22, 1e25, 3 if QUICK else 20)
-ladder = compute_optimal(posterior, budgets, family="ours", target="MMLU", bounds=bounds, key=key)
+ladder = sj.compute_optimal(fit, budgets, family="ours", target="MMLU", bounds=bounds, key=key)
 with style():
     figure, axes = plt.subplots(1, 3, figsize=(11.0, 3.0), layout="constrained")
     plot_frontier(ladder, "params_b", ax=axes[0])
@@ -135,8 +128,8 @@ plt.show()
 # everything we do not know, down to the noise of the evaluation.
 
 # %%
-wanted = required(
-    posterior, "MMLU", 0.6, probability=0.8, family="ours", tokens_t=4.0, bounds=bounds, key=key
+wanted = sj.required(
+    fit, "MMLU", 0.6, probability=0.8, family="ours", tokens_t=4.0, bounds=bounds, key=key
 )
 if wanted.reached:
     print(f"{wanted.params_b:.1f} billion, {wanted.flops:.2g} FLOPs")
@@ -165,7 +158,7 @@ candidates = sj.Query.from_frame(
     ),
     table,
 )
-rows = compare(posterior, candidates, key=key)
+rows = sj.compare(fit, candidates, key=key)
 print(rows[rows["benchmark"].str.startswith("mean")].round(3).to_string(index=False))
 with style():
     figure, ax = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
@@ -180,8 +173,8 @@ plt.show()
 # much, the money is better spent on the large one.
 
 # %%
-chosen = next_measurement(
-    posterior, "ours", budget / 10.0, params_b=best["params_b"], tokens_t=best["tokens_t"],
+chosen = sj.next_measurement(
+    fit, "ours", budget / 10.0, params_b=best["params_b"], tokens_t=best["tokens_t"],
     target="MMLU", bounds=bounds, key=key, futures=20 if QUICK else 100,
 )  # fmt: skip
 print(chosen.round(4).to_string(index=False))

@@ -20,8 +20,8 @@
 # Then a second question. A model solves a problem with some chance at each attempt. What would a
 # hundred attempts solve?
 #
-# Open this file in Jupyter with jupytext, or run it with Python. Sampling takes some minutes; with
-# the environment variable `SLOTH_JAX_QUICK` set it takes seconds and means nothing.
+# Open this file in Jupyter with jupytext, or run it with Python. With the environment variable
+# `SLOTH_JAX_QUICK` set the fit is rough, its numbers mean nothing, and all is faster.
 
 # %%
 import os
@@ -56,12 +56,8 @@ if QUICK:
 print(f"{np.isfinite(table.scores[:, -1]).sum()} of {len(table.models)} models have {coding.title}")
 
 # %%
-settings = sj.SamplerSettings()
-if QUICK:
-    settings = sj.SamplerSettings(
-        skills=2, warmup=10, draws=10, chains=2, max_tree_depth=3, starts=1, start_steps=20
-    )
-fit = sj.sample_posterior(table, key=jax.random.key(0), settings=settings, progress=not QUICK)
+settings = sj.FitSettings(skills=2, draws=10, steps=20) if QUICK else sj.FitSettings()
+fit = sj.fit(table, key=jax.random.key(0), settings=settings, progress=not QUICK)
 print("problems:", fit.diagnostics.problems() or "none")
 
 # %% [markdown]
@@ -135,7 +131,7 @@ print(f"{len(attempts.problems)} problems, fit converged: {items.converged}")
 
 # %%
 k = np.unique(np.geomspace(1, attempts.tries.max(), 25).round().astype(int))
-theta = skills_of_query(skills, fit, query, key=jax.random.key(2))
+theta = skills_of_query(skills, query)
 thinned = np.linspace(0, len(theta) - 1, min(400, len(theta))).astype(int)
 with style():
     figure, ax = plt.subplots(figsize=(5.2, 3.4), layout="constrained")

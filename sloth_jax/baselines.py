@@ -14,7 +14,7 @@ Source: Maia Polo et al., arXiv 2412.06540, experiments and appendix. In a name
 * ``faminter``: an intercept per family, where there is otherwise one for all.
 
 Every one of them but PCA is :func:`sloth_jax.law.scores` with something left out. They are fitted
-as published: raw logarithms as covariates, one start (:mod:`sloth_jax.published_starts`), Adam
+as published: raw logarithms as columns, one start (:mod:`sloth_jax.published_starts`), Adam
 from three rates (:func:`sloth_jax.optimise.descend_on_plateau`), the smallest training error kept.
 All folds of one method are one compiled program, and so are all numbers of skills: what a method
 has fewer of is held at zero, where its gradient is zero as well.
@@ -33,20 +33,19 @@ import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from sloth_jax.covariates import Scaling, covariate_matrix
 from sloth_jax.crossval import BLOCK, Method, map_folds
 from sloth_jax.errors import InputError
-from sloth_jax.law import Params, scores
+from sloth_jax.law import Effects, Params, scores
 from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.links import Logistic, MonotoneNetwork
+from sloth_jax.links import Link, Logistic, MonotoneNetwork
 from sloth_jax.optimise import Plateau, descend_on_plateau
-from sloth_jax.point import DELTA, HIDDEN_UNITS
 from sloth_jax.published_starts import PublishedGenerator
 
 RATES = (0.1, 0.01, 0.001)
 MAX_SKILLS = 4
+DELTA = 0.01  # of Huber's loss, a fraction of a full score
+HIDDEN_UNITS = 10  # of the link networks
 _SEED = 42
-_RAW = Scaling(0.0, 1.0, 0.0, 1.0)
 # The published code keeps logits of floors finite by this much.
 _FLOOR_MARGIN = 1e-5
 # Networks would creep on for tens of thousands of steps at ever smaller gains. Asking ten times as
@@ -59,25 +58,47 @@ _RULES = {
 }
 
 
+class _Optimised(NamedTuple):
+    """What is optimised: everything that a method may fit.
+
+    Attributes:
+        intercept: of families, ``(family, skill)``; one row where they share it and have slopes.
+        slope: ``(column, skill)``.
+        growth: slopes of families on log FLOPs, ``(family, skill)``; None where they share them.
+        loading: ``(benchmark, skill)``.
+        bias: ``(benchmark,)``.
+        floor: logits of the floors, ``(benchmark,)``.
+        link: one slice per benchmark.
+    """
+
+    intercept: Any
+    slope: Any
+    growth: Any
+    loading: Any
+    bias: Any
+    floor: Any
+    link: Link
+
+
 class _Lane(NamedTuple):
     """One fit: the benchmarks that are fitted together, in one fold."""
 
     scores: Any  # (model, benchmark)
     train: Any  # (model, benchmark), bool
-    start: Params  # floors as logits
+    start: _Optimised
 
 
 class _Shared(NamedTuple):
     """What all fits of a method share."""
 
-    covariates: Array  # (model, covariate)
+    design: Array  # (model, column)
     family: Array  # (model,), index of intercepts and slopes; all 0 where families share them
-    free: Params  # 1 where a parameter may move
+    free: _Optimised  # 1 where a parameter may move
     rate: Array
 
 
 class _Fitted(NamedTuple):
-    params: Params  # floors as logits
+    params: _Optimised
     error: Array
     predicted: Array  # (model, benchmark)
 
@@ -93,7 +114,7 @@ class _Fit:
         count = jnp.maximum(jnp.sum(lane.train), 1)
 
         def expected(flat: Array) -> Array:
-            return scores(_law(unravel(flat)), shared.covariates, shared.family)
+            return _scores(unravel(flat), shared.design, shared.family)
 
         def objective(flat: Array) -> tuple[Array, Array]:
             error = jnp.where(lane.train, expected(flat) - lane.scores, 0.0)
@@ -113,16 +134,22 @@ class _Fit:
         return _Fitted(unravel(end.argument), end.error, expected(end.argument))
 
 
-def _law(start: Params) -> Params:
-    """Parameters of the law from what is optimised."""
-    intercept = start.intercept
-    if start.growth is not None and intercept.shape[0] == 1:
-        # One intercept, but slopes of families: the law has one index for both.
-        intercept = jnp.broadcast_to(intercept, start.growth.shape)
-    return start._replace(intercept=intercept, floor=jax.nn.sigmoid(start.floor))
+def _scores(params: _Optimised, design: Array, family: Array) -> Array:
+    """The law's expected scores, ``(model, benchmark)``."""
+    intercept = params.intercept
+    if params.growth is not None:
+        # One intercept, but slopes of families: one index for both.
+        intercept = jnp.broadcast_to(intercept, params.growth.shape)
+    # e_m = alpha_f(m) + gamma_f(m) log FLOPs_m
+    effects = intercept[family]
+    if params.growth is not None:
+        effects += params.growth[family] * design[:, :1]
+    floor = jax.nn.sigmoid(params.floor)
+    law = Params(params.slope, params.loading, params.bias, floor, params.link)
+    return scores(law, design, Effects(effects))
 
 
-def _lower_bounds(params: Params) -> Params:
+def _lower_bounds(params: _Optimised) -> _Optimised:
     """Zero for the weights of a network, which are kept from falling below; none elsewhere."""
     bounds = jax.tree.map(lambda a: jnp.full_like(a, -jnp.inf), params)
     if isinstance(params.link, MonotoneNetwork):
@@ -139,7 +166,7 @@ class Baseline:
     Its random start is the published one, so it does not use the key.
 
     Attributes:
-        covariates: ``"flops"`` or ``"size_tokens"``.
+        columns: ``"flops"`` or ``"size_tokens"``.
         skills: number of skills through which all benchmarks are fitted together; None for one
             benchmark at a time.
         link: ``"logistic"`` or ``"network"``.
@@ -149,7 +176,7 @@ class Baseline:
         max_steps: steps after which a fit stops in any case.
     """
 
-    covariates: str
+    columns: str
     skills: int | None
     link: str
     family_intercepts: bool
@@ -170,9 +197,9 @@ class Baseline:
 
     @property
     def _learns_floors(self) -> bool:
-        return self.link == "network" or self.covariates == "flops"
+        return self.link == "network" or self.columns == "flops"
 
-    def _fit(self, task: _Task, warm: Params | None = None) -> _Fitted:
+    def _fit(self, task: _Task, warm: _Optimised | None = None, *, seed: int = _SEED) -> _Fitted:
         """Fit all folds, from published starts or from the parameters of the basic fit."""
         table = task.table
         groups = len(table.benchmarks) if self.skills is None else 1
@@ -184,7 +211,7 @@ class Baseline:
             return np.moveaxis(split, 2, 1).reshape(-1, values.shape[1], width)
 
         if warm is None:
-            one = [self._start(table, group, width) for group in range(groups)]
+            one = [self._start(table, group, width, seed) for group in range(groups)]
             start = jax.tree.map(lambda *a: np.stack(a * task.folds), *one)
         else:
             count = task.folds * groups
@@ -193,7 +220,7 @@ class Baseline:
         measured = np.broadcast_to(np.nan_to_num(table.scores), task.train.shape)
         own = self.family_intercepts or self.family_slopes
         shared = _Shared(
-            covariates=self._covariates(table),
+            design=self._design(table),
             family=jnp.asarray(table.family if own else 0 * table.family),
             free=self._free(jax.tree.map(lambda a: a[0], start)),
             rate=jnp.zeros(()),
@@ -211,20 +238,21 @@ class Baseline:
         lane = np.arange(len(best))
         return jax.tree.map(lambda *ends: np.stack(ends)[best, lane], *by_rate)
 
-    def _covariates(self, table: Leaderboard) -> Array:
-        """``(model, 3)``: raw logs, or log FLOPs and two columns of zeros."""
-        if self.covariates == "flops":
+    def _design(self, table: Leaderboard) -> Array:
+        """``(model, 3)``: raw logs and their product, or log FLOPs and two columns of zeros."""
+        if self.columns == "flops":
             flops = log_flops(table)
             return jnp.asarray(np.stack([flops, 0.0 * flops, 0.0 * flops], axis=1))
-        return covariate_matrix(_RAW, table.params_b, table.tokens_t)
+        size, tokens = (jnp.log(jnp.asarray(x, float)) for x in (table.params_b, table.tokens_t))
+        return jnp.stack([size, tokens, size * tokens], axis=1)
 
-    def _start(self, table: Leaderboard, group: int, width: int) -> Params:
+    def _start(self, table: Leaderboard, group: int, width: int, seed: int) -> _Optimised:
         """The published start of one group of benchmarks."""
-        generator = PublishedGenerator(_SEED)
+        generator = PublishedGenerator(seed)
         skills = self.skills or 1
         families = len(table.families)
         # The order of these four draws is the published one.
-        slopes = 3 if self.covariates == "size_tokens" else families if self.family_slopes else 1
+        slopes = 3 if self.columns == "size_tokens" else families if self.family_slopes else 1
         slope = np.abs(generator.normal((slopes, skills)))
         intercept = generator.normal((families if self.family_intercepts else 1, skills))
         bias = generator.normal((1, width))[0]
@@ -237,26 +265,23 @@ class Baseline:
             return np.pad(values, ((0, rows - len(values)), (0, missing)))
 
         none = np.zeros((1, skills))
-        if self.covariates == "size_tokens":
+        if self.columns == "size_tokens":
             slope = slope[[1, 0, 2]]  # published: tokens before size
         floor = table.floors.reshape(-1, width)[group]
         # Where families share the intercept there are idle ones, so that both kinds of method run
         # the same program; not beside slopes of families, which are a program of their own.
         idle = not self.family_slopes
-        return Params(
+        return _Optimised(
             intercept=padded(intercept, families if idle else len(intercept)),
             slope=padded(none if self.family_slopes else slope, 3),
-            loading=padded(loading, width),
-            bias=bias,  # pyright: ignore - arrays of NumPy until they are all there
-            specific=None,
             growth=padded(slope, families) if self.family_slopes else None,
-            specific_growth=None,
-            growth_from=None,
+            loading=padded(loading, width),
+            bias=bias,
             floor=np.log((floor + _FLOOR_MARGIN) / (1.0 - floor + _FLOOR_MARGIN)),
             link=Logistic(),
         )
 
-    def _free(self, start: Params) -> Params:
+    def _free(self, start: _Optimised) -> _Optimised:
         """1 for what this method fits, 0 for what it holds, like ``start``."""
         free = jax.tree.map(np.ones_like, start)._replace(
             slope=np.full_like(start.slope, not self.family_slopes),
@@ -282,6 +307,50 @@ class _Task:
     def train(self) -> np.ndarray:
         """``(fold, model, benchmark)``, bool."""
         return np.frombuffer(self.masks, bool).reshape(self.folds, *self.table.scores.shape)
+
+
+class PublishedSkills(NamedTuple):
+    """Skills of the basic law, ``factor_sigmoid_faminter``, fitted to a whole table.
+
+    Attributes:
+        loading: ``(benchmark, skill)``, real.
+        theta: skills of the table's models, ``(model, skill)``, real.
+        error: mean absolute error of the observed scores, a fraction.
+    """
+
+    loading: np.ndarray
+    theta: np.ndarray
+    error: float
+
+
+def published_skills(
+    table: Leaderboard,
+    *,
+    skills: int = 3,
+    starts: int = 1,
+    max_steps: int = Plateau().max_steps,
+) -> PublishedSkills:
+    """Skills of the published basic law, the best of several starts by training error.
+
+    Args:
+        table: models and scores; published were complete rows only.
+        skills: how many, at most :data:`MAX_SKILLS`.
+        starts: the published start, and others by the same generator with the seeds that follow.
+        max_steps: steps after which a fit stops in any case.
+
+    Raises:
+        InputError: if there are too many skills.
+    """
+    if not 1 <= skills <= MAX_SKILLS:
+        raise InputError(f"{skills} skills of the published law: ask for 1 to {MAX_SKILLS}")
+    method = Baseline("size_tokens", skills, "logistic", True, max_steps=max_steps)
+    task = _Task(table, 1, table.observed.tobytes())
+    fits = [method._fit(task, seed=_SEED + start) for start in range(starts)]
+    best = min(fits, key=lambda fitted: float(fitted.error[0]))
+    law = jax.tree.map(lambda values: np.asarray(values[0], float), best.params)
+    # theta_m = alpha_f(m) + B' x_m
+    theta = law.intercept[table.family] + np.asarray(method._design(table), float) @ law.slope
+    return PublishedSkills(law.loading[:, :skills], theta[:, :skills], float(best.error[0]))
 
 
 # A method with a network begins where the one without ended, which has usually just been run.
@@ -371,11 +440,11 @@ def published_methods(n_train: int) -> dict[str, Method]:
     slopes = n_train >= 2
     links = {"sigmoid": "logistic", "trainlink": "network"}
     methods: dict[str, Method] = {}
-    for short, covariates in (("logF", "flops"), ("logSlogT", "size_tokens")):
+    for short, columns in (("logF", "flops"), ("logSlogT", "size_tokens")):
         for suffix, own in (("", False), ("_faminter", True)):
             for name, link in links.items():
                 methods[f"{short}_{name}{suffix}"] = Baseline(
-                    covariates, None, link, own, slopes and covariates == "flops"
+                    columns, None, link, own, slopes and columns == "flops"
                 )
     dimensions = range(1, MAX_SKILLS + 1)
     for d in dimensions:

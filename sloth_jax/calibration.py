@@ -13,6 +13,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 LEVELS = (0.5, 0.8, 0.9, 0.95)
 
@@ -58,6 +59,19 @@ def crps(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
     rank = 2.0 * np.arange(1, count + 1) - count - 1.0
     spread = (rank[:, None] * ordered).sum(axis=0) / count**2
     return np.abs(draws - truth[None, :]).mean(axis=0) - spread
+
+
+def mean_over_families(values: ArrayLike, family: ArrayLike) -> float:
+    """Mean over families of a family's mean, so that every family counts the same.
+
+    Scores of one family miss together: a share of all scores is that of a few large families.
+
+    Args:
+        values: such as whether intervals hold the scores, ``(entry,)``.
+        family: of each entry, ``(entry,)``.
+    """
+    _, of_entry, count = np.unique(family, return_inverse=True, return_counts=True)
+    return float(np.mean(np.bincount(of_entry, np.asarray(values, float)) / count))
 
 
 def probability_integral_transform(

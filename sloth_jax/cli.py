@@ -7,34 +7,45 @@ stderr with nothing written; 130 interrupted.
 from __future__ import annotations
 
 import argparse
+import json
 import sys
 from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import NoReturn
 
+import jax
+import numpy as np
+
+from sloth_jax import __version__
 from sloth_jax.cli_fit import (
-    SKILLS,
+    USUAL,
     add_fit_options,
     add_source_options,
     kept_fit,
     make_fit,
+    new_fit,
     prepare,
-    sample_table,
     skills_wanted,
     table_of,
     tell_of_extrapolation,
+    tell_of_fit,
     tell_of_new_families,
-    warn,
 )
 from sloth_jax.cli_import import add_import_command
 from sloth_jax.cli_planning import add_planning_commands
 from sloth_jax.console import Parser, busy, number, run_and_exit, tell
 from sloth_jax.files import check_writable, clear_leftovers, frame_csv, write_text
+from sloth_jax.forecasting import forecast
+from sloth_jax.identifiability import check_identifiability
+from sloth_jax.leaderboard import load_leaderboard
+from sloth_jax.query import load_query
+from sloth_jax.storage import save_fit
+from sloth_jax.suspects import suspect_scores
+from sloth_jax.tasks import bundled_tasks
 
 
 def _parser() -> argparse.ArgumentParser:
-    from sloth_jax import __version__
-
     parser = Parser(
         prog="sloth-jax",
         description="Predict how language models score on benchmarks before they are trained.",
@@ -70,8 +81,8 @@ def _parser() -> argparse.ArgumentParser:
 
     fit = commands.add_parser(
         "fit",
-        help="sample the law once, for many predictions",
-        description="Sample the posterior of a table and keep it in a file.",
+        help="fit the law once, for many predictions",
+        description="Fit the law to a table of scores and keep it in a file.",
         epilog="example: sloth-jax fit --out fit.nc\n"
         "         sloth-jax predict --fit fit.nc --query query.csv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -100,7 +111,7 @@ def _parser() -> argparse.ArgumentParser:
         "--skills",
         type=number(1),
         metavar="D",
-        help=f"number of skills (default: {SKILLS}, or the number of benchmarks if that is less)",
+        help=f"number of skills (default: {USUAL.skills}, fewer where there are fewer benchmarks)",
     )
     check.add_argument("--json", action="store_true", help="print JSON instead of words")
     check.set_defaults(run=_check)
@@ -123,11 +134,6 @@ def _parser() -> argparse.ArgumentParser:
 
 def _fit(options: argparse.Namespace) -> None:
     prepare()
-    # Heavy imports wait until the arguments are known to be good.
-    import jax
-
-    from sloth_jax.storage import save_posterior
-
     check_writable(options.out)
     table = table_of(options, None)
     # The same keys as predict, so that a saved fit gives the same predictions.
@@ -136,20 +142,15 @@ def _fit(options: argparse.Namespace) -> None:
     clear_leftovers(options.out)  # ... and of the checkpoint, whose name begins with it
     if checkpoint.exists():
         tell(f"Going on from {checkpoint}")
-    posterior = sample_table(options, table, fit_key, checkpoint)
-    warn(posterior)
-    save_posterior(posterior, options.out)
+    fit = new_fit(options, table, fit_key, checkpoint)
+    save_fit(fit, options.out)
     checkpoint.unlink(missing_ok=True)
     tell(f"Wrote {options.out}")
+    tell_of_fit(fit)
 
 
 def _predict(options: argparse.Namespace) -> None:
     prepare()
-    import jax
-
-    from sloth_jax.forecasting import forecast
-    from sloth_jax.query import load_query
-
     if options.out is not None:
         check_writable(options.out)
     kept = kept_fit(options)
@@ -170,17 +171,10 @@ def _predict(options: argparse.Namespace) -> None:
     else:
         # The note above has told who is outside; a column of words would break the lines.
         shown = summary.drop(columns="outside")
-        print(shown.to_string(index=False, float_format="%.3f", na_rep="none"))
+        print(shown.to_string(index=False, float_format="%.3f"))
 
 
 def _check(options: argparse.Namespace) -> None:
-    import json
-    from dataclasses import asdict
-
-    from sloth_jax.identifiability import check_identifiability
-    from sloth_jax.leaderboard import load_leaderboard
-    from sloth_jax.suspects import suspect_scores
-
     table = load_leaderboard(options.table, floors=options.floors, benchmarks=options.benchmarks)
     for warning in table.warnings:
         tell(f"note: {warning}")
@@ -202,11 +196,6 @@ def _check(options: argparse.Namespace) -> None:
 
 
 def _data(options: argparse.Namespace) -> None:
-    import numpy as np
-
-    from sloth_jax.leaderboard import load_leaderboard
-    from sloth_jax.tasks import bundled_tasks
-
     if options.out is not None:
         check_writable(options.out)
     table = load_leaderboard(corrected=not options.uncorrected)

@@ -3,29 +3,31 @@
 from __future__ import annotations
 
 import argparse
+import math
 import os
-import sys
 from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
-from sloth_jax.console import busy, number, tell
+import jax
+import numpy as np
+from jax import Array
 
-if TYPE_CHECKING:  # costs a second at run time, which --help should not take
-    from jax import Array
+from sloth_jax.console import number, tell
+from sloth_jax.devices import use_cores
+from sloth_jax.errors import InputError
+from sloth_jax.fit import INFERENCES, Fit, FitSettings, fit
+from sloth_jax.forecasting import count_family_models
+from sloth_jax.identifiability import check_skills
+from sloth_jax.leaderboard import Leaderboard, add_models, load_leaderboard
+from sloth_jax.storage import load_fit
+from sloth_jax.surface import SIZES, SURFACES
+from sloth_jax.tables import did_you_mean, spelling
+from sloth_jax.tasks import SCALES, Task, bundled_tasks, load_task, read_task, with_tasks
 
-    from sloth_jax.leaderboard import Leaderboard
-    from sloth_jax.point import PointFit
-    from sloth_jax.posterior import Posterior
-    from sloth_jax.tasks import Task
-
-CHAINS, WARMUP, DRAWS = 4, 450, 1800
-SKILLS, POINT_SKILLS = 4, 3
+USUAL = FitSettings()
 _SHOWN = 3  # notes of a kind, before the rest is counted
-
-
-# What counts as the size of a mixture of experts -> covariates of the law.
-SIZES = {"total": "translog", "active": "active", "both": "total_and_active"}
 
 
 def level(text: str) -> float:
@@ -60,30 +62,44 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--floors", metavar="FLOORS", help="table with the columns benchmark, floor (fractions)"
     )
+    how = parser.add_mutually_exclusive_group()
+    how.add_argument(
+        "--inference",
+        choices=INFERENCES,
+        help="how the posterior is drawn from: laplace (seconds), nuts (minutes, the reference), "
+        "svi, or mode, whose intervals lack what is uncertain about the law itself (default: "
+        f"{USUAL.inference})",
+    )
+    how.add_argument("--point", action="store_true", help="the same as --inference mode")
     parser.add_argument(
         "--skills",
         type=number(1),
         metavar="D",
-        help=f"number of skills (default: {SKILLS}, of a point fit {POINT_SKILLS}; fewer where "
-        "there are fewer benchmarks)",
+        help=f"number of skills (default: {USUAL.skills}, fewer where there are fewer benchmarks)",
     )
     parser.add_argument(
-        "--draws",
-        type=number(CHAINS),
-        metavar="N",
-        help=f"posterior draws, over {CHAINS} chains (default: {DRAWS})",
-    )
-    parser.add_argument(
-        "--warmup",
-        type=number(20),
-        metavar="N",
-        help=f"draws per chain spent on adaptation (default: {WARMUP})",
+        "--surface",
+        choices=SURFACES,
+        help=f"how size and tokens become skill (default: {USUAL.surface})",
     )
     parser.add_argument(
         "--size",
         choices=SIZES,
-        help="parameters of a mixture of experts that count: all, those active for a token, or "
-        "both with an effect of their own (default: total)",
+        help="parameters of a mixture of experts that count: those active for a token, or all "
+        f"(default: {USUAL.size})",
+    )
+    parser.add_argument(
+        "--draws",
+        type=number(1),
+        metavar="N",
+        help=f"posterior draws (default: {USUAL.draws}; of nuts, over {USUAL.nuts.chains} chains, "
+        f"{USUAL.nuts.chains * USUAL.nuts.draws})",
+    )
+    parser.add_argument(
+        "--warmup",
+        type=number(1),
+        metavar="N",
+        help=f"of nuts, draws per chain spent on adaptation (default: {USUAL.nuts.warmup})",
     )
     parser.add_argument(
         "--task",
@@ -110,41 +126,33 @@ def add_fit_options(parser: argparse.ArgumentParser) -> None:
 
 
 def add_source_options(parser: argparse.ArgumentParser) -> None:
-    """Options of commands that ask a fit: a saved one, a point, or a new one; and the level."""
+    """Options of commands that ask a fit, a saved one or a new one; and the level."""
     parser.add_argument(
         "--level", type=level, default=0.9, help="probability inside the intervals (default: 0.9)"
     )
     parser.add_argument(
         "--fit",
         metavar="FIT",
-        help="file that `sloth-jax fit` wrote, instead of a table: seconds, not minutes",
+        help="file that `sloth-jax fit` wrote, instead of a table",
     )
-    parser.add_argument("--point", action="store_true", help="point fit: seconds, but no intervals")
     add_fit_options(parser)
 
 
-def kept_fit(options: argparse.Namespace) -> Posterior | None:
+def kept_fit(options: argparse.Namespace) -> Fit | None:
     """The saved fit that the user names, None where there is none."""
-    from sloth_jax.errors import InputError
-    from sloth_jax.storage import load_posterior
-
     if not options.fit:
         return None
-    new = ("data", "add", "floors", "skills", "draws", "warmup", "size", "point")
-    for name in (*new, "task", "task_scale", "task_floor"):
+    how = ("inference", "point", "skills", "surface", "size", "draws", "warmup")
+    for name in ("data", "add", "floors", *how, "task", "task_scale", "task_floor"):
         if getattr(options, name) not in (None, False):
             raise InputError(
                 f"--{name.replace('_', '-')} belongs to a new fit; leave it out with --fit"
             )
-    return load_posterior(options.fit)
+    return load_fit(options.fit)
 
 
-def table_of(options: argparse.Namespace, kept: Posterior | None) -> Leaderboard:
+def table_of(options: argparse.Namespace, kept: Fit | None) -> Leaderboard:
     """The table to learn from, checked, with notes about it told."""
-    from sloth_jax.identifiability import check_skills
-    from sloth_jax.leaderboard import add_models, load_leaderboard
-    from sloth_jax.tasks import with_tasks
-
     if kept:
         table = kept.table
     else:
@@ -153,9 +161,9 @@ def table_of(options: argparse.Namespace, kept: Posterior | None) -> Leaderboard
         table = load_leaderboard(options.data, floors=None if mine else options.floors)
         for path in mine:
             table = add_models(table, path, floors=options.floors if path == mine[-1] else None)
-    if options.task and not kept:
-        table = with_tasks(table, *(_task(options, name) for name in options.task))
-    check_skills(skills_wanted(options, table), table)
+        if options.task:
+            table = with_tasks(table, *(_task(options, name) for name in options.task))
+        settings_of(options, table)  # refuses what does not fit before a query is read
     for warning in table.warnings:
         tell(f"note: {warning}")
     return table
@@ -163,8 +171,6 @@ def table_of(options: argparse.Namespace, kept: Posterior | None) -> Leaderboard
 
 def _task(options: argparse.Namespace, name: str) -> Task:
     """A task of the user's: bundled, or a file."""
-    from sloth_jax.tasks import SCALES, bundled_tasks, load_task, read_task
-
     if name in bundled_tasks() or not Path(name).suffix:
         return load_task(name)
     of_task = options.task_scale or "fraction"
@@ -173,95 +179,133 @@ def _task(options: argparse.Namespace, name: str) -> Task:
     return read_task(name, scale=of_task, floor=floor)
 
 
-def make_fit(
-    options: argparse.Namespace, kept: Posterior | None, table: Leaderboard, key: Array
-) -> PointFit | Posterior:
-    """The saved fit, or a new one of the table, with warnings about it told."""
-    from sloth_jax.point import fit_point
-
-    if kept is not None:
-        fit = kept
-    elif options.point:
-        tell(f"Fitting a point to {len(table.models)} models ...")
-        if table.sampling_error().any() or len(table.sources) > 1:
-            tell("note: a point fit uses no standard errors, items and sources of scores")
-        with busy("fitting a point"):
-            fit = fit_point(
-                table,
-                key=key,
-                skills=skills_wanted(options, table),
-                covariates=_covariates(options),
-            )
-    else:
-        fit = sample_table(options, table, key)
-    warn(fit)
-    return fit
-
-
-def _covariates(options: argparse.Namespace) -> str:
-    return SIZES[options.size or "total"]
-
-
-def sample_table(
-    options: argparse.Namespace, table: Leaderboard, key: Array, checkpoint: Path | None = None
-) -> Posterior:
-    """Sample the posterior with the user's options, and say what is wrong with it."""
-    from sloth_jax.posterior import sample_posterior
-    from sloth_jax.sampler import SamplerSettings
-
-    per_chain = -(-(options.draws or DRAWS) // CHAINS)
-    warmup = options.warmup or WARMUP
-    tell(
-        f"Sampling {CHAINS} chains of {warmup} + {per_chain} draws from {len(table.models)} "
-        f"models on {len(table.benchmarks)} benchmarks; this takes minutes ..."
-    )
-    settings = SamplerSettings(
-        skills=skills_wanted(options, table), warmup=warmup, draws=per_chain, chains=CHAINS
-    )
-    return sample_posterior(
-        table,
-        key=key,
-        settings=settings,
-        covariates=_covariates(options),
-        progress=True,
-        checkpoint=checkpoint,
-    )
-
-
 def skills_wanted(options: argparse.Namespace, table: Leaderboard) -> int:
     """Number of skills that the user asks for, or the default for the table."""
-    usual = POINT_SKILLS if getattr(options, "point", False) else SKILLS
-    return options.skills or min(usual, len(table.benchmarks))
+    return options.skills or min(USUAL.skills, len(table.benchmarks))
 
 
-def warn(fit: PointFit | Posterior) -> None:
-    """What the user should know about a fit."""
-    from sloth_jax.posterior import Posterior
+def settings_of(options: argparse.Namespace, table: Leaderboard) -> FitSettings:
+    """What the user wants to be fitted and how.
 
-    if isinstance(fit, Posterior):
-        for problem in fit.diagnostics.problems():
-            tell(f"warning: the chains do not meet the standard for trust: {problem}")
-    elif not fit.converged:
-        tell("warning: the point fit had not settled; treat its numbers as rough")
+    Raises:
+        InputError: if it does not fit the table, or options contradict each other.
+    """
+    inference = "mode" if options.point else options.inference or USUAL.inference
+    if options.warmup and inference != "nuts":
+        raise InputError(f"--warmup belongs to --inference nuts; leave it out with {inference}")
+    if options.draws and inference == "mode":
+        raise InputError("--draws: a mode has none; leave it out, or choose another --inference")
+    skills = skills_wanted(options, table)
+    check_skills(skills, table)
+    nuts = USUAL.nuts
+    per_chain = -(-options.draws // nuts.chains) if options.draws else nuts.draws
+    try:
+        return replace(
+            USUAL,
+            inference=inference,
+            skills=skills,
+            surface=options.surface or USUAL.surface,
+            size=options.size or USUAL.size,
+            draws=options.draws or USUAL.draws,
+            nuts=replace(nuts, warmup=options.warmup or nuts.warmup, draws=per_chain),
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def make_fit(
+    options: argparse.Namespace,
+    kept: Fit | None,
+    table: Leaderboard,
+    key: Array,
+    checkpoint: Path | None = None,
+) -> Fit:
+    """The saved fit, or a new one of the table, with what is to be known about it told."""
+    found = kept or new_fit(options, table, key, checkpoint)
+    tell_of_fit(found)
+    return found
+
+
+def new_fit(
+    options: argparse.Namespace, table: Leaderboard, key: Array, checkpoint: Path | None = None
+) -> Fit:
+    """Fit a table with the user's options."""
+    settings = settings_of(options, table)
+    nuts = settings.nuts
+    chains = f", {nuts.chains} chains of {nuts.warmup} + {nuts.draws} draws; this takes minutes"
+    tell(
+        f"Fitting {len(table.models)} models on {len(table.benchmarks)} benchmarks "
+        f"({settings.inference}{chains if settings.inference == 'nuts' else ''}) ..."
+    )
+    return fit(table, key=key, settings=settings, progress=True, checkpoint=checkpoint)
+
+
+def tell_of_fit(fit: Fit) -> None:
+    """Say what speaks against a fit, and last what it is."""
+    for warning in (*left_to_prior(fit.table, fit.settings.size), *fit.diagnostics.problems()):
+        tell(f"warning: {warning}")
     for warning in fit.report.warnings():
         tell(f"note: skills may not be interpreted: {warning} (sloth-jax check)")
+    tell(fit.diagnostics.summary())
+
+
+def about_fit(fit: Fit) -> dict[str, Any]:
+    """The same for JSON, which has no NaN: null stands for what an inference does not tell."""
+    numbers = {
+        name: None if isinstance(value, float) and not math.isfinite(value) else value
+        for name, value in asdict(fit.diagnostics).items()
+    }
+    problems = (*left_to_prior(fit.table, fit.settings.size), *fit.diagnostics.problems())
+    return {"settings": asdict(fit.settings), "diagnostics": numbers, "problems": list(problems)}
+
+
+def left_to_prior(table: Leaderboard, size: str) -> tuple[str, ...]:
+    """What a table says nothing about, so that the prior decides it: a sentence each.
+
+    Args:
+        table: models and scores.
+        size: what counts as the size of a mixture of experts.
+    """
+    scored = table.observed.any(axis=1)
+    params = table.params_b
+    if size == "active":
+        params = np.where(np.isnan(table.active_params_b), params, table.active_params_b)
+    found = []
+    for values, name in ((params, "size"), (table.tokens_t, "tokens")):
+        if np.ptp(np.log(values[scored])) < 1e-9:
+            found.append(
+                f"all models have the same {name}: how scores grow with {name} comes from the prior"
+            )
+    if np.unique(table.lineage_of_family[table.family[scored]]).size == 1:
+        found.append("there is one lineage: how far another departs from it comes from the prior")
+    if scored.sum() < len(table.benchmarks):
+        found.append(
+            f"{scored.sum()} models are fewer than the {len(table.benchmarks)} benchmarks: much "
+            "of what benchmarks have in common comes from the prior"
+        )
+    return tuple(found)
 
 
 def prepare() -> None:
-    """Before JAX is imported and looks at the machine."""
-    # A log file gets a line now and then, not ten a second; tqdm looks when it is imported.
-    if not sys.stderr.isatty():
-        os.environ.setdefault("TQDM_MININTERVAL", "10")
-    from sloth_jax.devices import use_cores
-
-    use_cores(CHAINS)  # over which chains are spread
+    """Before JAX looks at the machine: chains side by side, and programs kept between calls."""
+    use_cores(USUAL.nuts.chains)
+    # Compiling takes longer than running; who has chosen a folder, or none, has chosen.
+    chosen = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if chosen or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    try:
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(caches) / "sloth_jax" / "compiled"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home, or a full or read-only one
+        return
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
 
 
 def tell_of_new_families(families: Sequence[str], table: Leaderboard) -> None:
     """Say which families no training model belongs to, and what was perhaps meant."""
-    from sloth_jax.forecasting import count_family_models
-    from sloth_jax.tables import did_you_mean, spelling
-
     for family in sorted(set(families)):
         if count_family_models(table, (family,))[0]:
             continue

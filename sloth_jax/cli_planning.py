@@ -10,6 +10,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from sloth_jax.cli_fit import (
+    about_fit,
     add_source_options,
     kept_fit,
     level,
@@ -26,6 +27,7 @@ from sloth_jax.files import check_writable, frame_csv, write_text
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sloth_jax.fit import Fit
     from sloth_jax.planning import Bounds, Family
     from sloth_jax.skills import Skills
 
@@ -79,7 +81,10 @@ def add_planning_commands(commands: Any) -> None:
     require.add_argument("--benchmark", required=True, help="which is to be reached")
     require.add_argument("--score", type=level, required=True, help="to be reached, a fraction")
     require.add_argument(
-        "--probability", type=level, help="with which it is to be reached (default: 0.8)"
+        "--probability",
+        type=level,
+        default=0.8,
+        help="with which it is to be reached (default: 0.8)",
     )
     _add_family_options(require)
     require.add_argument("--tokens-t", type=float, metavar="T", help="tokens, trillions")
@@ -228,10 +233,11 @@ def _plan(options: argparse.Namespace) -> None:
         "active_fraction": family.active_fraction,
         "target": plan.target.label,
         "level": plan.level,
-        "intervals": plan.has_intervals,
+        "inference": plan.inference,
         "bounds": asdict(bounds),
+        "plans": plan.frontier.to_dict("records"),
     }
-    _give(options, plan.frontier, {**about, "plans": _records(plan.frontier)}, plan_in_words(plan))
+    _give(options, fit, plan.frontier, about, plan_in_words(plan))
 
 
 def plan_in_words(plan: Any) -> str:
@@ -241,22 +247,20 @@ def plan_in_words(plan: Any) -> str:
     lines = [
         f"{plan.family.name}, best for {plan.target.label}{unit}; intervals of "
         f"{100 * plan.level:g} %"
-        if plan.has_intervals
-        else f"{plan.family.name}, best for {plan.target.label}{unit}; a point fit, whose answers "
-        "have no intervals"
     ]
     head = ("FLOPs", "params_b", "tokens_t", "score", "as good: params_b")
     lines.append(f"{head[0]:>9}  {head[1]:>24}  {head[2]:>24}  {head[3]:>20}  {head[4]:>18}")
 
-    def with_ends(value: float, lower: float, upper: float) -> str:
-        return f"{value:.3g}" + (f" ({lower:.3g} to {upper:.3g})" if math.isfinite(lower) else "")
+    def with_ends(*values: float) -> str:
+        return "{:.3g} ({:.3g} to {:.3g})".format(*values)
 
     for row in rows.to_dict("records"):
-        size = with_ends(row["params_b"], row["params_b_lower"], row["params_b_upper"])
-        tokens = with_ends(row["tokens_t"], row["tokens_t_lower"], row["tokens_t_upper"])
+        size, tokens = (
+            with_ends(*(row[f"{name}{end}"] for end in ("", "_lower", "_upper")))
+            for name in ("params_b", "tokens_t")
+        )
         score = with_ends(row["mean"], row["lower"], row["upper"])
-        least, most = row["params_b_least"], row["params_b_most"]
-        alike = f"{least:.3g} to {most:.3g}" if math.isfinite(least) else "none"
+        alike = f"{row['params_b_least']:.3g} to {row['params_b_most']:.3g}"
         mark = "  outside" if row["outside"] else ""
         lines.append(
             f"{row['flops']:>9.3g}  {size:>24}  {tokens:>24}  {score:>20}  {alike:>18}{mark}"
@@ -308,8 +312,6 @@ def _require(options: argparse.Namespace) -> None:
     _check_outputs(options)
     if options.params_b is not None and options.tokens_t is not None:
         raise InputError("a size and tokens leave nothing to solve for: give one of them, or none")
-    if options.point and options.probability is not None:
-        raise InputError("a point fit has no probabilities: leave out --probability or --point")
     for name in ("params_b", "tokens_t"):
         given = getattr(options, name)
         if given is not None and not (math.isfinite(given) and given > 0):
@@ -324,7 +326,7 @@ def _require(options: argparse.Namespace) -> None:
     with busy("searching"):
         found = required(
             fit, options.benchmark, options.score, family=family,
-            probability=options.probability or 0.8, params_b=options.params_b,
+            probability=options.probability, params_b=options.params_b,
             tokens_t=options.tokens_t, bounds=bounds, key=key,
         )  # fmt: skip
     tell_of_new_families((family.name,), table)
@@ -334,20 +336,16 @@ def _require(options: argparse.Namespace) -> None:
 
         _draw(options.plot, 1, lambda axes: plot_requirement(found, ax=axes[0]))
     row = {name: value for name, value in vars(found).items() if name != "curve"}
-    frame = pd.DataFrame([row])
-    _give(options, frame, {**_records(frame)[0], "bounds": asdict(bounds)}, _in_words(found))
+    about = {**row, "bounds": asdict(bounds)}
+    _give(options, fit, pd.DataFrame([row]), about, _in_words(found))
 
 
 def _in_words(found: Any) -> str:
     """A requirement in two lines."""
     what = f"{found.benchmark} >= {found.score:g}"
     at = f"params_b {found.params_b:.4g}, tokens_t {found.tokens_t:.4g} ({found.flops:.3g} FLOPs)"
-    if math.isfinite(found.asked):
-        how = f"probability {found.probability:.3f} (Monte Carlo error {found.standard_error:.3f})"
-        wish = f"{what} with probability {found.asked:g}"
-    else:
-        how = f"predicted {found.mean:.3f}, by a point fit, which has no intervals"
-        wish = f"{what} by the point prediction"
+    how = f"probability {found.probability:.3f} (Monte Carlo error {found.standard_error:.3f})"
+    wish = f"{what} with probability {found.asked:g}"
     if found.reached:
         return f"{wish}: {at}\n{how}, expected score {found.mean:.3f}"
     return f"{wish}: not reached within bounds\nclosest: {at}, {how}"
@@ -381,30 +379,20 @@ def _compare(options: argparse.Namespace) -> None:
         from sloth_jax.planning_plots import plot_candidates
 
         _draw(options.plot, 1, lambda axes: plot_candidates(rows, ax=axes[0]), (6.4, 4.6))
-    words = rows.drop(columns=["level", "outside"]).to_string(
-        index=False, float_format="%.3f", na_rep="none"
-    )
-    _give(options, rows, {"level": options.level, "candidates": _records(rows)}, words)
-
-
-def _records(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    """Rows for JSON, which has no NaN: null stands for what a point fit does not know."""
-
-    def plain(value: Any) -> Any:
-        value = value.item() if hasattr(value, "item") else value
-        return None if isinstance(value, float) and not math.isfinite(value) else value
-
-    return [{str(k): plain(v) for k, v in row.items()} for row in frame.to_dict("records")]
+    words = rows.drop(columns=["level", "outside"]).to_string(index=False, float_format="%.3f")
+    about = {"level": options.level, "candidates": rows.to_dict("records")}
+    _give(options, fit, rows, about, words)
 
 
 def _give(
-    options: argparse.Namespace, frame: pd.DataFrame, data: dict[str, Any], words: str
+    options: argparse.Namespace, fit: Fit, frame: pd.DataFrame, data: dict[str, Any], words: str
 ) -> None:
     """Print or write an answer the way the user wants it."""
     from sloth_jax.provenance import versions
 
     if options.json:
-        text = json.dumps({**data, "seed": options.seed, "versions": versions()}, indent=2) + "\n"
+        made = {**about_fit(fit), "seed": options.seed, "versions": versions()}
+        text = json.dumps({**data, **made}, indent=2) + "\n"
     else:
         text = frame_csv(frame, "%.6g")
     if options.out is not None:

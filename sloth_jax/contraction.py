@@ -1,71 +1,79 @@
 """What the table decided and what the prior did: contraction of the posterior.
 
-The contraction of a parameter is ``1 - Var(posterior) / Var(prior)`` (Schad, Betancourt and
-Vasishth 2021, "Toward a principled Bayesian workflow in cognitive science"): near 1 the table
-decided, near 0 the prior did. Loadings, slopes and shifts are measured by their length over skills,
-which no rotation changes.
+The contraction of a number is ``1 - Var(posterior) / Var(prior)`` (Schad, Betancourt and Vasishth
+2021, "Toward a principled Bayesian workflow in cognitive science"): near 1 the table decided, near
+0 the prior did. All :class:`sloth_jax.hierarchical.Numbers` are standard normal a priori. Loadings
+and slopes are measured by their length over skills, which no rotation changes.
 """
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
+from itertools import product
 
+import jax
 import numpy as np
 import pandas as pd
+from jax.flatten_util import ravel_pytree
 
-from sloth_jax.covariates import KINDS
-from sloth_jax.links import SLACK, QuantileMixture
-from sloth_jax.posterior import Posterior
-from sloth_jax.sampler import flat_draws
+from sloth_jax.errors import InputError
+from sloth_jax.fit import Fit
+from sloth_jax.hierarchical import blank_numbers
+from sloth_jax.links import PIECES
 
 _LITTLE = 0.5  # below it, more than half of the prior's variance is left
 
 
-def contraction(posterior: Posterior) -> pd.DataFrame:
-    """Contraction of every shared parameter.
+def contraction(fit: Fit) -> pd.DataFrame:
+    """Contraction of everything that all lineages share.
 
     Args:
-        posterior: draws from the posterior.
+        fit: from :func:`sloth_jax.fit.fit`, by any inference but the mode's.
 
     Returns:
-        One row per parameter: ``parameter``, ``of`` (a benchmark, a covariate, or empty),
-        ``prior_sd``, ``posterior_sd``, ``contraction`` (below 0 where the posterior is wider), and
-        ``prior_decides``, True below 0.5. Scales are compared by their logarithms.
+        One row per number: ``parameter``, ``of`` (a benchmark, a column, or what it belongs to),
+        ``prior_sd`` and ``posterior_sd`` in units of the prior, ``contraction`` (below 0 where the
+        posterior is wider), and ``prior_decides``, True below 0.5. Scales are compared by their
+        logarithms.
+
+    Raises:
+        InputError: if the fit is a mode, which has no width.
     """
-    params, population = flat_draws((posterior.params, posterior.population))
-    scales, skills = posterior.settings.scales, posterior.settings.skills
-    benchmarks = posterior.table.benchmarks
-    assert isinstance(params.link, QuantileMixture)  # of every hierarchical law
-    link = params.link
-
-    def length(values) -> np.ndarray:
-        return np.linalg.norm(np.asarray(values, dtype=float), axis=-1)
-
-    def of_length(scale: float) -> float:
-        # chi with d degrees of freedom: variance d - 2 (Gamma((d + 1) / 2) / Gamma(d / 2))^2
-        ratio = math.exp(math.lgamma((skills + 1) / 2) - math.lgamma(skills / 2))
-        return scale * math.sqrt(skills - 2.0 * ratio**2)
-
-    pieces = link.tilt.shape[1]
+    if fit.settings.inference == "mode":
+        raise InputError("a mode has no draws to tell widths by: fit with laplace or nuts")
+    skills = fit.law.params.loading.shape[2]
+    blank = blank_numbers(fit.observations, skills)
+    numbers = jax.vmap(ravel_pytree(blank)[1])(fit.position)
+    benchmarks, columns = fit.table.benchmarks, fit.surface.names
+    kinds = ("lineage", "lineage walk", "family", "family walk", "model")
+    pieces = tuple(f"piece {k + 1}" for k in range(PIECES))
+    free = np.asarray(fit.observations.offset_free) > 0.0
+    # chi with d degrees of freedom: variance d - 2 (Gamma((d + 1) / 2) / Gamma(d / 2))^2
+    ratio = math.exp(math.lgamma((skills + 1) / 2) - math.lgamma(skills / 2))
+    of_length = math.sqrt(skills - 2.0 * ratio**2)
+    loading = fit.law.params.loading / fit.settings.prior.loading
     parts = [
-        ("length of slope", KINDS[posterior.covariates], of_length(scales.slope),
-         length(params.slope)),
-        ("length of loadings", benchmarks, of_length(scales.loading), length(params.loading)),
-        ("length of post-training", ("",), of_length(scales.post_training),
-         length(population.post_training)[:, None]),
-        ("bias", benchmarks, scales.bias, params.bias),
-        *((f"link tilt {k + 1}", benchmarks, scales.link, link.tilt[:, k]) for k in range(pieces)),
-        ("log link slack", benchmarks, scales.spread, np.log(np.asarray(link.slack) / SLACK)),
-        ("log lineage scale", ("",), scales.spread, np.log(population.lineage_scale)[:, None]),
-        ("log growth scale", ("",), scales.spread, np.log(population.growth_scale)[:, None]),
-        ("log specific scale", benchmarks, scales.spread, np.log(population.specific_scale)),
-        ("log specific growth scale", benchmarks, scales.spread,
-         np.log(population.specific_growth_scale)),
-        ("log noise", benchmarks, scales.spread, np.log(population.noise)),
-    ]  # fmt: skip
+        ("length of slope", columns, of_length, _length(numbers.slope)),
+        ("length of loadings", benchmarks, of_length, _length(loading)),
+        ("specific slope", _pairs(columns, benchmarks), 1.0, numbers.specific_slope),
+        ("bias", benchmarks, 1.0, numbers.bias),
+        ("link tilt", _pairs(pieces, benchmarks), 1.0, numbers.link_tilt),
+        ("log link slack", benchmarks, 1.0, numbers.link_slack),
+        ("log skill spread", kinds, 1.0, numbers.skill_spread),
+        ("log specific spread, level", kinds[:4], 1.0, numbers.spread_level),
+        ("log specific spread", _pairs(kinds[:4], benchmarks), 1.0, numbers.spread),
+        ("log noise, level", ("",), 1.0, numbers.noise_level),
+        ("log noise", benchmarks, 1.0, numbers.noise),
+    ]
+    if numbers.offset is not None:
+        of_offset = np.array(_pairs(fit.table.sources, benchmarks))[free.ravel()].tolist()
+        parts.append(("log offset scale", ("",), 1.0, numbers.offset_scale))
+        parts.append(("offset", of_offset, 1.0, np.asarray(numbers.offset)[:, free]))
     rows = []
     for name, subjects, prior_sd, draws in parts:
-        for subject, sd in zip(subjects, np.asarray(draws, float).std(axis=0), strict=True):
+        spread = np.asarray(draws, float).std(axis=0).ravel()
+        for subject, sd in zip(subjects, spread, strict=True):
             shrunk = 1.0 - (sd / prior_sd) ** 2
             rows.append(
                 {
@@ -78,3 +86,11 @@ def contraction(posterior: Posterior) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def _length(values) -> np.ndarray:
+    return np.linalg.norm(np.asarray(values, float), axis=-1)
+
+
+def _pairs(first: Sequence[str], second: Sequence[str]) -> list[str]:
+    return [f"{one}, {other}" for one, other in product(first, second)]

@@ -37,7 +37,7 @@ class Method(Protocol):
         """Fit every fold and predict every row.
 
         Args:
-            table: models, covariates and scores.
+            table: models and scores.
             train: scores that may be used, ``(fold, model, benchmark)``, bool.
             key: random key.
 

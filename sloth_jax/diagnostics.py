@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import warnings
 from dataclasses import dataclass
 from typing import Any
@@ -12,87 +13,119 @@ import xarray as xr
 
 @dataclass(frozen=True)
 class Diagnostics:
-    """Whether the chains agree, judged on the expected scores of the training table.
+    """Whether draws may be trusted, by the numbers that each inference has.
 
     Loadings and skills are not judged here: they are defined up to a rotation only.
 
     Attributes:
-        max_rhat: largest rank-normalised R-hat (Vehtari et al. 2021).
-        min_ess: smallest bulk effective sample size.
-        divergences: number of divergent transitions after warm-up.
+        inference: how they were drawn, of :data:`sloth_jax.fit.INFERENCES`.
+        draws: draws of all chains together.
+        seconds: that the fit took, compilation included.
+        max_rhat: of NUTS, the largest rank-normalised R-hat of the expected scores of the training
+            table (Vehtari et al. 2021); NaN otherwise, as the four below.
+        min_ess: the smallest bulk effective sample size of the same.
+        divergences: number of divergent transitions after warm-up; 0 where there are no chains.
         min_bfmi: smallest Bayesian fraction of missing information over chains (Betancourt 2016).
         mean_steps: mean number of leapfrog steps per draw.
-        draws: draws of all chains together.
-        inference: how they were drawn, of :data:`sloth_jax.sampler.INFERENCES`.
+        pareto_k: of an approximation, the shape of the tail of its importance ratios; NaN
+            otherwise.
+        gradient: length of the gradient at the mode, in standard deviations of the prior.
     """
 
-    max_rhat: float
-    min_ess: float
-    divergences: int
-    min_bfmi: float
-    mean_steps: float
+    inference: str
     draws: int
-    inference: str = "nuts"
+    seconds: float
+    max_rhat: float = math.nan
+    min_ess: float = math.nan
+    divergences: int = 0
+    min_bfmi: float = math.nan
+    mean_steps: float = math.nan
+    pareto_k: float = math.nan
+    gradient: float = math.nan
 
     def problems(self) -> tuple[str, ...]:
         """What fails and what to try, one line each; empty if the result may be trusted.
 
         Thresholds: R-hat below 1.01 and bulk ESS above 400 (Vehtari et al. 2021), no divergence,
-        BFMI above 0.3 (Betancourt 2016).
+        BFMI above 0.3 (Betancourt 2016), Pareto k below 0.7 (Vehtari et al. 2024).
         """
-        if self.inference != "nuts":
-            return (
-                f"{self.inference} approximates the posterior and no diagnostic tells how well: "
-                "sample with nuts before you rely on an interval",
-            )
         found = []
         # Written so that NaN fails.
-        if not self.max_rhat < 1.01:
-            found.append(f"R-hat {self.max_rhat:.3f}, not below 1.01: raise the warm-up and draws")
-        if not self.min_ess > 400:
-            found.append(f"bulk ESS {self.min_ess:.0f}, not above 400: raise the draws")
-        if self.divergences:
-            found.append(f"{self.divergences} of {self.draws} draws diverged: raise target_accept")
-        if not self.min_bfmi > 0.3:
-            found.append(f"BFMI {self.min_bfmi:.2f}, not above 0.3: raise the warm-up")
+        if self.inference == "nuts":
+            if not self.max_rhat < 1.01:
+                found.append(f"R-hat {self.max_rhat:.3f}, not below 1.01: raise warm-up and draws")
+            if not self.min_ess > 400:
+                found.append(f"bulk ESS {self.min_ess:.0f}, not above 400: raise the draws")
+            if self.divergences:
+                found.append(
+                    f"{self.divergences} of {self.draws} draws diverged: raise the "
+                    "target acceptance"
+                )
+            if not self.min_bfmi > 0.3:
+                found.append(f"BFMI {self.min_bfmi:.2f}, not above 0.3: raise the warm-up")
+        elif self.inference != "mode" and not self.pareto_k < 0.7:
+            found.append(
+                f"Pareto k {self.pareto_k:.1f}, not below 0.7: {self.inference} approximates the "
+                "posterior; sample with nuts before you rely on the last digit of an interval"
+            )
+        if not self.gradient < 20.0:
+            found.append(f"the search for the mode had not settled (gradient {self.gradient:.0f})")
         return tuple(found)
 
+    def summary(self) -> str:
+        """The numbers in one line."""
+        parts = [f"{self.inference}, {self.draws} draws"]
+        if self.inference == "nuts":
+            parts.append(
+                f"R-hat {self.max_rhat:.3f}, effective sample size {self.min_ess:.0f}, "
+                f"{self.divergences} divergences"
+            )
+        elif self.inference == "mode":
+            parts = ["mode, no draws: effects and noise vary, what all families share does not"]
+        else:
+            parts.append(f"Pareto k {self.pareto_k:.2f}")
+        return ", ".join([*parts, f"{self.seconds:.0f} s"])
 
-def diagnose(
-    expected: np.ndarray,
-    *,
-    energy: np.ndarray,
-    diverging: np.ndarray,
-    steps: np.ndarray,
-    inference: str = "nuts",
-) -> Diagnostics:
-    """Judge chains by the expected scores they give.
+
+def judge_chains(
+    expected: np.ndarray, *, energy: np.ndarray, diverging: np.ndarray, steps: np.ndarray
+) -> dict[str, Any]:
+    """What chains say of themselves, as fields of :class:`Diagnostics`.
 
     Args:
         expected: ``(chain, draw, entry)``, expected scores of observed entries, fractions.
         energy: Hamiltonian at each draw, ``(chain, draw)``.
         diverging: ``(chain, draw)``, bool.
         steps: leapfrog steps of each draw, ``(chain, draw)``.
-        inference: how they were drawn.
-
-    Returns:
-        :class:`Diagnostics`. With a single chain or fewer than four draws R-hat is NaN, which no
-        threshold accepts.
     """
-    chains, draws, _ = expected.shape
     rhat, ess = agreement(expected)
     # BFMI = mean squared change of the energy / its variance
     change = np.mean(np.diff(energy.astype(np.float64), axis=1) ** 2, axis=1)
     bfmi = change / np.maximum(energy.astype(np.float64).var(axis=1), 1e-12)
-    return Diagnostics(
-        max_rhat=rhat,
-        min_ess=ess,
-        divergences=int(diverging.sum()),
-        min_bfmi=float(bfmi.min()),
-        mean_steps=float(steps.mean()),
-        draws=chains * draws,
-        inference=inference,
-    )
+    return {
+        "max_rhat": rhat,
+        "min_ess": ess,
+        "divergences": int(diverging.sum()),
+        "min_bfmi": float(bfmi.min()),
+        "mean_steps": float(steps.mean()),
+    }
+
+
+def smooth_ratios(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:
+    """Pareto-smoothed importance weights (Vehtari et al. 2024).
+
+    Args:
+        log_ratio: log of the density over the approximation's, ``(draw,)``.
+
+    Returns:
+        Weights that sum to 1, ``(draw,)``, and Pareto's k: infinite where ratios are not numbers,
+        or there is but one.
+    """
+    if log_ratio.size == 1 or not np.isfinite(log_ratio).all():
+        return np.full(log_ratio.shape, 1.0 / log_ratio.size), float("inf")
+    smoothed, k = import_arviz().psislw(log_ratio.astype(np.float64))
+    weights = np.exp(np.asarray(smoothed) - np.max(smoothed))
+    return weights / weights.sum(), float(k)
 
 
 def agreement(expected: np.ndarray) -> tuple[float, float]:

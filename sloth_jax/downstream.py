@@ -1,7 +1,7 @@
 """From skills to tasks: what few models were measured on, predicted for models that do not exist.
 
 Two ways. **Jointly**, the task is one more benchmark, sparsely observed:
-:func:`sloth_jax.tasks.with_tasks` adds it to a table, and the posterior of that table predicts it
+:func:`sloth_jax.tasks.with_tasks` adds it to a table, and a fit of that table predicts it
 with intervals that know how little it says. **In two steps** the skills are taken as known from a
 fit of the benchmarks alone, and the task is regressed on them (Maia Polo et al., arXiv 2412.06540,
 section 5)::
@@ -19,22 +19,17 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from scipy.optimize import least_squares
 from scipy.special import expit
 
 from sloth_jax.baselines import log_flops
-from sloth_jax.covariates import covariates_of
 from sloth_jax.errors import InputError
-from sloth_jax.forecasting import predictive_law
+from sloth_jax.forecasting import PredictiveLaw, predictive_law
 from sloth_jax.law import skills as skills_of
 from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.point import PointFit
-from sloth_jax.posterior import Posterior
 from sloth_jax.query import Query
-from sloth_jax.sampler import flat_draws
 from sloth_jax.skills import Skills
 from sloth_jax.tasks import Task, check_task
 
@@ -177,40 +172,27 @@ def fit_task_on_skills(skills: Skills, task: Task) -> TaskFit:
     return fit_task(known, task.on(skills.table), name=task.name, floor=task.floor)
 
 
-def skills_of_query(
-    skills: Skills, fit: PointFit | Posterior, query: Query, *, key: Array | None = None
-) -> np.ndarray:
-    """Skills of models that nobody may have trained, in the form of a fit's other skills.
+def skills_of_query(skills: Skills, query: Query) -> np.ndarray:
+    """Skills of models that nobody may have trained, in the form of the table's.
 
     Args:
-        skills: from :func:`sloth_jax.interpret_skills` of ``fit``.
-        fit: the same fit.
-        query: models.
-        key: random key of what is peculiar to them; required for a posterior.
+        skills: from :func:`sloth_jax.interpret_skills`.
+        query: models. Draws of what sets their families and lineages apart go with those of the
+            table's models.
 
     Returns:
         ``(draw, model, skill)``, in standard deviations over the table's scored models: features
         for :meth:`TaskFit.draw`, skills for :func:`sloth_jax.response.forecast_coverage`.
     """
-    rows = predictive_law(fit, query, key).params
-    x = covariates_of(fit.scaling, query, kind=fit.covariates)
-    at = jnp.arange(len(query.models))
-    asked = jax.vmap(lambda one: skills_of(one, x, at))(rows)
-    params = (
-        jax.tree.map(lambda a: a[None], fit.params)
-        if isinstance(fit, PointFit)
-        else flat_draws(fit.params)
-    )
-    x, family = covariates_of(fit.scaling, fit.table, kind=fit.covariates), fit.table.family
-    known = jax.vmap(lambda one: skills_of(one, x, jnp.asarray(family)))(params)
+    fit = skills.fit
+    law = predictive_law(fit, query, skills.key)
+    x, basis = law.design(fit, query.params_b, query.tokens_t, query.active_params_b)
 
-    def with_one(theta: Array) -> np.ndarray:
-        values = np.asarray(theta, float)
-        return np.concatenate([values, np.ones((*values.shape[:2], 1))], axis=2)
+    @jax.vmap
+    def own(one: PredictiveLaw, x: Array) -> Array:
+        return skills_of(one.shared.params, x, one.effects(basis))
 
-    # The two forms differ by an affine map of each draw, which the table's models tell exactly.
-    change = np.linalg.pinv(with_one(known)) @ skills.theta
-    return with_one(asked) @ change
+    return skills.of(np.asarray(own(law, x)))
 
 
 @dataclass(frozen=True, eq=False)
@@ -312,15 +294,17 @@ def compute_features(
 
 
 def without_families(table: Leaderboard) -> Leaderboard:
-    """The same models as one family, for a law that knows nothing of families.
+    """The same models, each a family and a lineage of its own, and nothing said of post-training.
 
-    Owen (arXiv 2401.04757) predicts from compute alone; this is the law in his setting.
+    So a law learns nothing from a model's relatives, as that of Owen (arXiv 2401.04757), who
+    predicts from compute alone.
     """
+    models = len(table.models)
     return replace(
         table,
-        families=("all",),
-        lineages=("all",),
-        family=np.zeros_like(table.family),
-        lineage_of_family=np.zeros(1, int),
-        post_trained_of_family=np.zeros(1),
+        families=table.models,
+        lineages=table.models,
+        family=np.arange(models),
+        lineage_of_family=np.arange(models),
+        post_trained_of_family=np.zeros(models),
     )

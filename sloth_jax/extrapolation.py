@@ -1,6 +1,6 @@
 """How far a query lies outside the models that a law was learnt from.
 
-A law answers any query; the prior's growth of families widens intervals with distance. But no
+A law answers any query; the walks of families widen intervals with distance. But no
 table tells how compute turns into skill at sizes, tokens or tokens per parameter that none of its
 models has, so answers there are marked.
 """

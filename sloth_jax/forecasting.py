@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import zlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -14,17 +13,23 @@ import pandas as pd
 from jax import Array
 from jax.scipy.special import ndtri
 
-from sloth_jax.covariates import covariates_of
+from sloth_jax.approximations import map_in_chunks
+from sloth_jax.effects import (
+    Members,
+    condition,
+    draw_normals,
+    fill_bins,
+    name_numbers,
+    no_draw,
+    walk_basis,
+)
 from sloth_jax.extrapolation import beyond_in_words
-from sloth_jax.law import Params, linear_predictor, scores
+from sloth_jax.fit import Fit, effects_of_table, noisy_scores, predict_table
+from sloth_jax.hierarchical import SharedLaw, effects_problem
+from sloth_jax.law import Effects
 from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.links import QuantileMixture
-from sloth_jax.observations import observe
-from sloth_jax.point import PointFit, mean_intercepts
-from sloth_jax.posterior import Posterior
-from sloth_jax.prior import Population
+from sloth_jax.observations import Observations
 from sloth_jax.query import Query
-from sloth_jax.sampler import flat_draws
 
 COLUMNS = (
     "model",
@@ -47,10 +52,10 @@ class Forecast:
         models: names in the order of the query.
         benchmarks: names in the order of the training table.
         draws: predictive draws of scores, fractions, ``(draw, model, benchmark)``, with family
-            effects that were not observed and score noise; of a point fit, a single row.
+            effects that were not observed and score noise.
         family_models: training models with a score in each model's family, ``(model,)``; 0 means
             that the family was never seen and its effect is the population's.
-        has_intervals: False for a point fit, whose predictions carry no uncertainty.
+        inference: of the fit. A mode's intervals lack what is uncertain about the law itself.
         outside: how far each model leaves the sizes, tokens and tokens per parameter of the
             training table, in words, ``(model,)``; empty where it does not.
     """
@@ -59,7 +64,7 @@ class Forecast:
     benchmarks: tuple[str, ...]
     draws: np.ndarray
     family_models: np.ndarray
-    has_intervals: bool
+    inference: str
     outside: tuple[str, ...]
 
     def interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
@@ -69,16 +74,13 @@ class Forecast:
             level: probability inside, in (0, 1).
 
         Returns:
-            Lower and upper ends, fractions, ``(model, benchmark)`` each; NaN for a point fit.
+            Lower and upper ends, fractions, ``(model, benchmark)`` each.
 
         Raises:
             ValueError: if ``level`` is not inside (0, 1).
         """
         if not 0.0 < level < 1.0:
             raise ValueError(f"level {level} is not between 0 and 1: 0.9 means 90 %")
-        if not self.has_intervals:
-            blank = np.full(self.draws.shape[1:], np.nan)
-            return blank, blank
         lower, upper = np.quantile(self.draws, [0.5 - level / 2, 0.5 + level / 2], axis=0)
         return lower, upper
 
@@ -89,7 +91,7 @@ class Forecast:
             level: probability inside the central interval, in (0, 1).
 
         Returns:
-            Scores as fractions; ``lower`` and ``upper`` are NaN for a point fit.
+            Scores as fractions.
 
         Raises:
             ValueError: if ``level`` is not inside (0, 1).
@@ -110,39 +112,69 @@ class Forecast:
         return pd.DataFrame(columns, columns=list(COLUMNS))
 
 
-def forecast(fit: Posterior | PointFit, query: Query, *, key: Array | None = None) -> Forecast:
+def forecast(fit: Fit, query: Query, *, key: Array) -> Forecast:
     """Predict the scores of models on every benchmark of the training table.
 
-    A family of the training table keeps its own effects. One that is new takes its lineage's,
+    A family of the training table keeps what is known of it. One that is new takes its lineage's,
     where the lineage is known, and draws the rest from the population, so its intervals are wide;
     where its post-training is not given either, base and post-trained are mixed as in the table.
     The draws of a model do not depend on what else is asked.
 
     Args:
-        fit: a posterior or a point fit.
+        fit: from :func:`sloth_jax.fit.fit`.
         query: models to predict.
-        key: random key; required for a posterior, not used by a point fit.
+        key: random key.
 
     Returns:
-        A :class:`Forecast`; that of a point fit has no intervals.
-
-    Raises:
-        ValueError: if a posterior comes without a key.
+        A :class:`Forecast`. A mode's draws all have the one law, so that its intervals lack what
+        is uncertain about it.
     """
-    x = covariates_of(fit.scaling, query, kind=fit.covariates)
-    law = predictive_law(fit, query, key)
-    draws = np.asarray(_predict(law, x, jnp.arange(len(query.models))), dtype=np.float64)
+    parts = [
+        _forecast_draws(fit, _part(query, rows), key)
+        for rows in np.array_split(np.arange(len(query.models)), -(-len(query.models) // _AT_ONCE))
+    ]
     return Forecast(
         models=query.models,
         benchmarks=fit.table.benchmarks,
-        draws=draws,
+        draws=np.concatenate(parts, axis=1),
         family_models=count_family_models(fit.table, query.families),
-        has_intervals=not isinstance(fit, PointFit),
+        inference=fit.settings.inference,
         outside=tuple(beyond_in_words(fit.table, query.params_b, query.tokens_t)),
     )
 
 
-def forecast_table(posterior: Posterior, *, key: Array) -> Forecast:
+_AT_ONCE = 64  # queried models: bounds the memory
+_MODE_DRAWS = 1000  # of effects and noise around a mode
+
+
+def _part(query: Query, rows: np.ndarray) -> Query:
+    picked = {
+        name: tuple(getattr(query, name)[row] for row in rows)
+        for name in ("models", "families", "lineages")
+    }
+    numbers = {
+        name: np.asarray(getattr(query, name))[rows]
+        for name in ("params_b", "tokens_t", "post_trained", "active_params_b")
+    }
+    return replace(query, **picked, **numbers)
+
+
+def _forecast_draws(fit: Fit, query: Query, key: Array) -> np.ndarray:
+    law = predictive_law(fit, query, key)
+    x = law.design(fit, query.params_b, query.tokens_t, query.active_params_b)
+    return np.asarray(_scores(law, *x, jnp.asarray(_items(fit.table))), dtype=np.float64)
+
+
+@jax.jit
+def _scores(law: PredictiveLaw, design: Array, basis: Array, items: Array) -> Array:
+    return jax.vmap(lambda one, x: one.scores(x, basis, items))(law, design)
+
+
+def _items(table: Leaderboard) -> np.ndarray:
+    return np.nan_to_num(table.items, nan=np.inf)
+
+
+def forecast_table(fit: Fit, *, key: Array) -> Forecast:
     """Predict what the models of the training table would score on every benchmark.
 
     Unlike :func:`forecast` this uses each model's own scores too: one that was measured on eleven
@@ -150,29 +182,97 @@ def forecast_table(posterior: Posterior, *, key: Array) -> Forecast:
     predicted as if it were measured again.
 
     Args:
-        posterior: draws from the posterior.
-        key: random key of the scores' noise.
+        fit: from :func:`sloth_jax.fit.fit`.
+        key: random key.
 
     Returns:
         A :class:`Forecast` of all models of the table, in its order; ``outside`` is empty.
     """
-    table = posterior.table
-    x = covariates_of(posterior.scaling, table, kind=posterior.covariates)
-    params, population = flat_draws((posterior.params, posterior.population))
-    df = float(population.noise_df[0])
-    shape = (len(population.noise), *table.scores.shape)
-    unit = draw_noise(key, df, shape)
-    again = jax.random.normal(jax.random.fold_in(key, 1), shape)
-    law = PredictiveLaw(params, population.noise[:, None, :] * unit, _per_item(again, table.items))
+    table = fit.table
+    draws = np.asarray(_table_scores(fit.observations, _repeated(fit), key), dtype=np.float64)
     families = tuple(table.families[family] for family in table.family)
     return Forecast(
         models=table.models,
         benchmarks=table.benchmarks,
-        draws=np.asarray(_predict(law, x, jnp.asarray(table.family)), dtype=np.float64),
+        draws=draws,
         family_models=count_family_models(table, families),
-        has_intervals=True,
+        inference=fit.settings.inference,
         outside=("",) * len(table.models),
     )
+
+
+@jax.jit
+def _table_scores(observations: Observations, law: SharedLaw, key: Array) -> Array:
+    keys = jax.random.split(key, law.noise.shape[0])
+    return map_in_chunks(lambda one: predict_table(observations, *one), (law, keys), 8)
+
+
+def _repeated(fit: Fit) -> SharedLaw:
+    """The law of each draw; a mode's as often as effects and noise are to be drawn."""
+    if fit.settings.inference != "mode":
+        return fit.law
+    return jax.tree.map(lambda a: jnp.broadcast_to(a, (_MODE_DRAWS, *a.shape[1:])), fit.law)
+
+
+def table_effects(fit: Fit, *, key: Array | None = None) -> Effects:
+    """Effects of the table's models given its scores.
+
+    Args:
+        fit: from :func:`sloth_jax.fit.fit`.
+        key: random key of the draws; None for expectations given each draw of the law.
+
+    Returns:
+        Effects with leading axes ``(draw, model)``.
+    """
+    return _table_effects(fit.observations, fit.law, key)
+
+
+@jax.jit
+def _table_effects(observations: Observations, law: SharedLaw, key: Array | None) -> Effects:
+    draws = law.noise.shape[0]
+    keys = None if key is None else jax.random.split(key, draws)
+
+    def one(inputs: tuple[SharedLaw, Array | None]) -> Effects:
+        return effects_of_table(observations, *inputs)[0]
+
+    return map_in_chunks(one, (law, keys), 8)
+
+
+def family_effects(fit: Fit, params_b: float, *, key: Array | None = None) -> Array:
+    """Effects of the table's lineages and families on skills at one size, given its scores.
+
+    Args:
+        fit: from :func:`sloth_jax.fit.fit`.
+        params_b: the size of a dense model, billions.
+        key: as for :func:`table_effects`; of the same key, draws of the same families and models.
+
+    Returns:
+        Lineage's and family's together, ``(draw, family, skill)``.
+    """
+    basis = walk_basis(fit.surface.from_smallest(params_b))
+    lineage = jnp.asarray(fit.table.lineage_of_family)
+    return _family_effects(fit.observations, fit.law, basis, lineage, key)
+
+
+@jax.jit
+def _family_effects(
+    observations: Observations, law: SharedLaw, basis: Array, lineage: Array, key: Array | None
+) -> Array:
+    keys = None if key is None else jax.random.split(key, law.noise.shape[0])
+
+    def one(inputs: tuple[SharedLaw, Array | None]) -> Array:
+        law, key = inputs
+        problem, _ = effects_problem(law, observations)
+        members, (benchmarks, skills) = observations.members, problem.loading.shape
+        if key is None:
+            normals = no_draw(members, benchmarks, skills)
+        else:
+            normals = draw_normals(members, benchmarks, skills, key)
+        found = condition(problem, observations.bins, members, normals)
+        walk = (found.lineage[lineage] + found.family)[:, :, :skills]
+        return jnp.einsum("q,fqk->fk", basis, walk, precision="highest")
+
+    return map_in_chunks(one, (law, keys), 8)
 
 
 def count_family_models(table: Leaderboard, families: tuple[str, ...]) -> np.ndarray:
@@ -182,251 +282,143 @@ def count_family_models(table: Leaderboard, families: tuple[str, ...]) -> np.nda
     return np.asarray([int((names == family).sum()) for family in families])
 
 
-def _known(family: str, table: Leaderboard) -> int | None:
-    """Index of a family in the table, None if it has no scored model there."""
-    if family not in table.families or not count_family_models(table, (family,))[0]:
-        return None
-    return table.families.index(family)
-
-
-class PredictiveLaw(NamedTuple):
+@partial(
+    jax.tree_util.register_dataclass,
+    data_fields=["shared", "walk", "own", "noise", "luck", "shifted"],
+    meta_fields=[],
+)
+@dataclass(frozen=True)
+class PredictiveLaw:
     """The law with everything that is peculiar to queried models in place, draw by draw.
 
+    Effects of a query's family and lineage are functions of its size; the size itself is not fixed
+    here, so that planning can move it.
+
     Attributes:
-        params: leading axis ``(draw,)``; a row for each queried model where the fit had one for
-            each family (``family`` is the query's row) or model.
-        noise: of their scores, inside the link, ``(draw, query, benchmark)``; None for a point
-            fit.
-        sampling: which items a benchmark happens to have, as standard normals over the square root
-            of their number, of the same shape; None where no number is known.
+        shared: what all lineages share, leading axis ``(draw,)``, as all that follow.
+        walk: level and walk of each query's lineage and family on skills and benchmarks, ``(draw,
+            query, coefficient, unit)``.
+        own: departure of each model from its family in skills, ``(draw, query, skill)``.
+        noise: of its scores, inside the link, standard normal, ``(draw, query, benchmark)``.
+        luck: which items a benchmark happens to have, standard normal, of the same shape.
+        shifted: 1 where the query is post-trained, ``(draw, query)``.
     """
 
-    params: Params
-    noise: Array | None
-    sampling: Array | None = None
+    shared: SharedLaw
+    walk: Array
+    own: Array
+    noise: Array
+    luck: Array
+    shifted: Array
+
+    def design(
+        self, fit: Fit, params_b: Any, tokens_t: Any, active_params_b: Any = None
+    ) -> tuple[Array, Array]:
+        """Columns of each draw, ``(draw, query, column)``, and places on walks."""
+        x = fit.surface.design(params_b, tokens_t, 0.0, active_params_b)
+        basis = walk_basis(fit.surface.from_smallest(params_b, active_params_b))
+        wide = jnp.broadcast_to(x[None], (self.shifted.shape[0], *x.shape))
+        return wide.at[:, :, -1].set(self.shifted), basis
+
+    def effects(self, basis: Array) -> Effects:
+        """Effects of one draw at places on walks, ``(query, coefficient)``."""
+        skills = self.own.shape[-1]
+        found = jnp.einsum("mq,mqu->mu", basis, self.walk, precision="highest")
+        return Effects(found[:, :skills] + self.own, found[:, skills:])
+
+    def scores(self, design: Array, basis: Array, items: Array) -> Array:
+        """Scores of one draw as they may be measured, ``(query, benchmark)``."""
+        return noisy_scores(self.shared, design, self.effects(basis), self.noise, self.luck, items)
 
 
-def _per_item(unit: Array, items: np.ndarray) -> Array | None:
-    """Standard normals over the square root of numbers of items, NaN where not known."""
-    if np.isnan(items).all():
-        return None
-    count = jnp.asarray(np.nan_to_num(items, nan=np.inf), unit.dtype)
-    return unit / jnp.broadcast_to(jnp.sqrt(count), unit.shape)
-
-
-def predictive_law(fit: Posterior | PointFit, query: Query, key: Array | None) -> PredictiveLaw:
+def predictive_law(fit: Fit, query: Query, key: Array) -> PredictiveLaw:
     """Draw what is peculiar to queried models; see :func:`forecast`.
 
     Args:
-        fit: a posterior or a point fit, which is a single draw.
+        fit: from :func:`sloth_jax.fit.fit`.
         query: models to predict; their sizes and tokens do not matter.
-        key: random key; required for a posterior, not used by a point fit.
-
-    Raises:
-        ValueError: if a posterior comes without a key.
+        key: random key.
     """
-    if isinstance(fit, PointFit):
-        return PredictiveLaw(jax.tree.map(lambda a: a[None], _point_params(fit, query)), None)
-    if key is None:
-        raise ValueError("a forecast from a posterior needs a random key: key=jax.random.key(0)")
-    return _drawn_params(fit, query, key)
-
-
-def _point_params(fit: PointFit, query: Query) -> Params:
-    observations = observe(fit.table, fit.scaling, covariates=fit.covariates)
-    means = mean_intercepts(fit.params.intercept, observations)
-    rows = []
-    for family, post_trained in zip(query.families, query.post_trained, strict=True):
-        index = _known(family, fit.table)
-        if index is not None:
-            rows.append(fit.params.intercept[index])
-        else:
-            share = (
-                fit.table.post_trained_of_family.mean() if np.isnan(post_trained) else post_trained
-            )
-            rows.append((1.0 - share) * means[0] + share * means[1])
-    params = fit.params._replace(intercept=jnp.stack(rows))
-    if params.growth is not None:
-        # Slopes are shrunk to the shared ones, and a new family has those.
-        shared = jnp.zeros_like(params.growth[:1])
-        known = [_known(family, fit.table) for family in query.families]
-        growth = [shared if f is None else params.growth[f : f + 1] for f in known]
-        params = params._replace(growth=jnp.concatenate(growth))
-    return params
+    law = _repeated(fit)
+    keys = jax.random.split(key, law.noise.shape[0])
+    return _predictive_law(*_conditioned(fit, query), law, keys)
 
 
 class _Asked(NamedTuple):
     """Queried models by numbers, ``(query,)`` each.
 
-    ``family`` and ``lineage`` are positions in the training table, -1 where it has none;
-    ``post_trained`` is NaN where nobody knows; the rest tell names apart, so that a name has the
-    same draws in every query.
+    ``lineage``, ``family`` and ``model`` are positions among the members' names, ``post_trained``
+    is NaN where nobody knows, ``share`` how likely it is then.
     """
 
-    family: np.ndarray
-    lineage: np.ndarray
-    post_trained: np.ndarray
-    lineage_name: np.ndarray
-    family_name: np.ndarray
-    model_name: np.ndarray
+    lineage: Array
+    family: Array
+    model: Array
+    post_trained: Array
+    share: Array
 
 
-def _drawn_params(fit: Posterior, query: Query, key: Array) -> PredictiveLaw:
+def _conditioned(fit: Fit, query: Query) -> tuple[Observations, _Asked]:
+    """The training models of the queried lineages, and the query among their names."""
     table = fit.table
-    known = [_known(family, table) for family in query.families]
-    lineages = [
-        table.lineages.index(lineage) if lineage in table.lineages else -1
-        for lineage in query.lineages
-    ]
-
-    def ids(kind: str, names: tuple[str, ...]) -> np.ndarray:
-        # crc32 is the same on every machine
-        return np.array([zlib.crc32(f"{kind}/{name}".encode()) for name in names], np.uint32)
-
+    whole = fit.observations
+    of_model = np.asarray(table.lineages, object)[table.lineage_of_family[table.family]]
+    rows = np.flatnonzero(np.isin(of_model, query.lineages) & table.observed.any(axis=1))
+    lineages = tuple(dict.fromkeys([*of_model[rows], *query.lineages]))
+    of_family = np.asarray(table.families, object)[table.family[rows]]
+    families = tuple(dict.fromkeys([*of_family, *query.families]))
+    lineage = np.array([lineages.index(name) for name in of_model[rows]], int)
+    family = np.array([families.index(name) for name in of_family], int)
+    members = Members(
+        lineage=jnp.asarray(lineage),
+        family=jnp.asarray(family),
+        basis=whole.members.basis[rows],
+        lineage_name=jnp.asarray(name_numbers("lineage", lineages)),
+        family_name=jnp.asarray(name_numbers("family", families)),
+        # A queried model is another one even if the table has its name.
+        model_name=jnp.concatenate(
+            [whole.members.model_name[rows], jnp.asarray(name_numbers("query", query.models))]
+        ),
+    )
+    start = np.asarray(fit.surface.from_smallest(table.params_b, table.active_params_b))[rows]
+    picked = {name: getattr(whole, name)[rows] for name in ("design", "standard_error", "source")}
+    observations = whole._replace(
+        **picked,
+        scores=whole.scores[rows],
+        observed=whole.observed[rows],
+        members=members,
+        bins=fill_bins(lineage, family, start) if rows.size else (),
+    )
     asked = _Asked(
-        family=np.array([-1 if index is None else index for index in known]),
-        lineage=np.array(lineages),
-        post_trained=np.asarray(query.post_trained, float),
-        lineage_name=ids("lineage", query.lineages),
-        family_name=ids("family", query.families),
-        model_name=ids("model", query.models),
+        lineage=jnp.asarray([lineages.index(name) for name in query.lineages]),
+        family=jnp.asarray([families.index(name) for name in query.families]),
+        model=jnp.arange(rows.size, rows.size + len(query.models)),
+        post_trained=jnp.asarray(np.asarray(query.post_trained, float)),
+        share=jnp.full(len(query.models), float(table.post_trained_of_family.mean())),
     )
-    params, population = flat_draws((fit.params, fit.population))
-    df = float(population.noise_df[0])
-    share = float(table.post_trained_of_family.mean())
-    sampled = bool(np.isfinite(table.items).any())
-    law = _draw_effects(params, population, asked, key, share, df=df, sampled=sampled)
-    if law.sampling is None:
-        return law
-    return law._replace(sampling=_per_item(law.sampling, table.items))
-
-
-@partial(jax.jit, static_argnames=("df", "sampled"))
-def _draw_effects(
-    params: Params,
-    population: Population,
-    asked: _Asked,
-    key: Array,
-    share: float,
-    *,
-    df: float,
-    sampled: bool,
-) -> PredictiveLaw:
-    """What is peculiar to queried models; one program, however many there are of each kind.
-
-    ``sampling`` are the standard normals, if they were asked for.
-    """
-    draws, benchmarks, skills = params.loading.shape
-    # Without numbers of items draws are what they always were.
-    wide = 2 * skills + 2 * benchmarks + 1 + (benchmarks if sampled else 0)
-
-    # One call for all normal numbers: the generator is what takes long to compile.
-    def units(name: Array) -> Array:
-        return jax.random.normal(jax.random.fold_in(key, name), (draws, wide))
-
-    names = jnp.stack([asked.lineage_name, asked.family_name, asked.model_name])
-    of_lineage, of_family, of_model = jax.vmap(jax.vmap(units))(names)
-
-    def drawn(
-        one: _Asked, of_lineage: Array, of_family: Array, of_model: Array
-    ) -> tuple[Array, ...]:
-        effect = jnp.where(
-            one.lineage >= 0,
-            population.lineage[:, one.lineage],
-            population.lineage_scale[:, None] * of_lineage[:, :skills],
-        )
-        ends = np.cumsum([skills, skills, benchmarks, benchmarks, 1])
-        own, growth, specific, specific_growth, either, _ = jnp.split(of_family, ends, axis=1)
-        given = jnp.asarray(one.post_trained, effect.dtype)
-        mixed = (either < ndtri(share)).astype(effect.dtype)
-        shifted = jnp.where(jnp.isnan(given), mixed, given)
-        new = (
-            effect + shifted * population.post_training + own,
-            population.specific_scale * specific,
-            population.growth_scale[:, None] * growth,
-            population.specific_growth_scale * specific_growth,
-            # Growth of a family that nobody has seen counts from the mean size of the table, zero.
-            jnp.zeros(draws, effect.dtype),
-        )
-        known = (
-            params.intercept,
-            params.specific,
-            params.growth,
-            params.specific_growth,
-            params.growth_from,
-        )
-        effects = [
-            jnp.where(one.family >= 0, jnp.asarray(learnt)[:, one.family], fresh)
-            for learnt, fresh in zip(known, new, strict=True)
-        ]
-        noise = of_model[:, skills : skills + benchmarks]
-        if np.isfinite(df):
-            noise = draw_noise(jax.random.fold_in(key, ~one.model_name), df, noise.shape)
-        departure = population.model_scale[:, None] * of_model[:, :skills]
-        return (*effects, departure, population.noise * noise, of_model[:, ends[-1] :])
-
-    intercept, specific, growth, specific_growth, growth_from, own, noise, items = jax.vmap(
-        drawn, out_axes=1
-    )(asked, of_lineage, of_family, of_model)
-    rows = params._replace(
-        intercept=intercept,
-        specific=specific,
-        growth=growth,
-        specific_growth=specific_growth,
-        growth_from=growth_from,
-        own=own,
-    )
-    return PredictiveLaw(rows, noise, items if sampled else None)
+    return observations, asked
 
 
 @jax.jit
-def _predict(law: PredictiveLaw, x: Array, family: Array) -> Array:
-    if law.noise is None:
-        return jax.vmap(lambda p: scores(p, x, family))(law.params)
-    if law.sampling is None:
-        return jax.vmap(lambda p, e: noisy_scores(p, x, family, e))(law.params, law.noise)
-    return jax.vmap(lambda p, e, i: noisy_scores(p, x, family, e, sampling=i))(
-        law.params, law.noise, law.sampling
-    )
+def _predictive_law(
+    observations: Observations, asked: _Asked, law: SharedLaw, keys: Array
+) -> PredictiveLaw:
+    def one(inputs: tuple[SharedLaw, Array]) -> PredictiveLaw:
+        law, key = inputs
+        problem, _ = effects_problem(law, observations)
+        benchmarks, skills = problem.loading.shape
+        normals = draw_normals(observations.members, benchmarks, skills, key)
+        found = condition(problem, observations.bins, observations.members, normals)
+        # Families are either post-trained or not: all models of one are the same.
+        mixed = normals.post_trained[asked.family] < ndtri(asked.share)
+        unknown = jnp.isnan(asked.post_trained)
+        return PredictiveLaw(
+            shared=law,
+            walk=found.lineage[asked.lineage] + found.family[asked.family],
+            own=law.skill.model[None, :] * normals.effects.model[asked.model, :skills],
+            noise=normals.again[asked.model],
+            luck=normals.items[asked.model],
+            shifted=jnp.where(unknown, mixed.astype(problem.loading.dtype), asked.post_trained),
+        )
 
-
-def draw_noise(key: Array, df: float, shape: tuple[int, ...]) -> Array:
-    """Noise inside the link over its scale: Student-t, or normal where ``df`` is infinite."""
-    if np.isfinite(df):
-        return jax.random.t(key, df, shape)
-    return jax.random.normal(key, shape)
-
-
-def noisy_scores(
-    params: Params,
-    covariates: Array,
-    family: Array,
-    noise: Array,
-    *,
-    sampling: Array | None = None,
-    clip: bool = True,
-) -> Array:
-    """Scores of one draw of the posterior with noise inside the link.
-
-    Args:
-        params: one draw.
-        covariates: ``(model, covariate)``.
-        family: index of each model's family, ``(model,)``.
-        noise: on the scale of the predictor, ``(model, benchmark)``.
-        sampling: standard normals over the square root of a benchmark's number of items, of the
-            same shape; None where no number is known.
-        clip: whether to keep them inside [0, 1], which the law itself goes a little beyond.
-
-    Returns:
-        Fractions, ``(model, benchmark)``; below chance where the noise says so.
-    """
-    link = params.link
-    assert isinstance(link, QuantileMixture)  # of every hierarchical law
-    share = link.share(linear_predictor(params, covariates, family) + noise)
-    floor = params.floor[None, :]
-    made = floor + (1.0 - floor) * share
-    if sampling is not None:
-        # sqrt(p (1 - p) / n)
-        p = jnp.clip(made, 0.0, 1.0)
-        made += jnp.sqrt(p * (1.0 - p)) * sampling
-    return jnp.clip(made, 0.0, 1.0) if clip else made
+    return map_in_chunks(one, (law, keys))

@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
-from sloth_jax.covariates import KINDS, covariates_of, fit_scaling
 from sloth_jax.errors import InputError
 from sloth_jax.leaderboard import Leaderboard
+from sloth_jax.surface import LINEAR, fit_surface
 
 _POOR = 30.0  # condition number from which estimates suffer (Belsley, Kuh and Welsch 1980)
 _TINY = 1e-6  # singular values of float32 covariates below this share of the largest are zero
@@ -147,14 +147,15 @@ def check_skills(skills: int, table: Leaderboard) -> None:
 
 
 def check_identifiability(
-    table: Leaderboard, *, skills: int = 4, covariates: str = "translog", seed: int = 0
+    table: Leaderboard, *, skills: int = 4, surface: str = "smooth", seed: int = 0
 ) -> Report:
     """Test the law's assumptions on a table.
 
     Args:
         table: models and scores; models without a score are left out.
         skills: number of skills d.
-        covariates: one of :data:`sloth_jax.covariates.KINDS`.
+        surface: one of :data:`sloth_jax.surface.SURFACES`. Slopes of its linear columns are looked
+            at; its smooth part is held by a prior.
         seed: of the generic point at which the law is differentiated, and of the noise.
 
     Returns:
@@ -165,8 +166,8 @@ def check_identifiability(
     """
     check_skills(skills, table)
     table = table.subset(np.asarray(table.observed.any(axis=1)))
-    x = _covariates(table, covariates)
-    names = KINDS[covariates]
+    x = _covariates(table, surface)
+    names = LINEAR[surface]
     member = np.eye(len(table.families))[table.family]
     design = np.hstack([x, member])
     values = np.linalg.svd(design / _lengths(design), compute_uv=False)
@@ -175,8 +176,8 @@ def check_identifiability(
     within_values = np.linalg.svd(within / spread, compute_uv=False)
     within_values = np.pad(within_values, (0, len(names) - len(within_values)))
     design_rank = int((within_values > _TINY * len(x) ** 0.5).sum()) + member.shape[1]
-    rank, expected = local_rank(table, skills=skills, covariates=covariates, seed=seed)
-    supported = supported_skills(table, covariates=covariates, seed=seed)
+    rank, expected = local_rank(table, skills=skills, surface=surface, seed=seed)
+    supported = supported_skills(table, surface=surface, seed=seed)
 
     found = _of_design(within / spread, names)
     found += _of_families(table, within)
@@ -247,8 +248,7 @@ def check_identifiability(
 
 
 def _covariates(table: Leaderboard, kind: str) -> np.ndarray:
-    scaling = fit_scaling(table.params_b, table.tokens_t)
-    return np.asarray(covariates_of(scaling, table, kind=kind), float)
+    return np.asarray(fit_surface(table, kind=kind).linear(table), float)
 
 
 def _lengths(matrix: np.ndarray) -> np.ndarray:
@@ -355,7 +355,7 @@ def _of_benchmarks(table: Leaderboard) -> list[Finding]:
 
 
 def local_rank(
-    table: Leaderboard, *, skills: int, covariates: str = "translog", seed: int = 0
+    table: Leaderboard, *, skills: int, surface: str = "smooth", seed: int = 0
 ) -> tuple[int, int]:
     """Rank of the law's Jacobian at a generic point, and what it should be.
 
@@ -369,7 +369,8 @@ def local_rank(
     Args:
         table: models and scores, every model with at least one.
         skills: number of skills d.
-        covariates: one of :data:`sloth_jax.covariates.KINDS`.
+        surface: one of :data:`sloth_jax.surface.SURFACES`. Slopes of its linear columns are looked
+            at; its smooth part is held by a prior.
         seed: of the point.
 
     Returns:
@@ -377,7 +378,7 @@ def local_rank(
         turns skills, and of one shift.
     """
     rng = np.random.default_rng(seed)
-    x = _covariates(table, covariates)
+    x = _covariates(table, surface)
     families, benchmarks = len(table.families), len(table.benchmarks)
     loading = rng.normal(size=(benchmarks, skills))
     theta = rng.normal(size=(families, skills))[table.family]
@@ -404,7 +405,7 @@ def local_rank(
 
 
 def supported_skills(
-    table: Leaderboard, *, covariates: str = "translog", seed: int = 0
+    table: Leaderboard, *, surface: str = "smooth", seed: int = 0
 ) -> tuple[int, int] | None:
     """How many skills stand out of the noise in what the design explains.
 
@@ -417,7 +418,8 @@ def supported_skills(
 
     Args:
         table: models and scores.
-        covariates: one of :data:`sloth_jax.covariates.KINDS`.
+        surface: one of :data:`sloth_jax.surface.SURFACES`. Slopes of its linear columns are looked
+            at; its smooth part is held by a prior.
         seed: of the noise.
 
     Returns:
@@ -429,7 +431,7 @@ def supported_skills(
     if complete.sum() < 3:
         return None
     table = table.subset(complete)
-    x = _covariates(table, covariates)
+    x = _covariates(table, surface)
     design = np.hstack([x, np.eye(len(table.families))[table.family]])
     basis, values, _ = np.linalg.svd(design, full_matrices=False)
     basis = basis[:, values > _TINY * values[0]]

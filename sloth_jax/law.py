@@ -1,23 +1,23 @@
 """The skills scaling law as one pure function of its parameters.
 
-A model ``m`` of family ``f`` has the skills
+A model ``m`` has the skills
 
-    theta_m = alpha_f + B' x_m + gamma_f w_m + epsilon_m           (skill,)
+    theta_m = B' x_m + e_m                                             (skill,)
 
 and scores on benchmark ``j``
 
-    mu_mj = c_j + (1 - c_j) g_j( lambda_j' theta_m + b_j + u_fj + v_fj w_m )
+    mu_mj = c_j + (1 - c_j) g_j( lambda_j' theta_m + b_j + d_j' x_m + u_mj )
 
-with covariates ``x`` from :mod:`sloth_jax.covariates` (the first is log size), a chance floor
-``c`` and an increasing link ``g`` from :mod:`sloth_jax.links`. ``gamma`` is a family's own growth
-of skills with size and ``epsilon`` what sets a model apart from its family; ``u`` and ``v`` are a
-family's own deviations on single benchmarks, in level (the factor analyst's unique factor) and in
-growth, along ``w`` (:func:`own_growth`). The published law has none of the four. Source: Maia Polo
-et al., "Sloth: scaling laws for LLM skills", arXiv 2412.06540, section 3.
+with columns ``x`` from :mod:`sloth_jax.surface` (functions of log size and log tokens, and whether
+the model is post-trained), a chance floor ``c`` and an increasing link ``g`` from
+:mod:`sloth_jax.links`. ``e`` and ``u`` are what sets the model, its family and its lineage apart,
+in skills and on single benchmarks; in the published law ``e`` is an intercept per family and ``u``
+and ``d`` are zero. Source: Maia Polo et al., "Sloth: scaling laws for LLM skills",
+arXiv 2412.06540, section 3.
 
-Both inference paths call :func:`scores` and nothing else: :mod:`sloth_jax.point` through optax,
-:mod:`sloth_jax.prior` through NumPyro. Nothing here validates; tables are checked where they
-enter, in :mod:`sloth_jax.leaderboard`.
+:func:`scores` is what every fit, forecast and figure calls, the published methods of
+:mod:`sloth_jax.baselines` among them. Nothing here validates; tables are checked where they enter,
+in :mod:`sloth_jax.leaderboard`.
 """
 
 from __future__ import annotations
@@ -36,101 +36,73 @@ def matmul(left: Array, right: Array) -> Array:
 
 
 class Params(NamedTuple):
-    """Parameters of the law.
+    """Parameters of the law that all models share.
 
     Attributes:
-        intercept: alpha, efficiency of each family in each skill, ``(family, skill)``, real.
-        slope: B, effect of each covariate on each skill, ``(covariate, skill)``, real.
+        slope: B, effect of each column on each skill, ``(column, skill)``, real.
         loading: lambda, how much each skill moves each benchmark, ``(benchmark, skill)``, real.
         bias: b, predictor of each benchmark at zero skills, ``(benchmark,)``, real.
-        specific: u, a family's own deviation on each benchmark, on the scale of the predictor,
-            ``(family, benchmark)``, real; None where families have none.
-        growth: gamma, a family's own growth of skills along w, on top of the shared
-            slope, ``(family, skill)``, real; None where families have none.
-        specific_growth: v, the same for its deviation on each benchmark,
-            ``(family, benchmark)``, real; None where families have none.
-        growth_from: log size from which a family's own growth counts, on the axis of the first
-            covariate, ``(family,)``; None where it counts from zero and never levels off.
         floor: c, score by chance, a fraction, ``(benchmark,)``, in [0, 1).
         link: g, an increasing link with one slice per benchmark.
-        own: epsilon, what is peculiar to each model, in skills, ``(model, skill)``, a row for each
-            row of the covariates; None where models follow their families exactly.
+        specific_slope: d, effect of each column on single benchmarks, ``(column, benchmark)``,
+            real; None where columns act through skills only.
     """
 
-    intercept: Array
     slope: Array
     loading: Array
     bias: Array
-    specific: Array | None
-    growth: Array | None
-    specific_growth: Array | None
-    growth_from: Array | None
     floor: Array
     link: Link
-    own: Array | None = None
+    specific_slope: Array | None = None
 
 
-# A family's own growth levels off at about this distance, in standard deviations of log size
-# (1.5 in log size, a factor of four or five): two small models tell how a family differs from
-# others at their size, not that it will go on to differ ever more.
-REACH = 1.0
+class Effects(NamedTuple):
+    """What sets models apart from the law that all share, a row for each row of the design.
 
-
-def own_growth(log_size: Array, start: Array) -> Array:
-    """Basis of a family's own growth: distance in log size, levelling off at :data:`REACH`.
-
-    Args:
-        log_size: first covariate, any shape.
-        start: where the growth counts from, of the same shape.
+    Attributes:
+        skill: e, ``(model, skill)``, real.
+        benchmark: u, on the scale of the predictor, ``(model, benchmark)``, real; noise inside the
+            link is added here. None where there is none.
     """
-    # w = r tanh((x1 - start) / r)
-    return REACH * jnp.tanh((log_size - start) / REACH)
+
+    skill: Array
+    benchmark: Array | None = None
 
 
-def _growth_basis(params: Params, covariates: Array, family: Array) -> Array:
-    if params.growth_from is None:
-        return covariates[:, :1]
-    return own_growth(covariates[:, :1], params.growth_from[family][:, None])
-
-
-def skills(params: Params, covariates: Array, family: Array) -> Array:
+def skills(params: Params, design: Array, effects: Effects | None = None) -> Array:
     """Latent skills of models.
 
     Args:
         params: parameters of the law.
-        covariates: ``(model, covariate)``, standardised as they were for the fit.
-        family: index of each model's family, ``(model,)``, integer.
+        design: columns x, ``(model, column)``, on the axes that the fit remembers.
+        effects: what sets the models apart; None for the average family.
 
     Returns:
         theta, ``(model, skill)``, in the units that the loadings give them.
     """
-    # theta_m = alpha_f(m) + B' x_m + gamma_f(m) w_m + epsilon_m
-    theta = params.intercept[family] + matmul(covariates, params.slope)
-    if params.own is not None:
-        theta += params.own
-    if params.growth is not None:
-        theta += params.growth[family] * _growth_basis(params, covariates, family)
-    return theta
+    # theta_m = B' x_m + e_m
+    theta = matmul(design, params.slope)
+    return theta if effects is None else theta + effects.skill
 
 
-def linear_predictor(params: Params, covariates: Array, family: Array) -> Array:
+def linear_predictor(params: Params, design: Array, effects: Effects | None = None) -> Array:
     """What enters the link, ``(model, benchmark)``; arguments as for :func:`skills`."""
-    theta = skills(params, covariates, family)
-    # eta_mj = lambda_j' theta_m + b_j + u_f(m)j + v_f(m)j w_m
-    eta = matmul(theta, params.loading.T) + params.bias[None, :]
-    if params.specific is not None:
-        eta += params.specific[family]
-    if params.specific_growth is not None:
-        eta += params.specific_growth[family] * _growth_basis(params, covariates, family)
+    # eta_mj = lambda_j' theta_m + b_j + d_j' x_m + u_mj
+    eta = matmul(skills(params, design, effects), params.loading.T) + params.bias[None, :]
+    if params.specific_slope is not None:
+        eta += matmul(design, params.specific_slope)
+    if effects is not None and effects.benchmark is not None:
+        eta += effects.benchmark
     return eta
 
 
-def scores(params: Params, covariates: Array, family: Array) -> Array:
-    """Expected scores of models on every benchmark; arguments as for :func:`skills`.
+def scores(params: Params, design: Array, effects: Effects | None = None) -> Array:
+    """Scores of models on every benchmark; arguments as for :func:`skills`.
 
     Returns:
-        mu, ``(model, benchmark)``, fractions between each benchmark's floor and 1.
+        mu, ``(model, benchmark)``, fractions in [0, 1]: expected scores, or with noise among the
+        effects scores that may be measured, a little below the floor now and then.
     """
-    share = params.link(linear_predictor(params, covariates, family))
+    share = params.link(linear_predictor(params, design, effects))
     # mu_mj = c_j + (1 - c_j) g_j(eta_mj)
-    return params.floor[None, :] + (1.0 - params.floor[None, :]) * share
+    return jnp.clip(params.floor[None, :] + (1.0 - params.floor[None, :]) * share, 0.0, 1.0)

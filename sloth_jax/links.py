@@ -5,20 +5,17 @@ A link is a NamedTuple of parameter arrays, one slice per benchmark, that can be
     share = link(predictor)        # (..., benchmark) -> (..., benchmark), in [0, 1]
 
 so it travels through ``jax.jit``, ``jax.vmap`` and ``jax.grad`` like any other parameter,
-and :func:`sloth_jax.law.scores` never asks which one it got. Four are given:
+and :func:`sloth_jax.law.scores` never asks which one it got. Three are given:
 
 * :class:`Logistic`, the "basic" law of Maia Polo et al. (arXiv 2412.06540, section 3);
-* :class:`Mixture`, a weighted mean of logistic curves per benchmark, flexible enough for a
-  late or sharp onset and close to the logistic when its weights say so;
-* :class:`QuantileMixture`, which is flexible in the other direction: its inverse is a weighted
-  mean, so that a score tells its predictor without a search;
+* :class:`QuantileMixture`, the hierarchical law's: its inverse is a weighted mean of increasing
+  functions, so that a score tells its predictor without a search;
 * :class:`MonotoneNetwork`, the learnt link of the same paper (appendix on trained links): a
   small tanh network whose weights are not negative.
 """
 
 from __future__ import annotations
 
-import math
 from typing import NamedTuple, Protocol
 
 import jax
@@ -37,7 +34,7 @@ def _per_unit(values: Array) -> Array:
 
 
 class Link(Protocol):
-    """Anything that maps a linear predictor to [0, 1], increasing, benchmark by benchmark."""
+    """Anything that maps a linear predictor to a share, increasing, benchmark by benchmark."""
 
     def __call__(self, predictor: Array) -> Array:
         """Map ``predictor (..., benchmark)`` to a share in [0, 1] of the same shape."""
@@ -50,57 +47,6 @@ class Logistic(NamedTuple):
     def __call__(self, predictor: Array) -> Array:
         """Map ``predictor (..., benchmark)`` to ``1 / (1 + exp(-predictor))``."""
         return jax.nn.sigmoid(predictor)
-
-
-# The mixture's curves stand on a fixed grid: only their weights are learnt. Free centres and
-# steepnesses would let curves swap places, which no sampler mixes over.
-GRID_CENTRES = (-3.0, -1.5, 0.0, 1.5, 3.0)
-GRID_STEEPNESS = 2.0
-# Weights for which the mixture on that grid is nearest to the logistic function: non-negative
-# least squares over [-8, 8], off by 0.008 at most; tests/test_links.py derives them again.
-GRID_LOGISTIC_WEIGHTS = (0.0693, 0.1960, 0.4694, 0.1960, 0.0693)
-_LOGISTIC_VARIANCE = math.pi**2 / 3.0
-
-
-class Mixture(NamedTuple):
-    """A weighted mean of logistic curves on a grid, per benchmark, standardised.
-
-    A mixture can start late, rise fast, pause or flatten early, where the logistic has one shape.
-    As a distribution function it is shifted and stretched to the mean (0) and variance (pi^2/3)
-    of the logistic distribution: otherwise every change of its shape could be undone by the bias
-    and the loadings of the benchmark, and neither optimiser nor sampler would know which to move.
-
-    Attributes:
-        tilt: log of each curve's weight relative to its weight in the logistic function,
-            ``(curve, benchmark)``, real; a constant added to a benchmark's column changes
-            nothing, and zeros give the logistic link to within 0.02. There are as many curves as
-            :data:`GRID_CENTRES`.
-    """
-
-    tilt: Array
-
-    def weights(self) -> Array:
-        """Weight of each curve, ``(curve, benchmark)``; each column sums to 1."""
-        # w_kj = w0_k exp(tilt_kj) / sum_l w0_l exp(tilt_lj)
-        base = jnp.log(jnp.asarray(GRID_LOGISTIC_WEIGHTS, self.tilt.dtype))
-        return jax.nn.softmax(base[:, None] + self.tilt, axis=0)
-
-    def __call__(self, predictor: Array) -> Array:
-        """Map ``predictor (..., benchmark)`` to a share in [0, 1] of the same shape."""
-        weight = self.weights()
-        centre = jnp.asarray(GRID_CENTRES, weight.dtype)[:, None]
-        # A logistic curve of steepness s has variance (pi^2/3) / s^2; a mixture adds the spread
-        # of its centres.
-        mean = jnp.sum(weight * centre, axis=0)
-        spread = jnp.sum(weight * (centre - mean[None, :]) ** 2, axis=0)
-        stretch = jnp.sqrt(spread / _LOGISTIC_VARIANCE + 1.0 / GRID_STEEPNESS**2)
-        # g_j(eta) = sum_k w_kj logistic( s (mean_j + stretch_j eta - centre_k) )
-        place = GRID_STEEPNESS * (_to(predictor, mean) + _to(predictor, stretch) * predictor)
-        # A loop over the few curves fuses into one pass; a trailing axis of five would not.
-        share = jnp.zeros_like(place)
-        for curve, at in enumerate(GRID_CENTRES):
-            share += _to(place, weight[curve]) * jax.nn.sigmoid(place - GRID_STEEPNESS * at)
-        return share
 
 
 # The pieces of a quantile mixture: a steep start at the floor, a steep end at the ceiling, and
@@ -147,16 +93,17 @@ class QuantileMixture(NamedTuple):
         """``H`` and its derivative at ``share (..., benchmark)``, of the same shape."""
         base = jnp.log(jnp.asarray(_PIECE_WEIGHTS, self.tilt.dtype))
         weight = jax.nn.softmax(base[:, None] + self.tilt, axis=0)
+        weight = weight.reshape(PIECES, *(1,) * (share.ndim - 1), -1)
         low, low_rate = _started_log(share, _to(share, self.slack))
         high, high_rate = _started_log(1.0 - share, jnp.full_like(share, SLACK))
-        value = _to(share, weight[0]) * low - _to(share, weight[1]) * high
-        rate = _to(share, weight[0]) * low_rate + _to(share, weight[1]) * high_rate
-        for piece, (at, width) in enumerate(zip(STEPS, _STEP_WIDTHS, strict=True), start=2):
-            step = jax.nn.sigmoid((share - at) / width)
-            scaled = _to(share, weight[piece]) * _STEP_HEIGHT
-            value += scaled * step
-            rate += scaled * step * (1.0 - step) / width
-        return value, rate
+        shape = (-1,) + (1,) * share.ndim
+        at, width = (jnp.asarray(a, share.dtype).reshape(shape) for a in (STEPS, _STEP_WIDTHS))
+        step = jax.nn.sigmoid((share[None] - at) / width)
+        # All pieces in one array: they do not depend on what is learnt, but for the slack.
+        pieces = jnp.concatenate([low[None], -high[None], _STEP_HEIGHT * step])
+        rates = _STEP_HEIGHT * step * (1.0 - step) / width
+        rates = jnp.concatenate([low_rate[None], high_rate[None], rates])
+        return jnp.sum(weight * pieces, axis=0), jnp.sum(weight * rates, axis=0)
 
     def inverse(self, share: Array) -> tuple[Array, Array]:
         """Predictor of ``share (..., benchmark)``, any real, and its derivative, positive."""
@@ -164,7 +111,7 @@ class QuantileMixture(NamedTuple):
         spread = _to(share, self.spread)
         return (value - _to(share, self.centre)) / spread, rate / spread
 
-    def share(self, predictor: Array) -> Array:
+    def __call__(self, predictor: Array) -> Array:
         """Share of ``predictor (..., benchmark)``, which may lie a little outside [0, 1].
 
         Looked up in a table of the inverse, then improved by Newton's method to about single
@@ -180,10 +127,6 @@ class QuantileMixture(NamedTuple):
             step = grid[1] - grid[0]  # never further than the table is fine
             found -= jnp.clip((value - flat) / rate, -step, step)
         return jnp.clip(found, _TABLE[0], _TABLE[1]).reshape(predictor.shape)
-
-    def __call__(self, predictor: Array) -> Array:
-        """Map ``predictor (..., benchmark)`` to a share in [0, 1] of the same shape."""
-        return jnp.clip(self.share(predictor), 0.0, 1.0)
 
 
 def _started_log(share: Array, slack: Array) -> tuple[Array, Array]:

@@ -3,7 +3,7 @@
 A forecast of a family's large model is wide because nobody knows the family. Training a small one
 and evaluating it narrows the forecast, by how much depends on its size and tokens. The expected
 width after seeing it is the mean over what it may turn out to score (Lindley 1956; Chaloner and
-Verdinelli 1995, Bayesian experimental design): futures are drawn from the posterior, and in each
+Verdinelli 1995, Bayesian experimental design): futures are drawn from the fit, and in each
 the forecast is made anew. Given a draw of what all families share, everything is normal inside the
 links, so the family, the small model and the large one are conditioned on exactly; between draws,
 weights say how well each foresaw the new scores.
@@ -19,18 +19,15 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
-from sloth_jax.covariates import covariates_of
+from sloth_jax.effects import Cells, dense_covariance, walk_basis
 from sloth_jax.errors import InputError
 from sloth_jax.extrapolation import beyond_in_words
-from sloth_jax.law import Params, own_growth
-from sloth_jax.links import QuantileMixture
-from sloth_jax.observations import observe
+from sloth_jax.fit import Fit
+from sloth_jax.hierarchical import SharedLaw, effects_problem
+from sloth_jax.law import Params, linear_predictor
+from sloth_jax.observations import Observations
 from sloth_jax.planning import ANYWHERE, FLOPS_UNIT, Bounds, Family
-from sloth_jax.posterior import Posterior
-from sloth_jax.prior import Population, offset_of, sampling_variance
 from sloth_jax.query import Query
-from sloth_jax.sampler import flat_draws
-from sloth_jax.selection import Cells, effects_covariance
 from sloth_jax.targets import MEAN, Target, find_target
 
 _SIZES = 8  # of candidates, where none are given
@@ -38,7 +35,7 @@ _COPIES = 4  # of the large model in each draw: quantiles of weighted draws beco
 
 
 def next_measurement(
-    posterior: Posterior,
+    fit: Fit,
     family: Family | str,
     budget: float,
     *,
@@ -55,7 +52,7 @@ def next_measurement(
     """Expected width of a large model's forecast after seeing each of some small ones.
 
     Args:
-        posterior: draws, with normal noise.
+        fit: from :func:`sloth_jax.fit.fit`.
         family: whose models, by name or with more said about it; models of its lineage that the
             table has are conditioned on.
         budget: FLOPs that training the small model may cost.
@@ -70,7 +67,7 @@ def next_measurement(
         bounds: of the range of sizes and tokens, where no candidates are given.
         level: probability inside the intervals, in (0, 1).
         futures: how many outcomes of each measurement are imagined.
-        draws: how many of the posterior's are used, evenly thinned.
+        draws: how many of the law are used, evenly thinned; a mode's one as often.
 
     Returns:
         A row per candidate, the best first: ``params_b, tokens_t, flops``; ``before``, width of
@@ -80,14 +77,12 @@ def next_measurement(
         ``outside``, how far the small model leaves the training table, in words.
 
     Raises:
-        InputError: if the noise is not normal, the budget is not positive, or no candidate fits it.
+        InputError: if the budget is not positive, or no candidate fits it.
     """
-    if posterior.settings.scales.noise_df is not None:
-        raise InputError("expected widths need normal noise: noise_df=None")
     if not 0.0 < level < 1.0:
         raise ValueError(f"level {level} is not between 0 and 1: 0.9 means 90 %")
     family = Family(family) if isinstance(family, str) else family
-    aimed = find_target(target, posterior.table.benchmarks)
+    aimed = find_target(target, fit.table.benchmarks)
     if candidates is None:
         candidates = _range_of_sizes(budget, family, bounds, params_b, tokens_t)
     small = candidates[["params_b", "tokens_t"]].to_numpy(float)
@@ -99,22 +94,23 @@ def next_measurement(
             else f"candidate {int(np.argmax(flops)) + 1} costs {flops.max():.3g} FLOPs, the budget "
             f"is {budget:g}"
         )
-    params, population = flat_draws((posterior.params, posterior.population))
-    kept = np.linspace(0, len(params.bias) - 1, min(draws, len(params.bias))).round().astype(int)
-    params, population = jax.tree.map(lambda a: a[kept], (params, population))
+    count = fit.law.noise.shape[0]
+    used = draws if count == 1 else min(draws, count)
+    kept = np.linspace(0, count - 1, used).round().astype(int)
+    law: SharedLaw = jax.tree.map(lambda a: a[kept], fit.law)
     sizes = np.append(small[:, 0], params_b)
     tokens = np.append(small[:, 1], tokens_t)
-    query = family.query(posterior.table, sizes, tokens)
+    query = family.query(fit.table, sizes, tokens)
     seed = np.asarray(jax.random.key_data(key), np.uint32)  # the same luck for every candidate
     tails = [0.5 - level / 2.0, 0.5 + level / 2.0]
-    unseen = _joint(posterior, query, None, params, population)
-    before = _width_now(unseen, params, aimed, tails, np.random.default_rng(seed))
-    outside = beyond_in_words(posterior.table, sizes, tokens)
+    unseen = _joint(fit, query, None, law)
+    before = _width_now(unseen, law.params, aimed, tails, np.random.default_rng(seed))
+    outside = beyond_in_words(fit.table, sizes, tokens)
     rows = []
     for at in range(len(small)):
-        joint = _joint(posterior, query, at, params, population)
+        joint = _joint(fit, query, at, law)
         rng = np.random.default_rng(seed)
-        after, worth = _widths_after(joint, params, aimed, tails, futures, rng)
+        after, worth = _widths_after(joint, law.params, aimed, tails, futures, rng)
         rows.append(
             {
                 "params_b": small[at, 0],
@@ -159,75 +155,59 @@ class _Joint(NamedTuple):
     factor: np.ndarray
 
 
-def _joint(
-    posterior: Posterior, query: Query, at: int | None, params: Params, population: Population
-) -> _Joint:
+def _joint(fit: Fit, query: Query, at: int | None, law: SharedLaw) -> _Joint:
     """Condition the lineage's effects on its models in the table, exactly, draw by draw.
 
     ``at`` is the position of the small model in the query, whose last one is the large; None where
     none is going to be measured.
     """
-    table = posterior.table
-    observations = observe(table, posterior.scaling, covariates=posterior.covariates)
-    benchmarks = params.bias.shape[1]
-    lineage, name = query.lineages[0], query.families[0]
+    table, observations = fit.table, fit.observations
+    benchmarks = len(table.benchmarks)
+    name, new = query.families[0], [-1 if at is None else at, -1]
     of_model = np.asarray(table.lineages, object)[table.lineage_of_family[table.family]]
-    model, benchmark = np.nonzero(table.observed & (of_model == lineage)[:, None])
-    seen = np.asarray(table.families, object)[table.family] == name
-    x_new = np.asarray(covariates_of(posterior.scaling, query, kind=posterior.covariates), float)
-    x_old = np.asarray(observations.covariates, float)
-    x = np.concatenate([x_old, x_new[[-1 if at is None else at, -1]]])
-    # A family's own growth counts from the mean size of what was seen of it, the new one included;
-    # from that of the table where nothing was.
-    sizes = x_old[seen & table.observed.any(axis=1), 0]
-    sizes = sizes if at is None else np.append(sizes, x_new[at, 0])
-    own = sizes.mean() if sizes.size else 0.0
-    start = np.asarray(observations.family_covariates, float)[table.family, 0]
-    start = np.where(seen, own, start)
-    start = np.append(start, [own, own])
-    away = np.asarray(own_growth(jnp.asarray(x[:, 0]), jnp.asarray(start)), float)
-    rows = len(table.models)
+    model, benchmark = np.nonzero(table.observed & (of_model == query.lineages[0])[:, None])
+    # Of a family that may be either, the shift is the share of the table's that are post-trained.
+    shift = query.post_trained[0]
+    shift = table.post_trained_of_family.mean() if np.isnan(shift) else shift
+    residual, variance, common = (
+        np.asarray(part, float)
+        for part in _residuals(law, observations, fit.surface.of(query, shift)[jnp.asarray(new)])
+    )
+    start = fit.surface.from_smallest(query.params_b, query.active_params_b)
+    basis = np.concatenate([observations.members.basis, np.asarray(walk_basis(start))[new]])
+    known = table.families.index(name) if name in table.families else len(table.families)
+    families = np.append(table.family, [known, known])
+    # Cells: the lineage's scores in the table, then all of the small and of the large model.
+    rows, old = len(table.models), len(model)
     index = np.concatenate([model, np.repeat([rows, rows + 1], benchmarks)])
     column = np.concatenate([benchmark, np.tile(np.arange(benchmarks), 2)])
-    known = table.families.index(name) if seen.any() else len(table.families)
-    families = np.append(table.family, [known, known])
-    shifted = np.append(
-        table.post_trained_of_family[table.family], np.repeat(query.post_trained[0], 2)
-    )
-    # Of a family that may be either, the shift is the share of the table's that are post-trained.
-    shifted = np.where(np.isnan(shifted), table.post_trained_of_family.mean(), shifted)
-    shift, noise = (np.asarray(a, float) for a in (population.post_training, population.noise))
-    floor = observations.floor[None, :]
-    share = (observations.scores - floor) / (1.0 - floor)
-
-    def reached(params: Params, population: Population) -> tuple[Array, Array]:
-        assert isinstance(params.link, QuantileMixture)  # of every hierarchical law
-        predictor, rate = params.link.inverse(share)
-        away = predictor - offset_of(population.offset, observations)
-        return away, sampling_variance(rate, observations)
-
-    z, sampled = (
-        np.asarray(a, float)[:, model, benchmark]
-        for a in jax.jit(jax.vmap(reached))(params, population)
-    )
-    loading = np.asarray(params.loading, float)
-    common = x @ np.asarray(params.slope, float)
-    common = common + shifted[None, :, None] * shift[:, None, :]
-    mean = np.asarray(params.bias, float)[:, None, :] + common @ loading.transpose(0, 2, 1)
-    mean = mean[:, index, column]
-    cells = Cells(index, families[index], column, away[index])
-    covariance = effects_covariance(cells, loading, population)
-    covariance[:, *np.diag_indices(len(index))] += noise[:, column] ** 2
-    old = len(model)
-    covariance[:, *np.diag_indices(old)] += sampled
-    mean_new, covariance_new = mean[:, old:], covariance[:, old:, old:]
+    cells = Cells(index, families[index], np.zeros(len(index), int), column, basis[index])
+    covariance = dense_covariance(cells, np.asarray(law.params.loading), law.skill, law.benchmark)
+    again = np.tile(np.asarray(law.noise, float) ** 2, 2)
+    noise = np.concatenate([variance[:, model, benchmark], again], axis=1)
+    covariance[:, *np.diag_indices(len(index))] += noise
+    mean_new = common.reshape(len(common), -1)
+    covariance_new = covariance[:, old:, old:]
     if old:
-        # draw by draw: E[new | old] = m + C' V^-1 (z - m_old)
+        # draw by draw: E[new | old] = m + C' V^-1 r
         cross = covariance[:, :old, old:]
         gain = np.linalg.solve(covariance[:, :old, :old], cross)
-        mean_new = mean_new + np.einsum("doi,do->di", gain, z - mean[:, :old])
+        mean_new = mean_new + np.einsum("doi,do->di", gain, residual[:, model, benchmark])
         covariance_new = covariance_new - cross.transpose(0, 2, 1) @ gain
     return _Joint(mean_new, np.linalg.cholesky(covariance_new))
+
+
+@jax.jit
+def _residuals(
+    law: SharedLaw, observations: Observations, design: Array
+) -> tuple[Array, Array, Array]:
+    """Residuals and variances of the table's scores, and predictors of new models, by each draw."""
+
+    def one(law: SharedLaw) -> tuple[Array, Array, Array]:
+        problem, _ = effects_problem(law, observations)
+        return problem.residual, problem.variance, linear_predictor(law.params, design)
+
+    return jax.vmap(one)(law)
 
 
 def _values(params: Params, target: Target, predictor: np.ndarray) -> np.ndarray:
@@ -299,7 +279,7 @@ def _shares(params: Params, predictor: Array) -> Array:
 def _foreseen(params: Params, happens: Array, turned_out: Array) -> tuple[Array, Array]:
     """Scores that futures bring, as predictors of every draw and their rates of change."""
     links = jax.tree.map(lambda a: a[happens], params.link)
-    share = jax.vmap(lambda link, eta: link.share(eta[None])[0])(links, turned_out)
+    share = jax.vmap(lambda link, eta: link(eta[None])[0])(links, turned_out)
     return jax.vmap(lambda one: one.link.inverse(share))(params)
 
 

@@ -1,150 +1,145 @@
-"""Modes of the hierarchical posterior: where chains start, and a prediction in seconds.
+"""The mode of the hierarchical law: where every inference begins, and a prediction in a second.
 
-The effects of families are integrated out (:mod:`sloth_jax.marginal`), so the mode of what is left
-is a sensible estimate, as type-II maximum a posteriori or empirical Bayes: a mode over the effects
-too would put all learnt scales at zero.
+All effects are integrated out (:mod:`sloth_jax.effects`), so the mode of what is left is a sensible
+estimate, as type-II maximum a posteriori or empirical Bayes: a mode over the effects too would put
+all learnt spreads at zero.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Any, NamedTuple
+from collections.abc import Callable
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpyro
+import optax
 from jax import Array
-from numpyro.infer.util import constrain_fn, potential_energy
+from jax.flatten_util import ravel_pytree
 
-from sloth_jax.law import Params
-from sloth_jax.links import PIECES, SLACK
+from sloth_jax.hierarchical import (
+    Density,
+    Gauge,
+    GaugedLoadings,
+    Numbers,
+    Prior,
+    blank_numbers,
+    choose_gauge,
+    shares,
+    standardised_link,
+)
+from sloth_jax.law import matmul
+from sloth_jax.links import SLACK
 from sloth_jax.observations import Observations
-from sloth_jax.optimise import minimise
-from sloth_jax.prior import Gauge, Scales, State, expected_family_effects, hierarchical_law
 
-
-@dataclass(frozen=True)
-class ModeSettings:
-    """What is maximised and how.
-
-    Attributes:
-        skills: number of skills.
-        lineages: number of lineages in the table.
-        scales: scales of the prior.
-        starts: how many random starts.
-        steps: optimiser steps of each.
-    """
-
-    skills: int
-    lineages: int
-    scales: Scales = Scales()
-    starts: int = 2
-    steps: int = 400
+_RATE = 0.05  # of Adam's first step, in standard deviations of the prior
+_JITTER = 0.3  # between random starts, in the same
 
 
 class Mode(NamedTuple):
     """The best mode that was found.
 
     Attributes:
-        sites: every site of :func:`sloth_jax.prior.hierarchical_law`, by name, as a real number
-            without constraints (a scale by its logarithm).
-        value: minus the log density of those numbers there, scalar; NaN if every start diverged.
+        position: all :class:`Numbers` as one vector, ``(number,)``.
+        gauge: loadings that fix the rotation of the skills.
+        value: minus the log density there, scalar; NaN if every start diverged.
+        gradient: length of its gradient there, scalar.
     """
 
-    sites: dict[str, Array]
+    position: Array
+    gauge: Gauge
     value: Array
+    gradient: Array
 
 
-class Density(NamedTuple):
-    """The posterior density over real numbers without constraints; pure.
+class Target(NamedTuple):
+    """The density over one flat vector, as optimisers and samplers want it."""
 
-    Attributes:
-        observations: arrays of a table.
-        settings: what is maximised or sampled.
-        gauge: loadings that fix the rotation; None leaves it free.
-    """
+    density: Density
+    unravel: Callable[[Array], Numbers]
 
-    observations: Observations
-    settings: ModeSettings
-    gauge: Gauge | None = None
-
-    def _law(self, observations: Observations) -> State:
-        settings = self.settings
-        return hierarchical_law(
-            observations,
-            skills=settings.skills,
-            lineages=settings.lineages,
-            gauge=self.gauge,
-            scales=settings.scales,
-        )
-
-    def potential(self, sites: dict[str, Array]) -> Array:
-        """Minus the log density of unconstrained sites, scalar."""
-        return jnp.asarray(potential_energy(self._law, (self.observations,), {}, sites))
-
-    def state(self, sites: dict[str, Array]) -> State:
-        """The law's state at unconstrained sites."""
-        values = constrain_fn(self._law, (self.observations,), {}, sites)
-        # The seed is for numpyro's bookkeeping: every site has its value.
-        replay: Any = numpyro.handlers.substitute(numpyro.handlers.seed(self._law, 0), values)
-        return replay(self.observations)
+    def potential(self, position: Array) -> Array:
+        """Minus the log density of a position ``(number,)``, scalar."""
+        return self.density.potential(self.unravel(position))
 
 
-def find_mode(observations: Observations, key: Array, settings: ModeSettings) -> Mode:
-    """Maximise the posterior density of the shared parameters: a pure function of arrays.
+def target_of(observations: Observations, prior: Prior, gauge: Gauge, skills: int) -> Target:
+    """The density of a table over one flat vector."""
+    blank = blank_numbers(observations, skills)
+    return Target(Density(observations, prior, gauge), ravel_pytree(blank)[1])
+
+
+def find_mode(
+    observations: Observations, key: Array, *, skills: int, prior: Prior, starts: int, steps: int
+) -> Mode:
+    """Maximise the posterior density: a pure function of arrays.
+
+    The first start is at the principal components of the scores, further ones around it.
 
     Args:
         observations: arrays of a table, perhaps with a mask.
         key: random key of the starts.
-        settings: what is maximised and how.
+        skills: number of skills.
+        prior: units of the numbers.
+        starts: how many starts.
+        steps: Adam steps of each.
 
     Returns:
-        The best :class:`Mode` of all starts, with loadings whose rotation is left free.
+        The best :class:`Mode` of all starts. Source of the optimiser: Kingma and Ba 2015; its rate
+        falls to zero along a cosine.
     """
-    density = Density(observations, settings)
-    scales, skills = settings.scales, settings.skills
-    models, benchmarks = observations.scores.shape
-    width = observations.covariates.shape[1]
+    numbers, gauge = _principal_start(observations, skills, prior)
+    first, _ = ravel_pytree(numbers)
+    target = target_of(observations, prior, gauge, skills)
+    value_and_gradient = jax.value_and_grad(target.potential)
+    optimiser = optax.adam(optax.cosine_decay_schedule(_RATE, steps))
 
-    def start(key: Array) -> dict[str, Array]:
-        # Scales at their medians, a plain link, skills that grow with size and help everywhere.
-        sites = {
-            "slope": jnp.tile(0.5 ** jnp.arange(width)[:, None], (1, skills)) / skills**0.5,
-            "loading": 0.2 + 0.3 * jax.random.normal(key, (benchmarks, skills)),
-            "bias": jnp.zeros(benchmarks),
-            "link_tilt": jnp.zeros((PIECES, benchmarks)),
-            "link_slack": jnp.full(benchmarks, jnp.log(SLACK)),
-            "lineage_scale": jnp.log(jnp.asarray(scales.lineage)),
-            "post_training": jnp.zeros(skills),
-            "specific_scale": jnp.full(benchmarks, jnp.log(scales.specific)),
-            "growth_scale": jnp.log(jnp.asarray(scales.growth)),
-            "specific_growth_scale": jnp.full(benchmarks, jnp.log(scales.specific_growth)),
-            "noise": jnp.full(benchmarks, jnp.log(scales.noise)),
-        }
-        if observations.offset_free.shape[0] > 1:
-            sites["offset_scale"] = jnp.log(jnp.asarray(scales.offset))
-            sites["offset"] = jnp.zeros_like(observations.offset_free)
-        if scales.noise_df is not None:
-            sites["score_weight"] = jnp.zeros((models, benchmarks))
-        return sites
+    def descend(start: Array) -> tuple[Array, Array, Array]:
+        def step(_: Array, state: tuple) -> tuple:
+            position, inner = state[:2]
+            value, gradient = value_and_gradient(position)
+            updates, inner = optimiser.update(gradient, inner, position)
+            size = jnp.sqrt(jnp.sum(gradient**2))
+            return optax.apply_updates(position, updates), inner, position, value, size
 
-    # Models follow their families here, and where they do not it counts as noise: a mode over
-    # what is peculiar to each would put the spread of them all at zero.
-    fixed = {"own": jnp.zeros((models, skills))}
-    starts = jax.vmap(start)(jax.random.split(key, settings.starts))
-    sites, value, _ = minimise(
-        lambda sites: density.potential(sites | fixed), starts, steps=settings.steps
-    ).best()
-    return Mode(sites | fixed, value)
+        nothing = jnp.zeros((), start.dtype)
+        state = (start, optimiser.init(start), start, nothing, nothing)
+        *_, position, value, size = jax.lax.fori_loop(0, steps + 1, step, state)
+        return position, value, size
+
+    jitter = _JITTER * jax.random.normal(key, (starts, first.size))
+    positions, values, sizes = jax.lax.map(descend, first[None, :] + jitter.at[0].set(0.0))
+    # nanargmin, where none is a number too
+    best = jnp.argmin(jnp.where(jnp.isnan(values), jnp.inf, values))
+    return Mode(positions[best], gauge, values[best], sizes[best])
 
 
-def mode_params(mode: Mode, observations: Observations, settings: ModeSettings) -> Params:
-    """Parameters of the law at a mode, effects of families at their conditional means.
+def _principal_start(
+    observations: Observations, skills: int, prior: Prior
+) -> tuple[Numbers, Gauge]:
+    """Numbers at the principal components of the scores, and the gauge that suits them.
 
-    Args:
-        mode: from :func:`find_mode`.
-        observations: what it was conditioned on.
-        settings: what it was found with.
+    Components are those of the benchmarks' correlations over what was measured, skills their
+    regression on the surface's columns; everything else is at its prior median.
     """
-    params, _ = expected_family_effects(Density(observations, settings).state(mode.sites))
-    return params
+    blank = blank_numbers(observations, skills)
+    seen = observations.observed.astype(observations.scores.dtype)
+    benchmarks = seen.shape[1]
+    slack = jnp.full(benchmarks, SLACK)
+    link = standardised_link(blank.link_tilt, slack, shares(observations), observations.observed)
+    unit = link.inverse(shares(observations))[0] * seen
+    pairs = jnp.maximum(matmul(seen.T, seen), 1.0)
+    values, vectors = jnp.linalg.eigh(matmul(unit.T, unit) / pairs + 1e-3 * jnp.eye(benchmarks))
+    components = vectors[:, ::-1][:, :skills]
+    components *= jnp.where(jnp.sum(components, axis=0) < 0.0, -1.0, 1.0)[None, :]
+    loading = components * jnp.sqrt(jnp.maximum(values[::-1][:skills], 1e-3))[None, :]
+    # Skills by least squares from each model's scores, slopes by ridge regression on the columns.
+    gram = jnp.einsum("mj,jk,jh->mkh", seen, loading, loading) + 0.1 * jnp.eye(skills)[None]
+    pull = matmul(unit, loading)
+    theta = jnp.linalg.solve(gram, pull[:, :, None])[:, :, 0]
+    some = (jnp.sum(seen, axis=1) > 0.0)[:, None]
+    x = observations.design * some
+    ridge = matmul(x.T, x) + jnp.eye(x.shape[1])
+    slope = jnp.linalg.solve(ridge, matmul(x.T, theta * some))
+    rotation, gauge = choose_gauge(loading)
+    gauged = GaugedLoadings(prior.loading, gauge).numbers(matmul(loading, rotation))
+    return blank._replace(slope=matmul(slope, rotation), loading=gauged), gauge

@@ -1,78 +1,18 @@
-"""Optimisers of point fits: pure functions of arrays, so that folds and starts are ``vmap``-ed.
+"""The published optimiser (Maia Polo et al., arXiv 2412.06540, appendix on estimation).
 
-:func:`minimise` is the project's own: Adam with a cosine-decayed rate from many starts.
-:func:`descend_on_plateau` is the published one (Maia Polo et al., arXiv 2412.06540, appendix on
-estimation): Adam whose rate falls whenever the loss stops falling, and which keeps the parameters
-with the smallest mean absolute error it has seen. The baselines of :mod:`sloth_jax.baselines` use
-it, because where such a fit stops is part of what was published.
+Adam whose rate falls whenever the loss stops falling, and which keeps the parameters with the
+smallest mean absolute error it has seen. Where such a fit stops is part of what was published, so
+:mod:`sloth_jax.baselines` needs it. A pure function of arrays: folds are ``vmap``-ed.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
-
-
-class Minimum(NamedTuple):
-    """Where an objective was brought to from each start.
-
-    Attributes:
-        argument: tree of arrays with a leading axis ``start``.
-        value: objective at the end, ``(start,)``.
-        converged: whether the second half of the steps lowered the objective by less than a
-            hundredth of what all steps did, ``(start,)``, bool. The last steps alone would not
-            tell: the rate has fallen to zero by then, so they never move.
-    """
-
-    argument: Any
-    value: Array
-    converged: Array
-
-    def best(self) -> tuple[Any, Array, Array]:
-        """Argument, value and convergence of the start that ended lowest."""
-        winner = jnp.nanargmin(self.value)
-        return (
-            jax.tree.map(lambda a: a[winner], self.argument),
-            self.value[winner],
-            self.converged[winner],
-        )
-
-
-def minimise(
-    objective: Callable[[Any], Array], starts: Any, *, steps: int, learning_rate: float = 0.05
-) -> Minimum:
-    """Minimise a function from many starts at once with Adam and a cosine-decayed rate.
-
-    Args:
-        objective: from a tree of arrays to a scalar; pure.
-        starts: tree of arrays with a leading axis ``start``.
-        steps: Adam steps from every start.
-        learning_rate: rate of the first step; it falls to zero along a cosine.
-
-    Returns:
-        A :class:`Minimum`. A start that ends in NaN is never the best; only if all do is the
-        best value NaN.
-    """
-    optimiser = optax.adam(optax.cosine_decay_schedule(learning_rate, steps))
-
-    def descend(start: Any) -> tuple[Any, Array, Array]:
-        def step(carry: tuple[Any, Any], _: None) -> tuple[tuple[Any, Any], Array]:
-            argument, state = carry
-            value, gradient = jax.value_and_grad(objective)(argument)
-            updates, state = optimiser.update(gradient, state, argument)
-            return (optax.apply_updates(argument, updates), state), value
-
-        (argument, _), trace = jax.lax.scan(step, (start, optimiser.init(start)), length=steps)
-        end = objective(argument)
-        late = trace[steps // 2] - end
-        return argument, end, late <= 1e-2 * (trace[0] - end)
-
-    return Minimum(*jax.jit(jax.vmap(descend))(starts))
 
 
 class Plateau(NamedTuple):

@@ -2,14 +2,14 @@
 
 Everything here is a question to the draws of a fit. A budget of ``C`` training FLOPs allows
 ``6 s t <= C`` for ``s`` active parameters and ``t`` tokens (Kaplan et al. 2020; Maia Polo et al.,
-arXiv 2412.06540, section 5). In the law with an interaction a skill is a quadratic of ``log s``
-along ``6 s t = C``, so where more of both helps there is one best split; the law says it draw by
-draw. A point fit answers too, as one draw: its answers carry no uncertainty.
+arXiv 2412.06540, section 5). Along ``6 s t = C`` more of one is less of the other, so where more of
+both helps there is a best split; the law says it draw by draw. It is searched on a grid, refined
+around its best place.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import Any
@@ -19,24 +19,26 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jax import Array, lax
+from jax.tree_util import Partial
 
-from sloth_jax.covariates import Scaling, covariate_matrix
+from sloth_jax.approximations import map_in_chunks
 from sloth_jax.errors import InputError
 from sloth_jax.extrapolation import beyond_in_words
+from sloth_jax.fit import Fit
 from sloth_jax.forecasting import count_family_models, forecast, predictive_law
 from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.point import PointFit
-from sloth_jax.posterior import Posterior
 from sloth_jax.query import Query
 from sloth_jax.skills import Skills
 from sloth_jax.targets import (
     MEAN,
     AimedLaw,
+    Places,
     Target,
     aim,
     expected,
     find_target,
     measured,
+    places,
     ranked,
 )
 
@@ -138,7 +140,7 @@ class Plan:
             ``loss``, expected, against the recommended split; ``as_good``, the probability that it
             is at least as good.
         family_models: training models of the family; 0 for a cold start.
-        has_intervals: False for a point fit.
+        inference: of the fit. A mode's intervals lack what is uncertain about the law itself.
     """
 
     family: Family
@@ -148,17 +150,18 @@ class Plan:
     frontier: pd.DataFrame
     splits: pd.DataFrame
     family_models: int
-    has_intervals: bool
+    inference: str
 
 
 ANYWHERE = Bounds()  # wide enough for what is trained today
 
-_SEGMENTS, _COARSE = 4, 16  # of the range of log size: starts of the search, steps in each
-_SPLITS = 65
+_SPLITS = 65  # of a budget, that are shown
+_GRIDS = {True: (129, 1), False: (65, 33)}  # sizes and tokens: whether the whole budget is spent
+_ROUNDS = 3  # of the search: a grid, then ever finer ones around the best place
 
 
 def compute_optimal(
-    fit: Posterior | PointFit,
+    fit: Fit,
     flops: float | Sequence[float] | np.ndarray,
     *,
     family: Family | str,
@@ -166,7 +169,7 @@ def compute_optimal(
     bounds: Bounds = ANYWHERE,
     spend_all: bool = True,
     level: float = 0.9,
-    key: Array | None = None,
+    key: Array,
     skills: Skills | None = None,
     draws: int = 240,
 ) -> Plan:
@@ -177,7 +180,7 @@ def compute_optimal(
     about all of them alike does not blur which is better.
 
     Args:
-        fit: a posterior or a point fit.
+        fit: from :func:`sloth_jax.fit.fit`.
         flops: training budgets, FLOPs.
         family: whose model, by name or with more said about it.
         target: a benchmark, ``"mean"`` of all, benchmarks with weights, or a label of ``skills``.
@@ -186,10 +189,10 @@ def compute_optimal(
             cost less are searched too: laws that fall in size or tokens are best there, but so are
             those whose interaction is carried to corners that no model of the table is near.
         level: probability inside the intervals, in (0, 1).
-        key: random key; required for a posterior.
+        key: random key.
         skills: from :func:`sloth_jax.skills.interpret_skills` of the same fit; needed only where
             the target is a skill.
-        draws: how many of the posterior's to use for the search, evenly thinned.
+        draws: how many to use for the search, evenly thinned.
 
     Returns:
         A :class:`Plan`. In single precision the split is exact to about one part in a thousand, as
@@ -206,14 +209,16 @@ def compute_optimal(
     tails = _tails(level)
     one = family.query(fit.table, np.ones(1), np.ones(1))
     law = aim(predictive_law(fit, one, key), aimed, fit, skills)
-    count = law.params.loading.shape[0]
+    count = law.weight.shape[0]
     kept = np.unique(np.linspace(0, count - 1, min(draws, count)).round().astype(int))
-    axes = _Axes(fit.scaling, fit.covariates, family.active_fraction)
-    limits = np.log(budgets / (FLOPS_UNIT * family.active_fraction))
     found = _search(
-        jax.tree.map(lambda a: a[kept], law), law, jnp.asarray(limits),
-        jnp.asarray(bounds.logs()), axes=axes, mix=aimed.is_mix, spend_all=spend_all,
-    )  # fmt: skip
+        law,
+        jax.tree.map(lambda a: a[kept], law),
+        jnp.log(jnp.asarray(budgets / (FLOPS_UNIT * family.active_fraction))),
+        jnp.asarray(bounds.logs()),
+        Partial(places, fit.surface, family.active_fraction),
+        spend_all=spend_all,
+    )
     best, optima, at_best, curve, values, at_recommended = (
         jax.tree.map(lambda a: np.asarray(a, np.float64), part) for part in found
     )
@@ -258,12 +263,6 @@ def compute_optimal(
     frontier["params_b_most"] = np.nanmax(edges, axis=1)
     frontier["spent"] = FLOPS_UNIT * family.active_fraction * size * tokens
     frontier["outside"] = beyond_in_words(fit.table, size, tokens)
-    posterior = isinstance(fit, Posterior)
-    if not posterior:
-        # One draw has no spread; a blank says so, equal ends would claim certainty.
-        blank = frontier.columns.str.endswith(("lower", "upper", "median", "least", "most"))
-        frontier.loc[:, blank] = np.nan
-        splits[["lower", "upper", "as_good"]] = np.nan
     return Plan(
         family=family,
         target=aimed,
@@ -272,29 +271,8 @@ def compute_optimal(
         frontier=frontier,
         splits=splits,
         family_models=int(count_family_models(fit.table, (family.name,))[0]),
-        has_intervals=posterior,
+        inference=fit.settings.inference,
     )
-
-
-@partial(
-    jax.tree_util.register_dataclass,
-    data_fields=["scaling", "active_fraction"],
-    meta_fields=["kind"],
-)
-@dataclass(frozen=True)
-class _Axes:
-    """How sizes and tokens become covariates; programs are compiled for its kind alone."""
-
-    scaling: Scaling
-    kind: str
-    active_fraction: float
-
-    def x(self, log_params: Array, log_tokens: Array) -> Array:
-        size = jnp.exp(log_params)
-        active = size * self.active_fraction
-        return covariate_matrix(
-            self.scaling, size, jnp.exp(log_tokens), kind=self.kind, active_params_b=active
-        )
 
 
 def _place(u: Array, v: Array, limit: Array, box: Array) -> tuple[Array, Array]:
@@ -305,101 +283,55 @@ def _place(u: Array, v: Array, limit: Array, box: Array) -> tuple[Array, Array]:
     return log_params, box[2] + v * (most - box[2])
 
 
-def _climb(
-    value: Any, *, rungs: tuple[float, ...], between: bool, starts: int, rounds: int, points: int
-) -> tuple[Array, Array]:
-    """Where a smooth function on the unit square is largest.
+def _largest(value: Callable[[Array, Array], Array], spend_all: bool) -> tuple[Array, Array]:
+    """Where in the unit square a smooth function of places ``(point,)`` is largest."""
+    counts = np.array(_GRIDS[spend_all])
+    axes = (jnp.linspace(-1.0, 1.0, count) if count > 1 else jnp.zeros(1) for count in counts)
+    du, dv = (part.ravel() for part in jnp.meshgrid(*axes, indexing="ij"))
+    # The next grid reaches as far as the neighbours of the best place.
+    finer = jnp.asarray(2.0 / np.maximum(counts - 1, 1))
 
-    The search starts from the best points of a grid and looks ever closer around each; the value
-    that it returns is never below one that it has seen.
+    def closer(_: int, state: tuple[Array, Array, Array]) -> tuple[Array, Array, Array]:
+        u, v, width = state
+        us, vs = jnp.clip(u + width[0] * du, 0.0, 1.0), jnp.clip(v + width[1] * dv, 0.0, 1.0)
+        at = jnp.argmax(value(us, vs))
+        return us[at], vs[at], finer * width
 
-    Args:
-        value: of ``(point,)`` places u and v.
-        rungs: values of v on the grid.
-        between: whether v may leave them.
-        starts: of the best points, one for each segment of u and rung, to go on from.
-        rounds: how often to look closer.
-        points: on a line through each place, in a round; an odd number. Each round makes steps
-            shorter by ``(points - 1) / 2``, from 1/64.
-    """
-    u = jnp.linspace(0.0, 1.0, _SEGMENTS * _COARSE + 1)
-    v = jnp.asarray(rungs, u.dtype)
-    grid = jnp.stack([value(u, jnp.full_like(u, rung)) for rung in rungs])
-    # The best point of each segment on each rung; neighbours share their common end.
-    within = jnp.arange(_SEGMENTS)[:, None] * _COARSE + jnp.arange(_COARSE + 1)[None, :]
-    parts = grid[:, within]
-    best = jnp.argmax(parts, axis=2)
-    places = jnp.take_along_axis(jnp.broadcast_to(within, parts.shape), best[:, :, None], 2)
-    _, first = lax.top_k(jnp.max(parts, axis=2).ravel(), starts)
-    offsets = jnp.linspace(-1.0, 1.0, points)
-    du, dv = (
-        part.ravel()
-        for part in jnp.meshgrid(offsets, offsets if between else jnp.zeros(1), indexing="ij")
-    )
-
-    def closer(_: int, state: tuple[Array, ...]) -> tuple[Array, ...]:
-        u, v, step = state[0], state[1], state[3]
-        near_u = jnp.clip(u[:, None] + step * du[None, :], 0.0, 1.0)
-        # Rungs stand further apart than points on them.
-        near_v = jnp.clip(v[:, None] + _COARSE * step * dv[None, :], 0.0, 1.0)
-        values = value(near_u.ravel(), near_v.ravel()).reshape(near_u.shape)
-        chosen = jnp.argmax(values, axis=1)[:, None]
-        u, v, best = (jnp.take_along_axis(a, chosen, 1)[:, 0] for a in (near_u, near_v, values))
-        return u, v, best, 2.0 * step / (points - 1)
-
-    start_u = u[places.ravel()[first]]
-    start_v = jnp.repeat(v, _SEGMENTS)[first]
-    step = jnp.asarray(1.0 / (_SEGMENTS * _COARSE), u.dtype)
-    state = (start_u, start_v, jnp.full_like(start_u, -jnp.inf), step)
-    u, v, best, _ = lax.fori_loop(0, rounds, closer, state)
-    top = jnp.argmax(best)
-    return u[top], v[top]
+    whole = (jnp.asarray(0.5), jnp.asarray(1.0 if spend_all else 0.5), jnp.full(2, 0.5))
+    u, v, _ = lax.fori_loop(0, _ROUNDS, closer, whole)
+    return u, v
 
 
-@partial(jax.jit, static_argnames=("mix", "spend_all"))
+@partial(jax.jit, static_argnames="spend_all")
 def _search(
-    some: AimedLaw, law: AimedLaw, limits: Array, box: Array, *, axes: _Axes, mix: bool,
-    spend_all: bool,
+    law: AimedLaw, some: AimedLaw, limits: Array, box: Array,
+    where: Callable[[Array, Array], Places], *, spend_all: bool,
 ) -> tuple[Any, ...]:  # fmt: skip
-    """Everything :func:`compute_optimal` needs, budget by budget."""
-    # At a given size a skill is a straight line in log tokens, so that a single benchmark or skill
-    # is best with the fewest or the most of them; a mix may be best in between.
-    rungs = (1.0,) if spend_all else (0.0, 0.5, 1.0) if mix else (0.0, 1.0)
-    every = len(rungs) * _SEGMENTS
-    climb = partial(_climb, rungs=rungs, between=mix and not spend_all)
-    fine = partial(climb, starts=every, rounds=26, points=5)
-    # A link costs hundreds of values before it gives the first: few rounds, many points in each.
-    many = {"rounds": 4, "points": 9} if mix and not spend_all else {"rounds": 3, "points": 33}
-    coarse = partial(climb, starts=min(every, 2), **many)
+    """Everything :func:`compute_optimal` needs, budget by budget; ``some`` are searched."""
 
     def of_budget(limit: Array) -> tuple[Any, ...]:
-        def at(u: Array, v: Array) -> Array:
-            return axes.x(*_place(u, v, limit, box))
+        def at(u: Array, v: Array) -> Places:
+            return where(*_place(u, v, limit, box))
 
         def mean(u: Array, v: Array) -> Array:
-            x = at(u, v)
-            if some.noise is None:  # one draw, or a skill: the law itself, without its link
-                return jnp.mean(jax.vmap(lambda one: ranked(one, x))(some), axis=0)
-            return jnp.mean(jax.vmap(lambda one: measured(one, x))(some), axis=0)
+            found = at(u, v)
+            return jnp.mean(map_in_chunks(lambda one: measured(one, found), some), axis=0)
 
         def optimum(one: AimedLaw) -> tuple[Array, Array]:
-            u, v = (coarse if mix else fine)(lambda u, v: ranked(one, at(u, v)))
-            return _place(u, v, limit, box)
+            return _place(*_largest(lambda u, v: ranked(one, at(u, v)), spend_all), limit, box)
 
-        u, v = (fine if some.noise is None else coarse)(mean)
-        x = at(u[None], v[None])
-        at_best = jax.vmap(lambda one: measured(one, x))(law)[:, 0]
-        along = jnp.linspace(0.0, 1.0, _SPLITS)
-        spent = jnp.ones(_SPLITS)
-        values = jax.vmap(lambda one: expected(one, at(along, spent)))(some)
-        at_recommended = jax.vmap(lambda one: expected(one, x))(some)[:, 0]
+        u, v = _largest(mean, spend_all)
+        best = at(u[None], v[None])
+        along, spent = jnp.linspace(0.0, 1.0, _SPLITS), jnp.ones(_SPLITS)
+        shown = at(jnp.append(along, u), jnp.append(spent, v))
+        values = map_in_chunks(lambda one: expected(one, shown), some)
         return (
             _place(u, v, limit, box),
-            jax.vmap(optimum)(some),
-            at_best,
+            map_in_chunks(optimum, some),
+            jax.vmap(lambda one: measured(one, best))(law)[:, 0],
             _place(along, spent, limit, box),
-            values,
-            at_recommended,
+            values[:, :-1],
+            values[:, -1],
         )
 
     return lax.map(of_budget, limits)
@@ -436,14 +368,14 @@ class Requirement:
         family: whose model.
         benchmark: which is to be reached.
         score: to be reached, a fraction.
-        asked: probability that was asked for; NaN for a point fit, which has none.
+        asked: probability that was asked for.
         solved: what was made as small as possible: ``params_b``, ``tokens_t`` or ``flops``.
         reached: whether anything within bounds does.
         params_b: billions; where not reached, of the most probable within bounds.
         tokens_t: trillions, likewise.
         flops: ``6 s t`` of it, active parameters.
-        probability: that it reaches the score; of a point fit, 1 or 0 without meaning more.
-        standard_error: Monte Carlo error of the probability; NaN for a point fit.
+        probability: that it reaches the score.
+        standard_error: Monte Carlo error of the probability.
         mean: expected score there, a fraction.
         family_models: training models of the family; 0 for a cold start.
         outside: how far it leaves the training table, in words.
@@ -467,11 +399,11 @@ class Requirement:
     curve: pd.DataFrame
 
 
-_SOLVED_GRID = 129
+_SOLVED_GRID, _FINER_GRID = 129, 17
 
 
 def required(
-    fit: Posterior | PointFit,
+    fit: Fit,
     benchmark: str,
     score: float,
     *,
@@ -480,7 +412,7 @@ def required(
     params_b: float | None = None,
     tokens_t: float | None = None,
     bounds: Bounds = ANYWHERE,
-    key: Array | None = None,
+    key: Array,
 ) -> Requirement:
     """The smallest size, fewest tokens or least compute that reaches a score.
 
@@ -490,16 +422,15 @@ def required(
     that share of its draws at or above the score.
 
     Args:
-        fit: a posterior or a point fit.
+        fit: from :func:`sloth_jax.fit.fit`.
         benchmark: which.
         score: to be reached, a fraction in (0, 1).
         family: whose model, by name or with more said about it.
-        probability: with which it is to be reached, in (0, 1); a point fit has none and reaches a
-            score where it predicts it.
+        probability: with which it is to be reached, in (0, 1).
         params_b: the size, billions, where the tokens are asked for.
         tokens_t: the tokens, trillions, where the size is asked for.
         bounds: among which to choose.
-        key: random key; required for a posterior.
+        key: random key.
 
     Returns:
         A :class:`Requirement`; look at ``reached``.
@@ -518,70 +449,61 @@ def required(
     for name, given in (("params_b", params_b), ("tokens_t", tokens_t)):
         if given is not None and not (np.isfinite(given) and given > 0):
             raise InputError(f"{name} {given:g} is not a positive number")
-    posterior = isinstance(fit, Posterior)
-    asked = probability if posterior else 0.5  # of one draw: predicted or not
     one = family.query(fit.table, np.ones(1), np.ones(1))
     law = aim(predictive_law(fit, one, key), target, fit, None)
-    axes = _Axes(fit.scaling, fit.covariates, family.active_fraction)
+    where = Partial(places, fit.surface, family.active_fraction)
     low_s, high_s, low_t, high_t = bounds.logs()
     box = jnp.asarray(bounds.logs())
 
     def chance(log_params: np.ndarray, log_tokens: np.ndarray) -> np.ndarray:
-        x = axes.x(jnp.asarray(log_params), jnp.asarray(log_tokens))
-        return np.asarray(_share_reaching(law, x, score), float)
+        at = jnp.asarray(log_params), jnp.asarray(log_tokens)
+        return np.asarray(_count_reaching(law, where, *at, score), float) / law.weight.shape[0]
 
     if params_b is None and tokens_t is None:
         solved, limits = "flops", (low_s + low_t, high_s + high_t)
 
         def along(at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
             """The best split of each budget, by the logs of s t."""
-            u = np.linspace(0.0, 1.0, _SPLITS)[None, :]
-            places = _place(jnp.asarray(u), jnp.ones((1, _SPLITS)), jnp.asarray(at)[:, None], box)
-            size, tokens = (np.asarray(a, float) for a in places)
+            u = jnp.linspace(0.0, 1.0, _SPLITS)[None, :]
+            split = _place(u, jnp.ones_like(u), jnp.asarray(at)[:, None], box)
+            size, tokens = (np.asarray(a, float) for a in split)
             found = chance(size.ravel(), tokens.ravel()).reshape(size.shape)
             best = np.arange(len(at)), found.argmax(axis=1)
             return size[best], tokens[best], found[best]
 
-    elif tokens_t is None:
-        solved, limits = "tokens_t", (low_t, high_t)
-        assert params_b is not None  # by the branch
-        fixed = np.log(params_b)
-
-        def along(at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            return np.full_like(at, fixed), at, chance(np.full_like(at, fixed), at)
-
     else:
-        solved, limits = "params_b", (low_s, high_s)
-        fixed = np.log(tokens_t)
+        given = params_b if tokens_t is None else tokens_t
+        assert given is not None  # by the branch
+        solved = "tokens_t" if tokens_t is None else "params_b"
+        limits = (low_t, high_t) if tokens_t is None else (low_s, high_s)
 
         def along(at: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-            return at, np.full_like(at, fixed), chance(at, np.full_like(at, fixed))
+            fixed = np.full_like(at, np.log(given))
+            size, tokens = (fixed, at) if tokens_t is None else (at, fixed)
+            return size, tokens, chance(size, tokens)
 
     whole = along(np.linspace(*limits, _SOLVED_GRID))
     curve = pd.DataFrame(
         {"params_b": np.exp(whole[0]), "tokens_t": np.exp(whole[1]), "probability": whole[2]}
     )
-    size, tokens, found = _first_reaching(along, whole, limits, asked)
+    size, tokens, found = _first_reaching(along, whole, limits, probability)
     s, t = float(np.exp(size)), float(np.exp(tokens))
-    x = axes.x(jnp.asarray([size]), jnp.asarray([tokens]))
-    mean = float(jnp.mean(jax.vmap(lambda one: measured(one, x))(law)))
-    error = np.nan
-    if isinstance(fit, Posterior):
-        # Draws of a chain resemble each other: the error is that of so many independent ones.
-        worth = min(law.params.loading.shape[0], fit.diagnostics.min_ess)
-        error = float(np.sqrt(max(found * (1.0 - found), 1e-6) / max(worth, 1.0)))
+    best = where(jnp.asarray([size]), jnp.asarray([tokens]))
+    mean = float(jnp.mean(_of_draws(measured, law, best)))
+    # Draws of a chain resemble each other: the error is that of so many independent ones.
+    worth = float(np.fmin(law.weight.shape[0], fit.diagnostics.min_ess))
     return Requirement(
         family=family.name,
         benchmark=target.label,
         score=score,
-        asked=probability if posterior else np.nan,
+        asked=probability,
         solved=solved,
-        reached=bool(found >= asked),
+        reached=bool(found >= probability),
         params_b=s,
         tokens_t=t,
         flops=FLOPS_UNIT * family.active_fraction * s * t,
         probability=found,
-        standard_error=error,
+        standard_error=float(np.sqrt(max(found * (1.0 - found), 1e-6) / max(worth, 1.0))),
         mean=mean,
         family_models=int(count_family_models(fit.table, (family.name,))[0]),
         outside=beyond_in_words(fit.table, np.array([s]), np.array([t]))[0],
@@ -590,9 +512,19 @@ def required(
 
 
 @jax.jit
-def _share_reaching(law: AimedLaw, x: Array, score: float) -> Array:
-    """Share of draws at or above a score, ``(point,)``."""
-    return jnp.mean(jax.vmap(lambda one: measured(one, x) >= score)(law), axis=0)
+def _count_reaching(
+    law: AimedLaw, where: Callable[[Array, Array], Places], log_params: Array, log_tokens: Array,
+    score: float,
+) -> Array:  # fmt: skip
+    """How many draws are at or above a score, ``(point,)``."""
+    found = where(log_params, log_tokens)
+    return jnp.sum(map_in_chunks(lambda one: measured(one, found) >= score, law), axis=0)
+
+
+@partial(jax.jit, static_argnames="value")
+def _of_draws(value: Callable[[AimedLaw, Places], Array], law: AimedLaw, where: Places) -> Array:
+    """A target by every draw, ``(draw, point)``."""
+    return jax.vmap(lambda one: value(one, where))(law)
 
 
 def _first_reaching(
@@ -603,29 +535,28 @@ def _first_reaching(
     A chance need not grow along the line, so the whole of it is looked at before the first place
     is narrowed down, to a part in a hundred thousand.
     """
-    low, high = limits
     size, tokens, found = whole
     if not (found >= asked).any():
         at = len(found) - 1 - int(found[::-1].argmax())  # of equals, the one with more
         return float(size[at]), float(tokens[at]), float(found[at])
-    first = int((found >= asked).argmax())
-    for _ in range(2):
+    line, first = np.linspace(*limits, _SOLVED_GRID), int((found >= asked).argmax())
+    for _ in range(3):
         if first == 0:
             break
-        low, high = np.linspace(low, high, _SOLVED_GRID)[first - 1 : first + 1]
-        size, tokens, found = along(np.linspace(low, high, _SOLVED_GRID))
+        line = np.linspace(line[first - 1], line[first], _FINER_GRID)
+        size, tokens, found = along(line)
         # The end is the place that was large enough; rounding must not take that back.
         first = int((found >= asked).argmax()) if (found >= asked).any() else len(found) - 1
     return float(size[first]), float(tokens[first]), float(found[first])
 
 
 def compare(
-    fit: Posterior | PointFit,
+    fit: Fit,
     candidates: Query,
     *,
     target: str | Mapping[str, float] = MEAN,
     level: float = 0.9,
-    key: Array | None = None,
+    key: Array,
 ) -> pd.DataFrame:
     """Which of some models will be best, on each benchmark and overall.
 
@@ -633,16 +564,16 @@ def compare(
     better than either; each has its own luck.
 
     Args:
-        fit: a posterior or a point fit.
+        fit: from :func:`sloth_jax.fit.fit`.
         candidates: models that nobody has trained yet.
         target: what "overall" means; a benchmark, ``"mean"`` of all, or benchmarks with weights.
         level: probability inside the intervals, in (0, 1).
-        key: random key; required for a posterior.
+        key: random key.
 
     Returns:
         A row per candidate and benchmark, then per candidate with the target as ``benchmark``:
         ``model, benchmark, mean, median, lower, upper, level, probability_best, family_models,
-        outside``. Ends and probabilities are NaN for a point fit.
+        outside``.
 
     Raises:
         InputError: if there is no such target.
@@ -656,8 +587,6 @@ def compare(
     # Ties, at scores of 1 say, are shared.
     top = draws == draws.max(axis=1, keepdims=True)
     best = (top / top.sum(axis=1, keepdims=True)).mean(axis=0)
-    if not predicted.has_intervals:
-        lower, upper, best = (np.full_like(lower, np.nan) for _ in range(3))
     names = [*table.benchmarks, aimed.label if aimed.is_mix else f"overall: {aimed.label}"]
     count, width = draws.shape[1:]
     frame = pd.DataFrame(
@@ -679,41 +608,45 @@ def compare(
 
 
 def elasticity(
-    fit: Posterior | PointFit,
+    fit: Fit,
     params_b: float,
     tokens_t: float,
     *,
     family: Family | str,
     more: float = 0.01,
     level: float = 0.9,
-    key: Array | None = None,
+    key: Array,
     skills: Skills | None = None,
 ) -> pd.DataFrame:
     """What 1 % more parameters, or 1 % more tokens, change at a point.
 
     Args:
-        fit: a posterior or a point fit.
+        fit: from :func:`sloth_jax.fit.fit`.
         params_b: size of the point, billions.
         tokens_t: its tokens, trillions.
         family: whose model, by name or with more said about it.
         more: how much more, a fraction.
         level: probability inside the intervals, in (0, 1).
-        key: random key; required for a posterior.
+        key: random key.
         skills: from :func:`sloth_jax.skills.interpret_skills` of the same fit; their changes, in
             standard deviations over models, come first.
 
     Returns:
         A row per skill or benchmark and kind of growth: ``kind`` (``skill`` or ``benchmark``),
         ``name``, ``more`` (``params`` or ``tokens``), ``median, lower, upper`` by the law, without
-        noise; ends are NaN for a point fit.
+        noise.
     """
     family = Family(family) if isinstance(family, str) else family
     tails = _tails(level)
     one = family.query(fit.table, np.ones(1), np.ones(1))
     law = predictive_law(fit, one, key)
-    axes = _Axes(fit.scaling, fit.covariates, family.active_fraction)
     log_s, log_t, grow = np.log(params_b), np.log(tokens_t), np.log1p(more)
-    x = axes.x(jnp.asarray([log_s, log_s + grow, log_s]), jnp.asarray([log_t, log_t, log_t + grow]))
+    where = places(
+        fit.surface,
+        family.active_fraction,
+        jnp.asarray([log_s, log_s + grow, log_s]),
+        jnp.asarray([log_t, log_t, log_t + grow]),
+    )
     wanted = [("benchmark", name, find_target({name: 1.0}, fit.table.benchmarks))
               for name in fit.table.benchmarks]  # fmt: skip
     labels = skills.labels if skills else ()
@@ -721,11 +654,9 @@ def elasticity(
     rows = []
     for kind, name, target in wanted:
         aimed = aim(law, target, fit, skills)
-        value = np.asarray(jax.vmap(lambda one: expected(one, x))(aimed), float)
+        value = np.asarray(_of_draws(expected, aimed, where), float)
         for column, grown in ((1, "params"), (2, "tokens")):
             change = value[:, column] - value[:, 0]
             lower, upper = np.quantile(change, tails)
-            if not isinstance(fit, Posterior):
-                lower = upper = np.nan
             rows.append((kind, name, grown, float(np.median(change)), lower, upper))
     return pd.DataFrame(rows, columns=["kind", "name", "more", "median", "lower", "upper"])

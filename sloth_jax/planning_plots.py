@@ -1,7 +1,4 @@
-"""Figures of decisions. Every function draws into the axes it is given and returns them.
-
-Bands and bars are intervals; a point fit has none, and none are drawn.
-"""
+"""Figures of decisions. Every function draws into the axes it is given and returns them."""
 
 from __future__ import annotations
 
@@ -44,15 +41,14 @@ def plot_splits(plan: Plan, flops: float, *, ax: Axes) -> Axes:
     """
     rows = plan.splits[plan.splits["flops"] == flops]
     best = plan.frontier[plan.frontier["flops"] == flops].iloc[0]
-    if plan.has_intervals:
-        ax.axvspan(
-            best["params_b_least"], best["params_b_most"], color=GREY, alpha=0.15, linewidth=0,
-            label="as good within the uncertainty",
-        )  # fmt: skip
-        ax.fill_between(
-            rows["params_b"], rows["lower"], rows["upper"], color=BLUE, alpha=0.25, linewidth=0,
-            label=f"{100 * plan.level:g} % interval of the law",
-        )  # fmt: skip
+    ax.axvspan(
+        best["params_b_least"], best["params_b_most"], color=GREY, alpha=0.15, linewidth=0,
+        label="as good within the uncertainty",
+    )  # fmt: skip
+    ax.fill_between(
+        rows["params_b"], rows["lower"], rows["upper"], color=BLUE, alpha=0.25, linewidth=0,
+        label=f"{100 * plan.level:g} % interval of the law",
+    )  # fmt: skip
     ax.plot(rows["params_b"], rows["mean"], color=BLUE, label="expected")
     ax.axvline(best["params_b"], color=ORANGE, linewidth=1.2)
     ax.plot(
@@ -75,11 +71,10 @@ def plot_frontier(plan: Plan, name: str, *, ax: Axes) -> Axes:
         ax: axes to draw into.
     """
     rows = plan.frontier
-    if plan.has_intervals:
-        ax.fill_between(
-            rows["flops"], rows[f"{name}_lower"], rows[f"{name}_upper"], color=BLUE, alpha=0.25,
-            linewidth=0, label=f"{100 * plan.level:g} % interval of the optimum",
-        )  # fmt: skip
+    ax.fill_between(
+        rows["flops"], rows[f"{name}_lower"], rows[f"{name}_upper"], color=BLUE, alpha=0.25,
+        linewidth=0, label=f"{100 * plan.level:g} % interval of the optimum",
+    )  # fmt: skip
     ax.plot(rows["flops"], rows[name], color=BLUE, label="recommended")
     outside = rows[rows["outside"] != ""]
     ax.plot(
@@ -99,11 +94,10 @@ def plot_frontier(plan: Plan, name: str, *, ax: Axes) -> Axes:
 def plot_reached(plan: Plan, *, ax: Axes) -> Axes:
     """The target at the recommended splits against the budget, as it would be measured."""
     rows = plan.frontier
-    if plan.has_intervals:
-        ax.fill_between(
-            rows["flops"], rows["lower"], rows["upper"], color=BLUE, alpha=0.25, linewidth=0,
-            label=f"{100 * plan.level:g} % interval",
-        )  # fmt: skip
+    ax.fill_between(
+        rows["flops"], rows["lower"], rows["upper"], color=BLUE, alpha=0.25, linewidth=0,
+        label=f"{100 * plan.level:g} % interval",
+    )  # fmt: skip
     ax.plot(rows["flops"], rows["mean"], color=BLUE, label="expected")
     ax.set_xscale("log")
     ax.set_xlabel("training FLOPs")
@@ -125,8 +119,7 @@ def plot_requirement(found: Requirement, *, ax: Axes) -> Axes:
     ax.plot(x, found.curve["probability"], color=BLUE)
     if found.reached:
         ax.plot(getattr(found, name), found.probability, "o", color=ORANGE)
-    if np.isfinite(found.asked):
-        ax.axhline(found.asked, color=GREY, linewidth=1.0, linestyle="--")
+    ax.axhline(found.asked, color=GREY, linewidth=1.0, linestyle="--")
     ax.set_ylim(-0.02, 1.02)
     ax.set_ylabel("probability")
     ax.set_title(f"{found.family}: {found.benchmark} at least {100 * found.score:g} %")

@@ -197,8 +197,7 @@ def _zero(loading: Array, tolerance: float | None) -> float:
 
 
 def _rotated(loading: Array, transform: Array, oblique: bool) -> Array:
-    inverse = jnp.linalg.inv(transform) if oblique else transform.T
-    return matmul(loading, inverse.T)
+    return rotate_loading(loading, transform) if oblique else matmul(loading, transform)
 
 
 @partial(jax.jit, static_argnames=("criterion", "oblique", "starts", "steps", "tolerance"))
@@ -294,45 +293,23 @@ def _nearest_orthogonal(matrix: Array) -> Array:
     return jax.lax.fori_loop(0, 30, step, matrix)
 
 
+def rotate_loading(loading: Array, transform: Array) -> Array:
+    """Loadings ``(..., benchmark, skill)`` of skills that were multiplied by ``transform``."""
+    return matmul(loading, jnp.swapaxes(jnp.linalg.inv(transform), -1, -2))
+
+
 def rotate_params(params: Params, transform: Array) -> Params:
     """The law in other skills, with the same predictions.
 
     Args:
         params: parameters of one law.
-        transform: T, ``(skill, skill)``, invertible.
+        transform: T, ``(skill, skill)``, invertible. Effects on skills are to be multiplied by it.
 
     Returns:
-        Loadings times ``T'^-1``, and everything that makes skills times T.
+        Loadings times ``T'^-1``, slopes times ``T``.
     """
-
-    def turned(part: Array | None) -> Array | None:
-        return None if part is None else matmul(part, transform)
-
     return params._replace(
-        intercept=matmul(params.intercept, transform),
-        slope=matmul(params.slope, transform),
-        loading=matmul(params.loading, jnp.linalg.inv(transform).T),
-        growth=turned(params.growth),
-        own=turned(params.own),
-    )
-
-
-def centre(params: Params, theta: Array, counted: Array) -> Params:
-    """The law in skills whose mean over models is zero, with the same predictions.
-
-    Args:
-        params: parameters of one law.
-        theta: the skills it gives, ``(model, skill)``.
-        counted: which models enter the mean, ``(model,)``, bool.
-
-    Returns:
-        Intercepts less the mean skills, which biases take over.
-    """
-    weight = counted.astype(theta.dtype) / jnp.sum(counted)
-    mean = matmul(weight, theta)
-    return params._replace(
-        intercept=params.intercept - mean[None, :],
-        bias=params.bias + matmul(params.loading, mean),
+        slope=matmul(params.slope, transform), loading=rotate_loading(params.loading, transform)
     )
 
 

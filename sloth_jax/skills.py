@@ -20,22 +20,13 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
-from sloth_jax.covariates import KINDS, Scaling, covariate_matrix, covariates_of
 from sloth_jax.errors import InputError
-from sloth_jax.law import Params, matmul
+from sloth_jax.fit import Fit
+from sloth_jax.forecasting import family_effects, table_effects
+from sloth_jax.law import Effects, Params, matmul
 from sloth_jax.law import skills as skills_of
 from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.point import PointFit
-from sloth_jax.posterior import Posterior
-from sloth_jax.rotation import (
-    align,
-    canonical_order,
-    centre,
-    rotate,
-    rotate_params,
-    whitening,
-)
-from sloth_jax.sampler import flat_draws
+from sloth_jax.rotation import align, canonical_order, rotate, rotate_loading, whitening
 
 _SIZE_B, _TOKENS_T = 7.0, 2.0  # where families are compared: a common size, with usual tokens
 
@@ -52,11 +43,10 @@ class Skills:
         loading: ``(draw, benchmark, skill)``.
         theta: skills of the table's models, ``(draw, model, skill)``.
         correlation: of skills over scored models, ``(draw, skill, skill)``.
-        params: the law in these skills, every array with a leading axis ``(draw,)``.
-        table: the table it was fitted to.
-        scaling: standardisation of its covariates.
-        covariates: which covariates it has.
-        has_intervals: False for a point fit, whose skills carry no uncertainty.
+        centre: mean over scored models of the law's own skills, ``(draw, skill)``.
+        transform: from the law's own skills to these, ``(draw, skill, skill)``; see :meth:`of`.
+        fit: what they are of.
+        key: random key of the effects of families and models.
         agreeing: share of the rotation's random starts that found the same loadings for the mean
             of the draws; if few did, other rotations are as simple.
         settled: share of draws whose own rotation converged.
@@ -66,13 +56,26 @@ class Skills:
     loading: np.ndarray
     theta: np.ndarray
     correlation: np.ndarray
-    params: Params
-    table: Leaderboard
-    scaling: Scaling
-    covariates: str
-    has_intervals: bool
+    centre: np.ndarray
+    transform: np.ndarray
+    fit: Fit
+    key: Array
     agreeing: float
     settled: float
+
+    @property
+    def table(self) -> Leaderboard:
+        """The table that the law was fitted to."""
+        return self.fit.table
+
+    @property
+    def has_intervals(self) -> bool:
+        """False of a mode, whose skills are expectations."""
+        return _has_draws(self.fit)
+
+    def of(self, theta: np.ndarray) -> np.ndarray:
+        """The law's own skills, ``(draw, model, skill)``, in this form."""
+        return (np.asarray(theta, float) - self.centre[:, None]) @ self.transform
 
     def named(self, labels: Sequence[str]) -> Skills:
         """The same with names of your own for the skills, in the order of :attr:`labels`.
@@ -194,11 +197,6 @@ class Skills:
         change = np.stack([larger - start, longer - start], axis=1)
         return self._summary(change, {"more": ("params", "tokens"), "skill": self.labels}, level)
 
-    def slopes(self, level: float = 0.9) -> pd.DataFrame:
-        """B, by standardised covariate: ``covariate, skill, median, lower, upper``."""
-        names = {"covariate": KINDS[self.covariates], "skill": self.labels}
-        return self._summary(np.asarray(self.params.slope, dtype=float), names, level)
-
     def level_curves(
         self, params_b: np.ndarray, tokens_t: np.ndarray, level: float = 0.9
     ) -> pd.DataFrame:
@@ -221,25 +219,19 @@ class Skills:
         rows.insert(1, "tokens_t", token.ravel()[rows["point"].to_numpy()])
         return rows.drop(columns="point")
 
-    def _x(self, params_b: np.ndarray, tokens_t: np.ndarray) -> Array:
-        return covariate_matrix(self.scaling, params_b, tokens_t, kind=self.covariates)
-
     def _families(self, params_b: float, tokens_t: float) -> np.ndarray:
         """Skills of every family at a size, ``(draw, family, skill)``."""
-        count = len(self.table.families)
-        x = self._x(np.full(count, params_b), np.full(count, tokens_t))
-        params = self.params._replace(own=None)
-        return np.asarray(
-            jax.vmap(lambda one: skills_of(one, x, jnp.arange(count)))(params), dtype=float
-        )
+        shift = self.table.post_trained_of_family
+        size, token = np.full(len(shift), params_b), np.full(len(shift), tokens_t)
+        x = self.fit.surface.design(size, token, shift)
+        effects = family_effects(self.fit, params_b, key=_effects_key(self.fit, self.key))
+        return self.of(np.asarray(_own_skills(self.fit.law.params, x, effects)))
 
     def _shared(self, params_b: np.ndarray, tokens_t: np.ndarray) -> np.ndarray:
         """Skills of the average family at points, ``(draw, point, skill)``."""
-        x = np.asarray(self._x(params_b, tokens_t), dtype=float)
-        slope, intercept = (
-            np.asarray(a, float) for a in (self.params.slope, self.params.intercept)
-        )
-        return intercept.mean(axis=1, keepdims=True) + x[None] @ slope
+        share = float(self.table.post_trained_of_family.mean())
+        x = np.asarray(self.fit.surface.design(params_b, tokens_t, share), float)
+        return self.of(x[None] @ np.asarray(self.fit.law.params.slope, float))
 
     def _summary(
         self, draws: np.ndarray, names: Mapping[str, Sequence], level: float
@@ -264,7 +256,7 @@ def _same_beginning(one: str, other: str) -> int:
 
 
 def interpret_skills(
-    fit: PointFit | Posterior, *, key: Array, criterion: str = "geomin", oblique: bool = True
+    fit: Fit, *, key: Array, criterion: str = "geomin", oblique: bool = True
 ) -> Skills:
     """Bring the skills of a fit to one form that can be looked at.
 
@@ -273,8 +265,9 @@ def interpret_skills(
     matched with it in order and signs. No prediction changes.
 
     Args:
-        fit: a point fit, or draws from a posterior.
-        key: random key of the rotation's starts.
+        fit: from :func:`sloth_jax.fit.fit`. What sets families and models apart is drawn with each
+            draw of the law; of a mode it is at its expectation.
+        key: random key of these draws and of the rotation's starts.
         criterion: one of :data:`sloth_jax.rotation.CRITERIA`.
         oblique: whether skills may correlate.
 
@@ -285,23 +278,21 @@ def interpret_skills(
         InputError: if a draw has skills that do not differ between models, or there are more than 7
             of them.
     """
-    posterior = isinstance(fit, Posterior)
-    params: Params = (
-        flat_draws(fit.params) if posterior else jax.tree.map(lambda a: a[None], fit.params)
-    )
-    table = fit.table
-    x = covariates_of(fit.scaling, table, kind=fit.covariates)
-    scored = jnp.asarray(table.observed.any(axis=1))
-    family = jnp.asarray(table.family)
-    white = _whiten(params, x, family, scored)
-    if not bool(jnp.isfinite(white.loading).all()):
+    effects_key, key = jax.random.split(key)
+    effects = table_effects(fit, key=_effects_key(fit, effects_key)).skill
+    own = _own_skills(fit.law.params, fit.observations.design, effects)
+    scored = jnp.asarray(fit.table.observed.any(axis=1))
+    transform = jax.vmap(whitening, (0, None))(own, scored)
+    loading = rotate_loading(fit.law.params.loading, transform)
+    if not bool(jnp.isfinite(loading).all()):
         raise InputError("skills do not differ between models in all draws: ask for fewer skills")
-    common = _procrustes(np.asarray(white.loading, dtype=float))
-    white = jax.vmap(rotate_params)(white, jnp.asarray(common, dtype=white.loading.dtype))
 
-    best = rotate(jnp.mean(white.loading, axis=0), key, criterion=criterion, oblique=oblique)
-    order = canonical_order(best.loading)
-    target = matmul(best.loading, order)
+    def turn(more: Array) -> None:
+        nonlocal transform, loading
+        transform, loading = matmul(transform, more), rotate_loading(loading, more)
+
+    turn(jnp.asarray(_procrustes(np.asarray(loading, float)), loading.dtype))
+    best = rotate(jnp.mean(loading, axis=0), key, criterion=criterion, oblique=oblique)
 
     @jax.vmap
     def near(loading: Array) -> tuple[Array, Array]:
@@ -310,37 +301,39 @@ def interpret_skills(
         )
         return found.transform, found.converged
 
-    turned, converged = near(white.loading)
-    final = jax.vmap(rotate_params)(white, turned)
-    final = jax.vmap(rotate_params)(final, align(final.loading, target))
-    theta = jax.vmap(lambda one: skills_of(one, x, family))(final)
-    theta = np.asarray(theta, dtype=float)
-    among = theta[:, np.asarray(scored)]
-    return Skills(
-        labels=tuple(f"skill {k + 1}" for k in range(target.shape[1])),
-        loading=np.asarray(final.loading, dtype=float),
-        theta=theta,
-        correlation=np.einsum("dmi,dmj->dij", among, among) / among.shape[1],
-        params=final,
-        table=table,
-        scaling=fit.scaling,
-        covariates=fit.covariates,
-        has_intervals=posterior,
+    turned, converged = near(loading)
+    turn(turned)
+    turn(align(loading, matmul(best.loading, canonical_order(best.loading))))
+    skills = Skills(
+        labels=tuple(f"skill {k + 1}" for k in range(loading.shape[2])),
+        loading=np.asarray(loading, float),
+        theta=np.empty(0),
+        correlation=np.empty(0),
+        centre=np.asarray(own, float)[:, np.asarray(scored)].mean(axis=1),
+        transform=np.asarray(transform, float),
+        fit=fit,
+        key=effects_key,
         agreeing=float(best.agreeing),
         settled=float(jnp.mean(converged)),
     )
+    theta = skills.of(np.asarray(own))
+    among = theta[:, np.asarray(scored)]
+    correlation = np.einsum("dmi,dmj->dij", among, among) / among.shape[1]
+    return replace(skills, theta=theta, correlation=correlation)
+
+
+def _has_draws(fit: Fit) -> bool:
+    return fit.settings.inference != "mode"
+
+
+def _effects_key(fit: Fit, key: Array) -> Array | None:
+    return key if _has_draws(fit) else None
 
 
 @jax.jit
-def _whiten(params: Params, x: Array, family: Array, scored: Array) -> Params:
-    """Skills of mean zero and uncorrelated with unit variances over scored models, each draw."""
-
-    def one(params: Params) -> Params:
-        theta = skills_of(params, x, family)
-        params = centre(params, theta, scored)
-        return rotate_params(params, whitening(theta, scored))
-
-    return jax.vmap(one)(params)
+def _own_skills(params: Params, design: Array, effects: Array) -> Array:
+    """The law's own skills of each draw, ``(draw, model, skill)``, as are ``effects``."""
+    return jax.vmap(lambda one, e: skills_of(one, design, Effects(e)))(params, effects)
 
 
 def _procrustes(loadings: np.ndarray, rounds: int = 3) -> np.ndarray:

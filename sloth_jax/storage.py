@@ -1,8 +1,8 @@
-"""Posteriors as arviz objects and as files.
+"""Fits as files, and as arviz objects.
 
-A file is netCDF 4 with the groups that arviz gives a name to, so that other tools can read it:
-``posterior``, ``sample_stats``, ``log_likelihood``, ``observed_data`` and ``constant_data`` (the
-table it was conditioned on). It holds numbers and names, never code, and a digest of both.
+A file is netCDF 4 and holds numbers and names, never code, and a digest of both. The draws are in
+it as the numbers that were learnt (:class:`sloth_jax.hierarchical.Numbers`); the law of each draw
+is computed from them again, to the last bit where the versions and the device are the same.
 """
 
 from __future__ import annotations
@@ -11,39 +11,40 @@ import hashlib
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, fields
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
+from jax import Array
 
-from sloth_jax.covariates import KINDS, Scaling
+from sloth_jax.approximations import map_in_chunks
 from sloth_jax.diagnostics import Diagnostics, arviz_object
+from sloth_jax.effects import lineage_densities
 from sloth_jax.errors import InputError
 from sloth_jax.files import check_writable, write_bytes
+from sloth_jax.fit import Draws, Fit, FitSettings, laws_of
+from sloth_jax.hierarchical import Gauge, Prior, SharedLaw, effects_problem
 from sloth_jax.identifiability import Report
-from sloth_jax.law import Params
 from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.links import QuantileMixture
-from sloth_jax.posterior import Posterior, log_likelihood
-from sloth_jax.prior import Population, Scales
+from sloth_jax.mode import Mode
+from sloth_jax.nuts import NutsSettings
+from sloth_jax.observations import Observations, observe
 from sloth_jax.provenance import versions
-from sloth_jax.sampler import SamplerSettings, Trace
+from sloth_jax.surface import Surface
 
-FORMAT = "sloth-jax posterior 3"
+FORMAT = "sloth-jax fit 1"
+_BEFORE = "sloth-jax posterior"  # formats of version 0.1
 
 _PARAMS = {
-    "intercept": ("family", "skill"),
-    "slope": ("covariate", "skill"),
+    "slope": ("column", "skill"),
     "loading": ("benchmark", "skill"),
     "bias": ("benchmark",),
-    "specific": ("family", "benchmark"),
-    "growth": ("family", "skill"),
-    "specific_growth": ("family", "benchmark"),
-    "growth_from": ("family",),
     "floor": ("benchmark",),
-    "own": ("model", "skill"),
+    "specific_slope": ("column", "benchmark"),
 }
 _LINK = {
     "tilt": ("piece", "benchmark"),
@@ -51,19 +52,6 @@ _LINK = {
     "centre": ("benchmark",),
     "spread": ("benchmark",),
 }
-_POPULATION = {
-    "lineage": ("lineage", "skill"),
-    "lineage_scale": (),
-    "post_training": ("skill",),
-    "specific_scale": ("benchmark",),
-    "growth_scale": (),
-    "specific_growth_scale": ("benchmark",),
-    "model_scale": (),
-    "noise": ("benchmark",),
-    "noise_df": (),
-    "offset": ("source", "benchmark"),
-}
-_STATISTICS = {"energy": "energy", "diverging": "diverging", "n_steps": "steps"}
 _TABLE = {
     "family_of_model": ("family", ("model",)),
     "lineage_of_family": ("lineage_of_family", ("family",)),
@@ -72,142 +60,158 @@ _TABLE = {
     "active_params_b": ("active_params_b", ("model",)),
     "tokens_t": ("tokens_t", ("model",)),
     "released": ("released", ("model",)),
-    "table_floor": ("floors", ("benchmark",)),
+    "floors": ("floors", ("benchmark",)),
     "standard_error": ("standard_errors", ("model", "benchmark")),
     "items": ("items", ("benchmark",)),
     "source_of_score": ("source", ("model", "benchmark")),
 }
-# A site and the dimension of families' lineages share their name; netCDF gives it to the dimension.
-_RENAMED = {"lineage": "lineage_effect"}
 
 
-def posterior_groups(posterior: Posterior) -> dict[str, xr.Dataset]:
-    """A posterior as datasets with named dimensions, by arviz' names of groups.
+def _dataset(
+    variables: Mapping[str, tuple[tuple[str, ...], Any]], names: Mapping[str, Any]
+) -> xr.Dataset:
+    """Arrays with the names of their dimensions, and the names along them."""
+    used = {dimension for dimensions, _ in variables.values() for dimension in dimensions}
+    arrays = {name: (dims, np.asarray(value)) for name, (dims, value) in variables.items()}
+    return xr.Dataset(arrays, coords={name: value for name, value in names.items() if name in used})
 
-    Args:
-        posterior: draws from the posterior.
 
-    Returns:
-        ``posterior`` holds all parameters with dimensions ``chain``, ``draw``, ``family``,
-        ``lineage``, ``benchmark``, ``source``, ``skill``, ``covariate`` and ``piece`` (of the
-        link);
-        ``log_likelihood`` has ``score``, one entry per observed score, with all effects given.
-    """
-    table = posterior.table
-    chains, draws, skills = posterior.population.post_training.shape
-    names: dict[str, Any] = {
-        "chain": np.arange(chains),
-        "draw": np.arange(draws),
+def _table_groups(table: Leaderboard) -> dict[str, xr.Dataset]:
+    """A table by arviz' names of groups: scores apart from what else is known of models."""
+    names = {
         "model": list(table.models),
         "family": list(table.families),
         "lineage": list(table.lineages),
         "benchmark": list(table.benchmarks),
         "source": list(table.sources),
-        "skill": np.arange(skills),
-        "covariate": list(KINDS[posterior.covariates]),
+    }
+    known = {name: (dims, getattr(table, field)) for name, (field, dims) in _TABLE.items()}
+    constant = _dataset(known, names)
+    return {
+        "observed_data": _dataset({"score": (("model", "benchmark"), table.scores)}, names),
+        "constant_data": constant.assign_coords({k: names[k] for k in ("lineage", "source")}),
     }
 
-    def dataset(variables: Mapping[str, tuple[tuple[str, ...], Any]]) -> xr.Dataset:
-        used = {d for dims, _ in variables.values() for d in dims}
-        coords = {name: value for name, value in names.items() if name in used}
-        arrays = {name: (dims, np.asarray(value)) for name, (dims, value) in variables.items()}
-        return xr.Dataset(arrays, coords=coords)
 
-    leading = ("chain", "draw")
-    sites = {name: (leading + dims, getattr(posterior.params, name))
-             for name, dims in _PARAMS.items()}  # fmt: skip
-    sites |= {f"link_{name}": (leading + dims, getattr(posterior.params.link, name))
-              for name, dims in _LINK.items()}  # fmt: skip
-    sites |= {_RENAMED.get(name, name): (leading + dims, getattr(posterior.population, name))
-              for name, dims in _POPULATION.items()}  # fmt: skip
-    model, benchmark = np.nonzero(table.observed)
-    likelihood = dataset({"score": (("chain", "draw", "entry"), log_likelihood(posterior))})
-    likelihood = likelihood.assign_coords(
-        entry_model=("entry", np.asarray(table.models)[model]),
-        entry_benchmark=("entry", np.asarray(table.benchmarks)[benchmark]),
-    )
-    return {
-        "posterior": dataset(sites),
-        "sample_stats": dataset(
-            {
-                name: (leading, getattr(posterior.trace, site))
-                for name, site in _STATISTICS.items()
-            }
-        ),
-        "log_likelihood": likelihood,
-        "observed_data": dataset({"score": (("model", "benchmark"), table.scores)}),
-        "constant_data": dataset(
-            {
-                name: (dims, getattr(table, attribute))
-                for name, (attribute, dims) in _TABLE.items()
-            }
-            | {"position": (("chain", "draw", "number"), posterior.trace.position)}
-        ),
-    }  # fmt: skip
+def to_arviz(fit: Fit) -> Any:
+    """A fit as arviz' own object, for ``az.summary``, ``az.loo`` and ``az.plot_*``.
 
-
-def to_arviz(posterior: Posterior) -> Any:
-    """A posterior as arviz' own object, for ``az.loo``, ``az.summary`` and ``az.plot_*``.
-
-    ``az.loo`` on it leaves single scores out, whose families have others; for families nobody has
-    seen, leave whole lineages out with :func:`sloth_jax.selection.leave_lineages_out`.
+    ``posterior`` holds the law by its parameters, with the dimensions ``chain``, ``draw``,
+    ``column`` (of the surface), ``skill``, ``benchmark``, ``source`` and ``piece`` (of the link);
+    spreads of effects as ``skill_lineage``, ``benchmark_family_walk`` and so on
+    (:class:`sloth_jax.effects.Spread`). ``log_likelihood`` has an entry per lineage with a score,
+    all effects integrated out, so that ``az.loo`` leaves whole lineages out.
 
     Args:
-        posterior: draws from the posterior.
+        fit: from :func:`sloth_jax.fit.fit`.
 
     Returns:
         ``arviz.InferenceData``, or the ``xarray.DataTree`` that arviz 1 works on.
     """
-    groups = posterior_groups(posterior)
-    del groups["constant_data"]["position"]
+    table, law = fit.table, fit.law
+    groups = _table_groups(table)
+    found = {name: (dims, getattr(law.params, name)) for name, dims in _PARAMS.items()}
+    link = law.params.link
+    found |= {f"link_{name}": (dims, getattr(link, name)) for name, dims in _LINK.items()}
+    for unit, spread in (("skill", law.skill), ("benchmark", law.benchmark)):
+        found |= {f"{unit}_{name}": ((unit,), part) for name, part in spread._asdict().items()}
+    found |= {"noise": (("benchmark",), law.noise), "offset": (("source", "benchmark"), law.offset)}
+    scored = np.unique(table.lineage_of_family[table.family[table.observed.any(axis=1)]])
+    density = np.asarray(lineage_log_likelihood(fit))[:, scored]
+    names = {
+        "chain": np.arange(fit.chains),
+        "draw": np.arange(law.noise.shape[0] // fit.chains),
+        "column": list(fit.surface.names),
+        "skill": np.arange(fit.settings.skills),
+        "benchmark": list(table.benchmarks),
+        "source": list(table.sources),
+        "lineage": [table.lineages[at] for at in scored],
+    }
+
+    def by_chain(variables: Mapping[str, tuple[tuple[str, ...], Any]]) -> xr.Dataset:
+        leading = ("chain", "draw")
+        return _dataset(
+            {
+                name: ((*leading, *dims), np.reshape(value, (fit.chains, -1, *value.shape[1:])))
+                for name, (dims, value) in variables.items()
+            },
+            names,
+        )
+
+    groups["posterior"] = by_chain(found)
+    groups["log_likelihood"] = by_chain({"score": (("lineage",), density)})
     return arviz_object(groups)
 
 
-def save_posterior(posterior: Posterior, path: str | Path) -> None:
-    """Write a posterior to a netCDF file, all of it or nothing.
+def lineage_log_likelihood(fit: Fit) -> Array:
+    """Log density of each lineage's scores by each draw, its effects integrated out.
+
+    Returns:
+        ``(draw, lineage)`` in nats; 0 for a lineage without a score.
+    """
+    return _lineage_log_likelihood(fit.observations, fit.law, len(fit.table.lineages))
+
+
+@partial(jax.jit, static_argnames="lineages")
+def _lineage_log_likelihood(observations: Observations, law: SharedLaw, lineages: int) -> Array:
+    def one(law: SharedLaw) -> Array:
+        problem, change = effects_problem(law, observations)
+        found = lineage_densities(problem, observations.bins, lineages)
+        return found.at[observations.members.lineage].add(jnp.sum(change, axis=1))
+
+    return map_in_chunks(one, law)
+
+
+def save_fit(fit: Fit, path: str | Path) -> None:
+    """Write a fit to a netCDF file, all of it or nothing.
 
     Args:
-        posterior: draws from the posterior.
+        fit: from :func:`sloth_jax.fit.fit`.
         path: file to write or replace.
 
     Raises:
         OutputError: if it cannot be written; what was there before is still there.
     """
     check_writable(path)
-    groups = posterior_groups(posterior)
+    of_loading = ("benchmark", "skill")
+    learnt = {
+        "position": (("draw", "number"), fit.position),
+        "diagonal": (of_loading, fit.gauge.diagonal),
+        "above": (of_loading, fit.gauge.above),
+    }
+    groups = _table_groups(fit.table) | {"posterior": _dataset(learnt, {})}
     facts = {
-        "scaling": posterior.scaling._asdict(),
-        "covariates": posterior.covariates,
-        "pivots": posterior.pivots,
-        "diagnostics": asdict(posterior.diagnostics),
-        "settings": asdict(posterior.settings),
-        "report": posterior.report.to_dict(),
-        "warnings": posterior.table.warnings,
+        "chains": fit.chains,
+        "seed": fit.seed,
+        "surface": asdict(fit.surface),
+        "settings": asdict(fit.settings),
+        "diagnostics": asdict(fit.diagnostics),
+        "report": fit.report.to_dict(),
+        "warnings": fit.table.warnings,
         "versions": versions(),
     }
     about = json.dumps(facts, sort_keys=True)
-    attributes = {"format": FORMAT, "about": about, "digest": _digest(groups, about)}
     tree = xr.DataTree.from_dict(groups)
-    tree.attrs = attributes
+    tree.attrs = {"format": FORMAT, "about": about, "digest": _digest(groups, about)}
     # Made in memory: HDF5 takes the whole process down when a disk is full.
     content = tree.to_netcdf(engine="h5netcdf")
     assert content is not None  # without a path it is the file's bytes
     write_bytes(path, bytes(content))  # pyright: ignore[reportArgumentType]
 
 
-def load_posterior(path: str | Path, table: Leaderboard | None = None) -> Posterior:
-    """Read a posterior that :func:`save_posterior` wrote.
+def load_fit(path: str | Path, table: Leaderboard | None = None) -> Fit:
+    """Read a fit that :func:`save_fit` wrote.
 
     Args:
         path: the file.
-        table: what it must have been conditioned on; None takes the table in the file.
+        table: what it must have been fitted to; None takes the table in the file.
 
     Returns:
-        The same :class:`Posterior`, to the last bit.
+        The same :class:`sloth_jax.fit.Fit`, with the same forecasts to the last bit.
 
     Raises:
-        InputError: if the file cannot be read, is not such a file, was changed or cut off since
-            it was written, or is of another table.
+        InputError: if the file cannot be read, is not such a file or of an older version, was
+            changed or cut off since it was written, or is of another table.
     """
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
@@ -217,65 +221,63 @@ def load_posterior(path: str | Path, table: Leaderboard | None = None) -> Poster
             groups = {name: tree[name].to_dataset().load() for name in tree.children}
     except Exception as error:  # whatever a reader of netCDF makes of arbitrary bytes
         raise InputError(
-            f"{path}: not a file of save_posterior, or cut off ({type(error).__name__}); "
-            "sample and save again"
+            f"{path}: not a file of save_fit, or cut off ({type(error).__name__}); "
+            "fit and save again"
         ) from None
-    if attributes.get("format") != FORMAT:
-        found = attributes.get("format", "none")
-        raise InputError(f"{path}: its format is {found!r}, not {FORMAT!r}; sample and save again")
+    written = str(attributes.get("format", "none"))
+    if written.startswith(_BEFORE):
+        raise InputError(
+            f"{path}: written by version 0.1, whose law was another one: fit the table anew"
+        )
+    if written != FORMAT:
+        raise InputError(f"{path}: its format is {written!r}, not {FORMAT!r}; fit and save again")
     about = attributes.get("about", "")
     if attributes.get("digest") != _digest(groups, about):
-        raise InputError(f"{path}: changed since it was written; sample and save again")
+        raise InputError(f"{path}: changed since it was written; fit and save again")
     facts = json.loads(about)
     found = _table(groups, facts["warnings"])
     if table is not None:
         differing = _difference(found, table)
         if differing:
             raise InputError(
-                f"{path}: sampled from another table ({differing}); sample again, or load it "
+                f"{path}: fitted to another table ({differing}); fit again, or load it "
                 "without a table"
             )
-    sites, statistics = groups["posterior"], groups["sample_stats"]
-    diverging = jnp.asarray(statistics["diverging"].values).astype(bool)
-
-    def site(name: str) -> Any:
-        return jnp.asarray(sites[name].values)
-
-    link = QuantileMixture(**{name: site(f"link_{name}") for name in _LINK})
-    settings = facts["settings"]
-    return Posterior(
-        params=Params(**{name: site(name) for name in _PARAMS}, link=link),
-        population=Population(**{name: site(_RENAMED.get(name, name)) for name in _POPULATION}),
-        trace=Trace(
-            position=jnp.asarray(groups["constant_data"]["position"].values),
-            energy=jnp.asarray(statistics["energy"].values),
-            diverging=diverging,
-            steps=jnp.asarray(statistics["n_steps"].values),
-        ),
+    learnt = {name: jnp.asarray(value.values) for name, value in groups["posterior"].items()}
+    position, gauge = learnt["position"], Gauge(learnt["diagonal"], learnt["above"])
+    asked = facts["settings"]
+    parts = {"nuts": NutsSettings(**asked["nuts"]), "prior": Prior(**asked["prior"])}
+    settings = FitSettings(**(asked | parts))
+    axes = {name: tuple(facts["surface"][name]) for name in ("centre", "spread", "low", "high")}
+    surface = Surface(**(facts["surface"] | axes))
+    # Of a mode nothing but its gauge decides the law.
+    nothing = jnp.zeros(position.shape[0], position.dtype)
+    draws = Draws(position, nothing, Mode(position[0], gauge, nothing[0], nothing[0]))
+    return Fit(
+        law=_laws(observe(found, surface), draws, settings),
+        position=position,
+        chains=facts["chains"],
         table=found,
-        scaling=Scaling(**facts["scaling"]),
-        covariates=facts["covariates"],
-        pivots=tuple(facts["pivots"]),
+        surface=surface,
+        gauge=gauge,
+        settings=settings,
         diagnostics=Diagnostics(**facts["diagnostics"]),
-        settings=SamplerSettings(**(settings | {"scales": Scales(**settings["scales"])})),
         report=Report.from_dict(facts["report"]),
+        seed=tuple(facts["seed"]),
     )
 
 
+_laws = jax.jit(laws_of, static_argnames="settings")
+
+
 def _table(groups: Mapping[str, xr.Dataset], warnings: list[str]) -> Leaderboard:
-    constant, observed = groups["constant_data"], groups["observed_data"]
+    constant = groups["constant_data"]
 
     def names(dimension: str) -> tuple[str, ...]:
-        return tuple(str(name) for name in groups_with[dimension][dimension].values)
+        return tuple(str(name) for name in constant[dimension].values)
 
-    groups_with = {
-        "model": observed, "benchmark": observed, "family": groups["posterior"],
-        "lineage": groups["posterior"], "source": groups["posterior"],
-    }  # fmt: skip
     columns = {
-        attribute: constant[name].values
-        for name, (attribute, _) in _TABLE.items()
-        if attribute != "released"
+        field: constant[name].values for name, (field, _) in _TABLE.items() if field != "released"
     }
     return Leaderboard(
         models=names("model"),
@@ -283,8 +285,8 @@ def _table(groups: Mapping[str, xr.Dataset], warnings: list[str]) -> Leaderboard
         lineages=names("lineage"),
         benchmarks=names("benchmark"),
         sources=names("source"),
-        released=tuple(str(day) for day in constant["released"].values),
-        scores=observed["score"].values,
+        released=names("released"),
+        scores=groups["observed_data"]["score"].values,
         warnings=tuple(warnings),
         **columns,
     )

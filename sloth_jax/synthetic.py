@@ -2,18 +2,35 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+from typing import NamedTuple
+
 import jax.numpy as jnp
 import numpy as np
 
-from sloth_jax.covariates import covariate_matrix, fit_scaling
-from sloth_jax.law import Params
-from sloth_jax.law import skills as skills_of
+from sloth_jax.effects import Spread, walk_basis
+from sloth_jax.hierarchical import Prior, SharedLaw, standardised_link
+from sloth_jax.law import Effects, Params, linear_predictor, scores
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.links import PIECES, SLACK
-from sloth_jax.prior import Scales, standardised_link
+from sloth_jax.surface import Surface, fit_surface
 
-_SLOPES = (1.2, 0.7, 0.2)  # of log size, log tokens and their product, about
+_SLOPES = (1.2, 0.7, 0.2, 0.3)  # of log size, log tokens, their product and post-training, about
 _WEAK = 0.1  # what a benchmark owes to the other skills, beside about 1 to its own
+
+
+class Truth(NamedTuple):
+    """What a table was drawn from.
+
+    Attributes:
+        law: what all lineages share; one draw, without a leading axis.
+        effects: what sets the table's models apart, ``(model, .)``.
+        surface: columns and axes of the law, a translog.
+    """
+
+    law: SharedLaw
+    effects: Effects
+    surface: Surface
 
 
 def synthetic_table(
@@ -25,13 +42,15 @@ def synthetic_table(
     skills: int = 2,
     noise: float = 0.1,
     tilt: float = 0.3,
-    own: float = Scales().model,
+    own: float = Prior().model,
+    specific: float = 0.0,
     spread: float = 0.6,
-) -> tuple[Leaderboard, Params]:
+) -> tuple[Leaderboard, Truth]:
     """A table drawn from a law with a simple structure: each benchmark measures mainly one skill.
 
     Two families, a base and a post-trained one, descend from each lineage. Sizes and tokens vary
-    inside families. Every second benchmark has a floor of 0.25.
+    inside families. Every second benchmark has a floor of 0.25. Lineages and families differ as
+    much as :class:`sloth_jax.hierarchical.Prior` expects.
 
     Args:
         seed: of everything that is drawn.
@@ -39,59 +58,22 @@ def synthetic_table(
         sizes: models per family.
         benchmarks: how many.
         skills: how many; benchmark ``j`` measures mainly skill ``j`` modulo this number.
-        noise: standard deviation of the noise inside the link, in predictor units; a benchmark's
-            predictors have standard deviation ``spread``.
+        noise: standard deviation of the noise inside the link, in predictor units.
         tilt: how far links leave their neutral shape.
-        own: spread of models around their families, in units of the spread of families; that of
-            the hierarchical prior unless given, which takes it as known.
+        own: spread of models around their families in skills, in units of the prior.
+        specific: spread of lineages and families on single benchmarks, as a share of the prior's.
         spread: of each benchmark's predictors without noise. Much more, and scores would be cut at
             0 and 1, which no link undoes.
 
     Returns:
-        The table, and the law that it was drawn from, on the covariates of the table.
+        The table, and what it was drawn from.
     """
     rng = np.random.default_rng(seed)
     family = np.repeat(np.arange(families), sizes)
     size = np.tile(np.arange(sizes), families)
     models = len(family)
     digits = len(str(families - 1))
-    params_b = 2.0 ** (size + family % 3)
-    tokens_t = np.exp(0.6 * rng.normal(size=models))
-    x = np.asarray(covariate_matrix(fit_scaling(params_b, tokens_t), params_b, tokens_t), float)
-
-    simple = _WEAK * rng.normal(size=(benchmarks, skills))
-    simple[np.arange(benchmarks), np.arange(benchmarks) % skills] += rng.uniform(
-        0.8, 1.2, benchmarks
-    )
-    law = Params(
-        intercept=jnp.asarray(rng.normal(size=(families, skills))),
-        slope=jnp.asarray(np.array(_SLOPES)[:, None] * rng.uniform(0.5, 1.5, (3, skills))),
-        loading=jnp.asarray(simple),
-        bias=jnp.zeros(benchmarks),
-        specific=None,
-        growth=None,
-        specific_growth=None,
-        growth_from=None,
-        floor=jnp.asarray(np.resize([0.25, 0.0], benchmarks)),
-        # For shares that are evenly spread, predictors have mean 0 and standard deviation 1.
-        link=standardised_link(
-            jnp.asarray(tilt * rng.normal(size=(PIECES, benchmarks))),
-            jnp.full(benchmarks, SLACK),
-            jnp.zeros((1, benchmarks)),
-            jnp.zeros((1, benchmarks), bool),
-        ),
-        own=jnp.asarray(own * rng.normal(size=(models, skills))),
-    )
-    theta = np.asarray(skills_of(law, jnp.asarray(x), jnp.asarray(family)), dtype=float)
-    eta = theta @ simple.T
-    scale = spread / eta.std(axis=0)
-    law = law._replace(
-        loading=jnp.asarray(simple * scale[:, None]), bias=jnp.asarray(-eta.mean(axis=0) * scale)
-    )
-    noisy = (eta - eta.mean(axis=0)) * scale + noise * rng.normal(size=eta.shape)
-    floors = np.asarray(law.floor, dtype=float)
-    share = np.asarray(law.link.share(jnp.asarray(noisy)), dtype=float)  # pyright: ignore
-    table = Leaderboard(
+    blank = Leaderboard(
         models=tuple(f"family{f:0{digits}d}-{s}" for f, s in zip(family, size, strict=True)),
         families=tuple(f"family{f:0{digits}d}" for f in range(families)),
         lineages=tuple(f"lineage{f:0{digits}d}" for f in range((families + 1) // 2)),
@@ -99,14 +81,79 @@ def synthetic_table(
         family=family,
         lineage_of_family=np.arange(families) // 2,
         post_trained_of_family=np.arange(families) % 2.0,
-        params_b=params_b,
+        params_b=2.0 ** (size + family % 3),
         active_params_b=np.full(models, np.nan),
-        tokens_t=tokens_t,
+        tokens_t=np.exp(0.6 * rng.normal(size=models)),
         released=("",) * models,
-        scores=np.clip(floors + (1.0 - floors) * share, 0.0, 1.0),
-        floors=floors,
+        scores=np.full((models, benchmarks), np.nan),
+        floors=np.resize([0.25, 0.0], benchmarks),
         standard_errors=np.full((models, benchmarks), np.nan),
         items=np.full(benchmarks, np.nan),
         source=np.zeros((models, benchmarks), dtype=np.int64),
     )
-    return table, law
+    surface = fit_surface(blank, kind="translog")
+    x = surface.of(blank, blank.post_trained_of_family[family])
+
+    prior = Prior()
+    of_skill = (prior.lineage, prior.lineage_walk, prior.family, prior.family_walk, own)
+    of_benchmark = specific * np.array([
+        prior.specific_lineage, prior.specific_lineage_walk, prior.specific_family,
+        prior.specific_family_walk, 0.0,
+    ])  # fmt: skip
+    basis = np.asarray(walk_basis(surface.from_smallest(blank.params_b)), float)
+    simple = _WEAK * rng.normal(size=(benchmarks, skills))
+    simple[np.arange(benchmarks), np.arange(benchmarks) % skills] += rng.uniform(
+        0.8, 1.2, benchmarks
+    )
+    params = Params(
+        slope=jnp.asarray(np.array(_SLOPES)[:, None] * rng.uniform(0.5, 1.5, (4, skills))),
+        loading=jnp.asarray(simple),
+        bias=jnp.zeros(benchmarks),
+        floor=jnp.asarray(blank.floors),
+        # For shares that are evenly spread, predictors have mean 0 and standard deviation 1.
+        link=standardised_link(
+            jnp.asarray(tilt * rng.normal(size=(PIECES, benchmarks))),
+            jnp.full(benchmarks, SLACK),
+            jnp.zeros((1, benchmarks)),
+            jnp.zeros((1, benchmarks), bool),
+        ),
+    )
+    on_skills = jnp.asarray(_draw_effects(rng, blank, basis, of_skill, skills))
+    on_benchmarks = _draw_effects(rng, blank, basis, tuple(of_benchmark), benchmarks)
+    # Each benchmark's predictors get mean 0 and the spread that was asked for, by its loadings.
+    eta = np.asarray(linear_predictor(params, x, Effects(on_skills)), float) + on_benchmarks
+    scale = spread / eta.std(axis=0)
+    params = params._replace(
+        loading=params.loading * scale[:, None], bias=jnp.asarray(-eta.mean(axis=0) * scale)
+    )
+    on_benchmarks = on_benchmarks * scale
+    law = SharedLaw(
+        params=params,
+        skill=Spread(*(jnp.full(skills, part) for part in of_skill)),
+        benchmark=Spread(*(jnp.asarray(part * scale) for part in of_benchmark)),
+        noise=jnp.full(benchmarks, noise),
+        offset=jnp.zeros((1, benchmarks)),
+    )
+    noisy = jnp.asarray(on_benchmarks + noise * rng.normal(size=eta.shape))
+    made = np.asarray(scores(params, x, Effects(on_skills, noisy)), float)
+    effects = Effects(on_skills, jnp.asarray(on_benchmarks))
+    return replace(blank, scores=made), Truth(law, effects, surface)
+
+
+def _draw_effects(
+    rng: np.random.Generator,
+    table: Leaderboard,
+    basis: np.ndarray,
+    spread: tuple[float, ...],
+    units: int,
+) -> np.ndarray:
+    """Effects of lineages, families and models on so many units, ``(model, unit)``."""
+    a, b, c, d, s = spread
+    found = s * rng.normal(size=(len(table.models), units))
+    groups = (table.lineage_of_family[table.family], table.family)
+    for level, walk, of_model in ((a, b, groups[0]), (c, d, groups[1])):
+        drawn = rng.normal(size=(of_model.max() + 1, basis.shape[1], units))
+        drawn[:, 0] *= level
+        drawn[:, 1:] *= walk
+        found += np.einsum("mq,mqu->mu", basis, drawn[of_model])
+    return found

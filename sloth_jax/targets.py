@@ -1,30 +1,30 @@
 """What is to be good: a benchmark, a weighted mix of them, or a skill.
 
-A plan maximises a target over sizes and tokens. A single benchmark's score grows with its linear
-predictor, so that its optimum needs no link; a mix needs the scores themselves.
+A target is evaluated draw by draw, anywhere in size and tokens: what sets a family apart is a
+function of its size. A single benchmark's score grows with its linear predictor, so that its
+optimum needs no link; a mix needs the scores themselves.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
 from sloth_jax.columns import match_benchmark
+from sloth_jax.effects import walk_basis
 from sloth_jax.errors import InputError
-from sloth_jax.forecasting import PredictiveLaw, noisy_scores
-from sloth_jax.law import Params, linear_predictor, matmul, scores
+from sloth_jax.fit import Fit
+from sloth_jax.forecasting import PredictiveLaw
+from sloth_jax.law import Effects, linear_predictor, matmul, scores
 from sloth_jax.law import skills as skills_of
 from sloth_jax.links import of_benchmarks
-from sloth_jax.point import PointFit
-from sloth_jax.posterior import Posterior
-from sloth_jax.sampler import flat_draws
 from sloth_jax.skills import Skills
+from sloth_jax.surface import Surface
 from sloth_jax.tables import did_you_mean, quoted
 
 MEAN = "mean"  # the target that weighs all benchmarks alike
@@ -100,107 +100,126 @@ def _position(name: str, names: tuple[str, ...], labels: tuple[str, ...] = ()) -
 
 
 class AimedLaw(NamedTuple):
-    """A predictive law reduced to what a target needs; one queried model.
+    """A predictive law of one queried model, reduced to what a target needs.
 
     Attributes:
-        params: leading axis ``(draw,)``, of the target's benchmarks only.
-        noise: ``(draw, 1, benchmark)``; None where there is none.
-        sampling: see :class:`sloth_jax.forecasting.PredictiveLaw`, of the same shape, or None.
-        weight: of the benchmarks, ``(draw, benchmark)``, the same in each; empty for a skill.
+        law: of the target's benchmarks only, leading axis ``(draw,)``, as all that follow.
+        items: number of their items, the same in each draw, ``(draw, benchmark)``.
+        weight: of the benchmarks, likewise, ``(draw, benchmark)``; empty for a skill.
         axis: direction of the skill in the law's own, ``(draw, skill)``; None for benchmarks.
         offset: of the skill, ``(draw,)``; None for benchmarks.
     """
 
-    params: Params
-    noise: Array | None
-    sampling: Array | None
+    law: PredictiveLaw
+    items: Array
     weight: Array
     axis: Array | None
     offset: Array | None
 
 
-def aim(
-    law: PredictiveLaw, target: Target, fit: Posterior | PointFit, skills: Skills | None
-) -> AimedLaw:
+class Places(NamedTuple):
+    """Where a target is evaluated.
+
+    Attributes:
+        design: columns of the surface, base models, ``(point, column)``.
+        basis: places on the walks, ``(point, coefficient)``.
+    """
+
+    design: Array
+    basis: Array
+
+
+def places(
+    surface: Surface, active_fraction: float | Array, log_params: Array, log_tokens: Array
+) -> Places:
+    """Places of log sizes (billions, of all parameters) and log tokens, ``(point,)`` each. Pure."""
+    size = jnp.exp(log_params)
+    active = active_fraction * size
+    design = surface.design(size, jnp.exp(log_tokens), 0.0, active)
+    return Places(design, walk_basis(surface.from_smallest(size, active)))
+
+
+def aim(law: PredictiveLaw, target: Target, fit: Fit, skills: Skills | None) -> AimedLaw:
     """Reduce a predictive law to a target."""
-    draws, kind = law.params.loading.shape[0], law.params.loading.dtype
-    weight = jnp.tile(jnp.asarray(target.weights, kind)[None], (draws, 1))
+    draws, kind = law.shared.noise.shape[0], law.shared.noise.dtype
+
+    def repeated(values: np.ndarray) -> Array:
+        return jnp.tile(jnp.asarray(values, kind)[None], (draws, 1))
+
+    items = repeated(np.nan_to_num(fit.table.items, nan=np.inf))
+    weight = repeated(np.asarray(target.weights))
     if target.skill is None:
         at = jnp.asarray(target.benchmarks)
-        params = jax.vmap(lambda one: _reduced(one, at))(law.params)
-        noise, sampling = (None if a is None else a[:, :, at] for a in (law.noise, law.sampling))
-        return AimedLaw(params, noise, sampling, weight, None, None)
+        return AimedLaw(_reduced(law, at), items[:, at], weight, None, None)
     assert skills is not None  # a target has a skill where it was found among their labels
-    axes, offsets = skill_axes(fit, skills)
-    axis = jnp.asarray(axes[:, target.skill], kind)
-    offset = jnp.asarray(offsets[:, target.skill], kind)
-    return AimedLaw(law.params, None, None, weight, axis, offset)
-
-
-def _reduced(params: Params, at: Array) -> Params:
-    specific, own_growth = params.specific, params.specific_growth
-    return params._replace(
-        loading=params.loading[at],
-        bias=params.bias[at],
-        specific=None if specific is None else specific[:, at],
-        specific_growth=None if own_growth is None else own_growth[:, at],
-        floor=params.floor[at],
-        link=of_benchmarks(params.link, at),
+    # (theta - centre) @ transform, of which a mode has one for all its draws
+    axis = skills.transform[:, :, target.skill]
+    offset = -np.sum(skills.centre * axis, axis=1)
+    return AimedLaw(
+        law,
+        items,
+        weight,
+        jnp.broadcast_to(jnp.asarray(axis, kind), (draws, axis.shape[1])),
+        jnp.broadcast_to(jnp.asarray(offset, kind), (draws,)),
     )
 
 
-def skill_axes(fit: Posterior | PointFit, skills: Skills) -> tuple[np.ndarray, np.ndarray]:
-    """Interpreted skills as functions of the law's own.
-
-    Args:
-        fit: what the skills were interpreted from.
-        skills: from :func:`sloth_jax.skills.interpret_skills`.
-
-    Returns:
-        ``A`` and ``a`` with ``skill = A theta + a``, ``(draw, skill, skill)`` and
-        ``(draw, skill)``.
-    """
-    own = flat_draws(fit.params) if isinstance(fit, Posterior) else None
-    params: Params = own if own is not None else jax.tree.map(lambda a: a[None], fit.params)
-    loading = np.asarray(params.loading, float)
-    # loading_new = loading M and theta_new = M^-1 theta + a leave loading' theta but for a shift
-    turned = np.linalg.pinv(loading) @ skills.loading
-    axes = np.linalg.inv(turned)
-    # a is read off any family's intercept at the origin of the covariates
-    new = np.asarray(skills.params.intercept, float)[:, 0]
-    old = np.asarray(params.intercept, float)[:, 0]
-    return axes, new - np.einsum("dij,dj->di", axes, old)
-
-
-def measured(law: AimedLaw, x: Array) -> Array:
-    """Value of the target as it would be measured, of one draw at ``x (point, covariate)``."""
-    family = jnp.zeros(x.shape[0], int)
-    if law.axis is not None:
-        return _skill(law, law.params, x, family)
-    if law.noise is None:
-        return matmul(scores(law.params, x, family), law.weight)
-    made = noisy_scores(law.params, x, family, law.noise, sampling=law.sampling)
-    return matmul(made, law.weight)
+def _reduced(law: PredictiveLaw, at: Array) -> PredictiveLaw:
+    """The same for some benchmarks only."""
+    shared, skills = law.shared, law.own.shape[-1]
+    params = shared.params
+    assert params.specific_slope is not None  # of every hierarchical law
+    few = params._replace(
+        loading=params.loading[:, at],
+        bias=params.bias[:, at],
+        floor=params.floor[:, at],
+        link=of_benchmarks(params.link, at),
+        specific_slope=params.specific_slope[:, :, at],
+    )
+    units = jnp.concatenate([jnp.arange(skills), skills + at])  # of walks
+    return replace(
+        law,
+        shared=shared._replace(params=few, noise=shared.noise[:, at]),
+        walk=law.walk[..., units],
+        noise=law.noise[:, :, at],
+        luck=law.luck[:, :, at],
+    )
 
 
-def expected(law: AimedLaw, x: Array) -> Array:
+def measured(aimed: AimedLaw, where: Places) -> Array:
+    """Value of the target as it would be measured, of one draw, ``(point,)``."""
+    design = _design(aimed, where)
+    if aimed.axis is not None:
+        return _skill(aimed, design, aimed.law.effects(where.basis))
+    return matmul(aimed.law.scores(design, where.basis, aimed.items), aimed.weight)
+
+
+def expected(aimed: AimedLaw, where: Places) -> Array:
     """Value of the target by the law alone: no noise, no departure of the model from its family."""
-    family = jnp.zeros(x.shape[0], int)
-    params = law.params._replace(own=None)
-    if law.axis is not None:
-        return _skill(law, params, x, family)
-    return matmul(scores(params, x, family), law.weight)
+    design, effects = _design(aimed, where), _of_family(aimed, where)
+    if aimed.axis is not None:
+        return _skill(aimed, design, effects)
+    return matmul(scores(aimed.law.shared.params, design, effects), aimed.weight)
 
 
-def ranked(law: AimedLaw, x: Array) -> Array:
+def ranked(aimed: AimedLaw, where: Places) -> Array:
     """What is largest where :func:`expected` is, without a link for a single benchmark."""
-    if law.axis is not None or law.weight.shape[0] > 1:
-        return expected(law, x)
-    params = law.params._replace(own=None)
-    return linear_predictor(params, x, jnp.zeros(x.shape[0], int))[:, 0]
+    if aimed.axis is not None or aimed.weight.shape[0] > 1:
+        return expected(aimed, where)
+    params = aimed.law.shared.params
+    return linear_predictor(params, _design(aimed, where), _of_family(aimed, where))[:, 0]
 
 
-def _skill(law: AimedLaw, params: Params, x: Array, family: Array) -> Array:
-    assert law.axis is not None
-    assert law.offset is not None  # the two come together
-    return matmul(skills_of(params, x, family), law.axis) + law.offset
+def _design(aimed: AimedLaw, where: Places) -> Array:
+    """Columns of one draw, which knows whether the model is post-trained."""
+    return where.design.at[:, -1].set(aimed.law.shifted[0])
+
+
+def _of_family(aimed: AimedLaw, where: Places) -> Effects:
+    return replace(aimed.law, own=jnp.zeros_like(aimed.law.own)).effects(where.basis)
+
+
+def _skill(aimed: AimedLaw, design: Array, effects: Effects) -> Array:
+    assert aimed.axis is not None
+    assert aimed.offset is not None  # the two come together
+    return matmul(skills_of(aimed.law.shared.params, design, effects), aimed.axis) + aimed.offset

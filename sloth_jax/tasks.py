@@ -175,7 +175,7 @@ def _ends(scale: str | tuple[float, float]) -> tuple[float, float]:
 def with_tasks(table: Leaderboard, *tasks: Task) -> Leaderboard:
     """The table with tasks as further benchmarks, scored for the models that have a score.
 
-    So the law learns skills and the tasks' loadings on them together: a posterior of this table
+    So the law learns skills and the tasks' loadings on them together: a fit of this table
     predicts the tasks like any benchmark, with intervals.
 
     Args:

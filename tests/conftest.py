@@ -28,7 +28,7 @@ matplotlib.use("Agg")
 # Files that take minutes: begun last, one of them would leave the other worker idle.
 SLOW = (
     "test_experiments.py",
-    "test_posterior.py",
+    "test_fit.py",
     "test_planning.py",
     "test_cli.py",
     "test_notebooks.py",

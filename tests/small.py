@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
-from sloth_jax.covariates import covariate_matrix, fit_scaling
-from sloth_jax.law import Params, scores
+from sloth_jax.law import Effects, Params, scores
 from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.links import Link, Logistic, Mixture, MonotoneNetwork
+from sloth_jax.links import PIECES, Link, Logistic, MonotoneNetwork, QuantileMixture
+from sloth_jax.surface import fit_surface
 
 BENCHMARKS = ("MMLU", "ARC", "HellaSwag", "GSM8K")
 FLOORS = np.array([0.25, 0.25, 0.25, 0.0])
@@ -19,20 +19,17 @@ FLOORS = np.array([0.25, 0.25, 0.25, 0.0])
 EXACT = 1e-10
 
 
-def random_params(seed: int, families: int, skills: int, benchmarks: int, link: Link) -> Params:
-    keys = jax.random.split(jax.random.key(seed), 7)
+def random_params(seed: int, skills: int, benchmarks: int, link: Link) -> Params:
+    """Parameters of a law with the columns of a translog surface and of post-training."""
+    keys = jax.random.split(jax.random.key(seed), 4)
     normal = jax.random.normal
     return Params(
-        intercept=normal(keys[0], (families, skills)),
-        slope=normal(keys[1], (3, skills)),
-        loading=normal(keys[2], (benchmarks, skills)),
-        bias=normal(keys[3], (benchmarks,)),
-        specific=0.3 * normal(keys[4], (families, benchmarks)),
-        growth=0.2 * normal(keys[5], (families, skills)),
-        specific_growth=0.2 * normal(keys[6], (families, benchmarks)),
-        growth_from=None,
+        slope=normal(keys[0], (4, skills)),
+        loading=normal(keys[1], (benchmarks, skills)),
+        bias=normal(keys[2], (benchmarks,)),
         floor=jnp.asarray(np.resize(FLOORS, benchmarks)),
         link=link,
+        specific_slope=0.3 * normal(keys[3], (4, benchmarks)),
     )
 
 
@@ -45,7 +42,12 @@ def random_links(seed: int, benchmarks: int, hidden: int = 4) -> dict[str, Link]
 
     return {
         "logistic": Logistic(),
-        "mixture": Mixture(normal(keys[0], (5, benchmarks))),
+        "quantiles": QuantileMixture(
+            tilt=normal(keys[0], (PIECES, benchmarks)),
+            slack=jnp.full(benchmarks, 0.02),
+            centre=jnp.zeros(benchmarks),
+            spread=jnp.ones(benchmarks),
+        ),
         "network": MonotoneNetwork(
             input_weight=positive(keys[1], benchmarks, hidden),
             input_bias=normal(keys[2], (benchmarks, hidden)),
@@ -76,22 +78,19 @@ def table(
             for size in range(sizes)
         ]
     )
-    scaling = fit_scaling(frame["params_b"].to_numpy(), frame["tokens_t"].to_numpy())
-    x = covariate_matrix(scaling, frame["params_b"].to_numpy(), frame["tokens_t"].to_numpy())
     truth = Params(
-        intercept=jnp.asarray(0.5 * rng.normal(size=(families, 1))),
-        slope=jnp.asarray([[1.0], [0.5], [0.1]]),
+        slope=jnp.asarray([[1.0], [0.5], [0.1], [0.0]]),
         loading=jnp.asarray([[1.0], [0.8], [0.6], [1.2]]),
         bias=jnp.asarray([0.0, 0.3, 0.5, -0.5]),
-        specific=jnp.zeros((families, 4)),
-        growth=jnp.zeros((families, 1)),
-        specific_growth=jnp.zeros((families, 4)),
-        growth_from=None,
         floor=jnp.asarray(FLOORS),
         link=Logistic(),
     )
-    family = np.repeat(np.arange(families), sizes)
-    expected = np.asarray(scores(truth, x, jnp.asarray(family)))
+    of_family = 0.5 * rng.normal(size=(families, 1))
+    effects = Effects(jnp.asarray(np.repeat(of_family, sizes, axis=0)))
+    blank = leaderboard(frame, np.zeros((len(frame), len(BENCHMARKS))))
+    surface = fit_surface(blank, kind="translog")
+    x = surface.of(blank, frame["post_trained"].to_numpy(float))
+    expected = np.asarray(scores(truth, x, effects))
     measured = np.clip(expected + noise * rng.standard_normal(expected.shape), 0.0, 1.0)
     return leaderboard(frame, measured), truth
 

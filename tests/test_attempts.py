@@ -130,8 +130,9 @@ def with_hub(monkeypatch, served: dict[str, str]) -> list[str]:
 def test_files_from_the_hub_are_fetched_once_and_checked(tmp_path, monkeypatch):
     rows = json.dumps([{"is_corrects": [True, False]}, {"is_corrects": [False, False]}])
     asked = with_hub(monkeypatch, {"MATH_a.json": rows, "MATH_b.json": rows})
+    folder = tmp_path / "items"
     for _ in range(2):
-        folder = download_attempts(tmp_path / "items", models=("a", "b"))
+        assert download_attempts(folder, models=("a", "b")) == folder
     assert asked == ["MATH_a.json", "MATH_b.json"]
     attempts = read_attempts(folder)
     assert attempts.models == ("a", "b")

@@ -14,7 +14,13 @@ from sklearn.linear_model import LinearRegression
 from small import table
 
 from sloth_jax import InputError, load_leaderboard
-from sloth_jax.baselines import Baseline, PrincipalComponents, log_flops, published_methods
+from sloth_jax.baselines import (
+    Baseline,
+    PrincipalComponents,
+    log_flops,
+    published_methods,
+    published_skills,
+)
 from sloth_jax.crossval import cross_validate, held_out_errors
 from sloth_jax.folds import (
     LEADERBOARDS,
@@ -119,8 +125,8 @@ def test_pca_needs_complete_rows():
         PrincipalComponents(5)(data, (data.observed & data.observed.all(1)[:, None])[None], KEY)
 
 
-def baseline(covariates="size_tokens", skills=1, link="logistic", own=True, slopes=False):
-    return Baseline(covariates, skills, link, own, slopes, max_steps=3000)
+def baseline(columns="size_tokens", skills=1, link="logistic", own=True, slopes=False):
+    return Baseline(columns, skills, link, own, slopes, max_steps=3000)
 
 
 @pytest.mark.parametrize(
@@ -182,3 +188,18 @@ def test_idle_skills_stay_idle():
     predictor = np.log((predicted - floors) / (1.0 - predicted))
     centred = predictor - predictor.mean(axis=0)
     assert np.linalg.matrix_rank(centred, tol=1e-2) == 1
+
+
+def test_published_skills_are_those_of_the_published_predictions():
+    data, _ = table()
+    found = published_skills(data, skills=2, max_steps=50)
+    method = Baseline("size_tokens", 2, "logistic", True, max_steps=50)
+    predicted = method(data, data.observed[None], KEY)[0]
+    assert found.error == pytest.approx(np.abs(predicted - data.scores).mean())
+    # The link undone, predictions are skills times loadings but for a bias.
+    share = (predicted - data.floors) / (1.0 - data.floors)
+    left = np.log(share / (1.0 - share)) - found.theta @ found.loading.T
+    np.testing.assert_allclose(left.std(axis=0), 0.0, atol=1e-3)
+    assert published_skills(data, skills=2, starts=2, max_steps=50).error <= found.error
+    with pytest.raises(InputError, match="5 skills of the published law"):
+        published_skills(data, skills=5)

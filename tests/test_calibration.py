@@ -12,6 +12,7 @@ from sloth_jax.calibration import (
     covered,
     crps,
     interval_score,
+    mean_over_families,
     probability_integral_transform,
 )
 
@@ -46,6 +47,13 @@ def test_interval_score_by_hand():
     draws = np.linspace(0.0, 1.0, 101)[:, None] * np.ones((1, 2))
     # 80 % interval is [0.1, 0.9]; the second score misses it by 0.1: 0.8 + 2/0.2 * 0.1
     np.testing.assert_allclose(interval_score(draws, np.array([0.5, 1.0]), 0.8), [0.8, 1.8])
+
+
+def test_every_family_counts_the_same():
+    inside = np.array([True, True, True, False, False, True])
+    family = np.array(list("aaabbb"))
+    assert mean_over_families(inside, family) == pytest.approx((1.0 + 1.0 / 3.0) / 2.0)
+    assert mean_over_families(inside[:4], family[:4]) == 0.5  # three of four scores are inside
 
 
 def test_ties_have_uniform_ranks():

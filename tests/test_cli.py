@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import stat
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pandas as pd
@@ -14,13 +16,21 @@ import pytest
 from small import table
 
 import sloth_jax
+from sloth_jax import cli_fit
 from sloth_jax.cli import main
 from sloth_jax.files import check_writable, write_text
 
 QUERY = "model,family,params_b,tokens_t\nbig,family0,64,2\nother,unheard-of,8,2\n"
-TINY = ["--skills", "1", "--draws", "8", "--warmup", "20"]
+TINY = ["--skills", "1", "--draws", "20"]
+NUTS = ["--skills", "1", "--inference", "nuts", "--draws", "8", "--warmup", "20"]
+POINT = ["--skills", "1", "--point"]
 PRINTED = ["model", "benchmark", "mean", "median", "lower", "upper", "level", "family_models"]
 COLUMNS = [*PRINTED, "outside"]
+
+
+@pytest.fixture(autouse=True)
+def _quick(monkeypatch):
+    monkeypatch.setattr(cli_fit, "USUAL", replace(cli_fit.USUAL, steps=40))
 
 
 @pytest.fixture
@@ -41,7 +51,7 @@ def predict(folder, *more: object, table="table.csv", query="query.csv") -> int:
     return run("predict", "--data", folder / table, "--query", folder / query, *more)
 
 
-def test_posterior_predictions_have_intervals_and_are_reproducible(folder, capsys):
+def test_predictions_have_intervals_and_are_reproducible(folder, capsys):
     assert predict(folder, *TINY, "--out", folder / "a.csv", "--seed", 3, "--level", 0.8) == 0
     captured = capsys.readouterr()
     assert captured.out == ""
@@ -61,38 +71,93 @@ def test_posterior_predictions_have_intervals_and_are_reproducible(folder, capsy
     assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
 
 
-def test_a_saved_fit_gives_the_same_predictions(folder, capsys):
-    fit = ("fit", "--data", folder / "table.csv", *TINY, "--seed", 3, "--out", folder / "fit.nc")
-    assert run(*fit) == 0
-    assert "chains do not meet" in capsys.readouterr().err  # so few draws agree on nothing
+@pytest.mark.parametrize(("options", "name"), [(TINY, "laplace"), (NUTS, "nuts"), (POINT, "mode")])
+def test_a_saved_fit_gives_the_same_predictions(folder, capsys, options, name):
+    kept = folder / "fit.nc"
+    assert run("fit", "--data", folder / "table.csv", *options, "--seed", 3, "--out", kept) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1].startswith(name)
+    problems = sloth_jax.load_fit(kept).diagnostics.problems()
+    assert {f"warning: {problem}" for problem in problems} <= set(told)
+    assert (name == "nuts") <= bool(problems)  # so few draws agree on nothing
+    assert not (folder / "fit.nc.unfinished").exists()
     out = ("--seed", 3, "--out")
-    assert predict(folder, *TINY, *out, folder / "a.csv") == 0
+    assert predict(folder, *options, *out, folder / "a.csv") == 0
     query = ("predict", "--query", folder / "query.csv")
-    assert run(*query, "--fit", folder / "fit.nc", *out, folder / "b.csv") == 0
+    capsys.readouterr()
+    assert run(*query, "--fit", kept, *out, folder / "b.csv") == 0
     assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
-    assert "chains do not meet" in capsys.readouterr().err  # the warning is kept with the fit
-
-    (folder / "cut.nc").write_bytes((folder / "fit.nc").read_bytes()[:2000])
-    assert run(*query, "--fit", folder / "cut.nc", *out, folder / "c.csv") == 2
-    refused(capsys, folder / "c.csv", "not a file of save_posterior, or cut off")
-    assert run(*query, "--fit", folder / "fit.nc", "--skills", 1, *out, folder / "c.csv") == 2
-    refused(capsys, folder / "c.csv", "--skills belongs to a new fit; leave it out with --fit")
+    assert told[-1] in capsys.readouterr().err.splitlines()  # kept with the fit
 
 
-def test_point_predictions_leave_the_interval_empty(folder):
-    assert predict(folder, "--point", "--skills", 1, "--out", folder / "p.csv") == 0
+def test_saved_fits_that_cannot_be_used_are_refused(folder, capsys):
+    kept = folder / "fit.nc"
+    assert run("fit", "--data", folder / "table.csv", *POINT, "--out", kept) == 0
+    query = ("predict", "--query", folder / "query.csv", "--out", folder / "c.csv")
+    (folder / "cut.nc").write_bytes(kept.read_bytes()[:2000])
+    capsys.readouterr()
+    assert run(*query, "--fit", folder / "cut.nc") == 2
+    refused(capsys, folder / "c.csv", "not a file of save_fit, or cut off")
+    for option in (("--skills", 1), ("--inference", "nuts"), ("--point",), ("--surface", "flops")):
+        assert run(*query, "--fit", kept, *option) == 2
+        says = f"{option[0]} belongs to a new fit; leave it out with --fit"
+        refused(capsys, folder / "c.csv", says)
+
+
+def test_point_is_another_word_for_the_mode(folder):
+    assert predict(folder, *POINT, "--out", folder / "p.csv") == 0
+    mode = ("--skills", 1, "--inference", "mode", "--out", folder / "m.csv")
+    assert predict(folder, *mode) == 0
+    assert (folder / "p.csv").read_bytes() == (folder / "m.csv").read_bytes()
     predictions = pd.read_csv(folder / "p.csv")
-    assert list(predictions.columns) == COLUMNS
-    assert predictions["lower"].isna().all()
-    assert predictions["upper"].isna().all()
+    assert (predictions["lower"] < predictions["upper"]).all()
     assert predictions["mean"].between(0, 1).all()
+
+
+def test_surface_and_size_are_what_was_asked_for(folder):
+    kept = folder / "fit.nc"
+    options = (*POINT, "--surface", "flops", "--size", "total")
+    assert run("fit", "--data", folder / "table.csv", *options, "--out", kept) == 0
+    settings = sloth_jax.load_fit(kept).settings
+    assert (settings.surface, settings.size, settings.skills) == ("flops", "total", 1)
+
+
+THIN = {
+    "one size": (lambda f: f.assign(params_b=7.0), "grow with size comes from the prior"),
+    "one token count": (lambda f: f.assign(tokens_t=2.0), "grow with tokens comes from the prior"),
+    "one lineage": (lambda f: f[f["lineage"] == "lineage0"], "there is one lineage"),
+    "few models": (lambda f: f.iloc[:3], "3 models are fewer than the 4 benchmarks"),
+}
+
+
+@pytest.mark.parametrize("name", THIN)
+def test_tables_that_tell_little_are_answered_with_a_warning(name, folder, capsys):
+    change, says = THIN[name]
+    change(pd.read_csv(folder / "table.csv")).to_csv(folder / "thin.csv", index=False)
+    out = folder / "out.csv"
+    assert predict(folder, *POINT, "--out", out, table="thin.csv") == 0
+    told = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("warning: ") and says in line for line in told)
+    assert np.isfinite(pd.read_csv(out)[["lower", "upper"]]).all(axis=None)
+
+
+def test_queries_far_beyond_the_table_are_answered_and_marked(folder, capsys):
+    (folder / "query.csv").write_text(
+        "model,family,params_b,tokens_t\nsmall,family0,2,1\nhuge,family0,3200,400\n"
+    )
+    assert predict(folder, *POINT, "--out", folder / "p.csv") == 0
+    predictions = pd.read_csv(folder / "p.csv", keep_default_na=False)
+    outside = predictions.groupby("model")["outside"].first()
+    assert outside["small"] == ""
+    assert "params_b 200 x the largest" in outside["huge"]
+    assert "huge lies outside the training table" in capsys.readouterr().err
 
 
 def test_a_task_of_ones_own_is_predicted_like_a_benchmark(folder, capsys):
     models = pd.read_csv(folder / "table.csv")["model"][::2]
     scores = pd.DataFrame({"model": models, "score": np.linspace(900, 1300, len(models))})
     scores.to_csv(folder / "arena.csv", index=False)
-    task = ("--point", "--skills", 1, "--task", folder / "arena.csv", "--out", folder / "p.csv")
+    task = (*POINT, "--task", folder / "arena.csv", "--out", folder / "p.csv")
     assert predict(folder, *task, "--task-scale", "800:1400", "--task-floor", 830) == 0
     predictions = pd.read_csv(folder / "p.csv")
     arena = predictions.loc[predictions["benchmark"] == "arena", "mean"]
@@ -116,7 +181,7 @@ def test_own_models_are_added_and_their_family_is_known(folder, capsys):
         "own-1b,unheard-of,1,2,0.3,0.1\nown-2b,unheard-of,2,2,0.35,0.2\n"
         "family0-0,,,,,0.15\nfamily1-0,,,,,0.3\n"
     )
-    options = ("--point", "--skills", 1, "--add", folder / "mine.csv", "--out", folder / "p.csv")
+    options = (*POINT, "--add", folder / "mine.csv", "--out", folder / "p.csv")
     assert predict(folder, *options) == 0
     assert "no training model of unheard-of" not in capsys.readouterr().err
     predictions = pd.read_csv(folder / "p.csv")
@@ -129,16 +194,15 @@ def test_own_models_are_added_and_their_family_is_known(folder, capsys):
 
 
 def test_without_out_a_table_is_printed(folder, capsys):
-    assert predict(folder, "--point", "--skills", 1) == 0
+    assert predict(folder, *POINT) == 0
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split() == PRINTED
     assert len(printed) == 9
-    assert "none" in printed[1]  # says that there is no interval
 
 
 def test_parquet_tables_are_read(folder):
     pd.read_csv(folder / "table.csv").to_parquet(folder / "table.parquet")
-    options = ("--point", "--skills", 1, "--out")
+    options = (*POINT, "--out")
     assert predict(folder, *options, folder / "a.csv") == 0
     assert predict(folder, *options, folder / "b.csv", table="table.parquet") == 0
     assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
@@ -153,7 +217,7 @@ def test_a_table_with_few_benchmarks_gets_as_many_skills(folder):
 
 def test_floors_are_used(folder):
     (folder / "floors.csv").write_text("benchmark,floor\nGSM8K,0.05\n")
-    options = ("--point", "--skills", 1, "--out")
+    options = (*POINT, "--out")
     assert predict(folder, *options, folder / "a.csv") == 0
     assert predict(folder, *options, folder / "b.csv", "--floors", folder / "floors.csv") == 0
     assert (folder / "a.csv").read_bytes() != (folder / "b.csv").read_bytes()
@@ -248,7 +312,13 @@ def test_unknown_benchmark_in_floors_is_refused(folder, capsys):
         (("--level", 1), "not between 0 and 1"),
         (("--level", "nan"), "not between 0 and 1"),
         (("--level", "high"), "invalid fraction value: 'high'"),
-        (("--draws", 1), "too small"),
+        (("--draws", 0), "too small"),
+        (("--inference", "gibbs"), "invalid choice: 'gibbs'"),
+        (("--surface", "plane"), "invalid choice: 'plane'"),
+        (("--size", "both"), "invalid choice: 'both'"),
+        (("--point", "--inference", "nuts"), "not allowed with argument"),
+        (("--warmup", 50), "--warmup belongs to --inference nuts"),
+        (("--point", "--draws", 50), "--draws: a mode has none"),
         (("--colour", "red"), "unrecognized arguments"),
     ],
 )
@@ -261,7 +331,7 @@ def test_unwritable_out_fails_before_the_fit(folder, capsys, monkeypatch):
     def must_not_run(*_args, **_kwargs):
         raise AssertionError("fitted before looking at --out")
 
-    monkeypatch.setattr("sloth_jax.leaderboard.load_leaderboard", must_not_run)
+    monkeypatch.setattr(cli_fit, "load_leaderboard", must_not_run)
     for out, says in [
         (folder / "no" / "p.csv", "no folder"),
         (folder, "it is a folder"),
@@ -277,8 +347,8 @@ def test_an_interrupted_run_says_so(folder, capsys, monkeypatch):
     def interrupt(*_args, **_kwargs):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("sloth_jax.point.fit_point", interrupt)
-    assert predict(folder, "--point", "--skills", 1, "--out", folder / "out.csv") == 130
+    monkeypatch.setattr(cli_fit, "fit", interrupt)
+    assert predict(folder, *POINT, "--out", folder / "out.csv") == 130
     assert "interrupted" in capsys.readouterr().err
     assert not (folder / "out.csv").exists()
 
@@ -317,6 +387,33 @@ def test_data_writes_a_table_that_predict_accepts(tmp_path, capsys):
     assert run("data", "--uncorrected", "--out", tmp_path / "u.csv") == 0
     assert (tmp_path / "t.csv").read_bytes() != (tmp_path / "u.csv").read_bytes()
     assert "left out" in capsys.readouterr().err
+
+
+KEPT = """
+import jax
+from sloth_jax.cli_fit import prepare
+prepare()
+print(jax.config.jax_compilation_cache_dir)
+"""
+
+
+@pytest.mark.parametrize(
+    ("chosen", "found"),
+    [
+        ({}, "sloth_jax/compiled"),
+        ({"XDG_CACHE_HOME": "{}/no folder/file"}, "None"),
+        ({"JAX_COMPILATION_CACHE_DIR": "{}/mine"}, "mine"),
+    ],
+)
+def test_compiled_programs_are_kept_where_the_user_keeps_caches(tmp_path, chosen, found):
+    (tmp_path / "no folder").write_text("")
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path)}
+    environment |= {name: value.format(tmp_path) for name, value in chosen.items()}
+    done = subprocess.run(
+        [sys.executable, "-c", KEPT], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip().endswith(found)
 
 
 def test_version(capsys):

@@ -16,13 +16,18 @@ from small import table
 
 from sloth_jax import InputError
 from sloth_jax.crossval import PREDICTION_COLUMNS, cross_validate, held_out_errors, map_folds
+from sloth_jax.fit import FitSettings, fit, predict_table
 from sloth_jax.folds import lineage_groups, make_folds
-from sloth_jax.methods import ABLATIONS, ModeMethod, PointMethod, all_methods, choose_methods
-from sloth_jax.point import PointSettings
+from sloth_jax.methods import ABLATIONS, OURS, FitMethod, _Fold, all_methods, choose_methods
+from sloth_jax.nuts import NutsSettings
 
 KEY = jax.random.key(3)
-QUICK_POINT = PointMethod(PointSettings(skills=1, link="logistic", starts=2, steps=300))
-QUICK_MODE = ModeMethod(skills=1, starts=2, steps=300)
+QUICK = FitSettings(
+    skills=1, surface="translog", draws=20, steps=60, nuts=NutsSettings(2, 5, 5, max_tree_depth=2)
+)
+MODE = FitMethod(replace(QUICK, inference="mode"))
+LAPLACE = FitMethod(replace(QUICK, inference="laplace"))
+BOTH = pytest.mark.parametrize("method", [MODE, LAPLACE], ids=["mode", "laplace"])
 
 
 @dataclass(frozen=True)
@@ -46,7 +51,7 @@ def small_folds(**settings):
     return make_folds(data, lineage_groups(data, 2), n_train=2, **settings)
 
 
-@pytest.mark.parametrize("method", [QUICK_POINT, QUICK_MODE], ids=["point", "map"])
+@BOTH
 def test_a_fold_alone_is_the_fold_among_others(method):
     folds = small_folds()
     together = method(folds.table, folds.train, KEY)
@@ -54,7 +59,7 @@ def test_a_fold_alone_is_the_fold_among_others(method):
     np.testing.assert_allclose(together[1], alone, atol=1e-5)
 
 
-@pytest.mark.parametrize("method", [QUICK_POINT, QUICK_MODE], ids=["point", "map"])
+@BOTH
 def test_held_out_scores_are_never_seen(method):
     folds = small_folds()
     hidden = np.where(folds.test.any(axis=0)[:, None], 0.5, folds.table.scores)
@@ -67,23 +72,54 @@ def test_held_out_scores_are_never_seen(method):
     )
 
 
-@pytest.mark.parametrize("method", [QUICK_POINT, QUICK_MODE], ids=["point", "map"])
-def test_methods_predict_held_out_models_of_a_known_law(method):
+def test_a_fold_is_a_fit_to_the_table_without_its_held_out_scores():
     folds = small_folds()
-    method = (
-        replace(method, steps=1500)
-        if isinstance(method, ModeMethod)
-        else replace(method, settings=replace(method.settings, steps=1500))
-    )
+    draws = MODE.sample(folds.table, folds.train[:1], KEY).draws[0]
+    hidden = folds.table.hide(folds.test[0])
+    fit_key, draw_key = jax.random.split(KEY)
+    alone = fit(hidden, key=fit_key, settings=MODE.settings)
+    law = jax.tree.map(lambda a: a[0], alone.law)
+    keys = jax.random.split(draw_key, QUICK.draws)
+    expected = [predict_table(alone.observations, law, key) for key in keys[:3]]
+    np.testing.assert_allclose(draws[:3], np.stack(expected), atol=1e-5)
+
+
+def test_fits_predict_held_out_models_of_a_known_law():
+    folds = small_folds()
+    method = FitMethod(replace(MODE.settings, steps=200, draws=100))
     validation = cross_validate(method, folds, key=KEY)
     errors = held_out_errors(validation.predictions, "law")
     assert errors["abs_error"].mean() < 0.03
     assert validation.training_error < 0.01
 
 
+def test_draws_of_a_good_approximation_are_weighed_and_those_of_a_bad_one_are_not(monkeypatch):
+    folds = small_folds().select([0])
+    one_draw, plain = np.eye(QUICK.draws)[7], LAPLACE.sample(folds.table, folds.train, KEY).draws
+
+    def sample(k):
+        monkeypatch.setattr("sloth_jax.methods.smooth_ratios", lambda ratio: (one_draw, k))
+        return LAPLACE.sample(folds.table, folds.train, KEY)
+
+    good, bad = sample(0.3), sample(0.8)
+    assert (good.pareto_k[0], bad.pareto_k[0]) == (0.3, 0.8)
+    np.testing.assert_array_equal(bad.draws, plain)
+    np.testing.assert_array_equal(good.draws[0], np.broadcast_to(bad.draws[0, 7], plain.shape[1:]))
+
+
+def test_chains_in_folds_are_compared():
+    folds = small_folds().select([0, 1])
+    found = FitMethod(replace(QUICK, inference="nuts")).sample(folds.table, folds.train, KEY)
+    assert found.draws.shape == (2, 10, *folds.table.scores.shape)
+    assert np.ptp(found.draws, axis=1).min() > 0.0
+    assert (found.max_rhat > 0.9).all()
+    assert (found.min_ess > 0.0).all()
+    assert np.isnan(found.pareto_k).all()
+
+
 def test_predictions_name_what_they_predict():
     folds = small_folds()
-    predictions = cross_validate(QUICK_POINT, folds, key=KEY).predictions
+    predictions = cross_validate(MODE, folds, key=KEY).predictions
     assert list(predictions) == list(PREDICTION_COLUMNS)
     assert len(predictions) == sum(
         np.isin(folds.table.family, [folds.table.families.index(f) for f in tested]).sum()
@@ -104,11 +140,11 @@ import jax
 jax.config.update("jax_enable_x64", True)
 import numpy as np
 sys.path.insert(0, "tests")
-from test_crossval import KEY, QUICK_POINT, Scaled, small_folds
+from test_crossval import KEY, MODE, Scaled, small_folds
 from sloth_jax.crossval import Mesh, _map_folds
 from test_baselines import baseline
 folds = small_folds()
-methods = (QUICK_POINT, baseline())
+methods = (MODE, baseline())
 np.save(sys.argv[1], np.stack([m(folds.table, folds.train, KEY) for m in methods]))
 print(len(jax.devices()))
 # XLA kills a program whose devices wait for one of them for 40 seconds: they never meet.
@@ -135,7 +171,7 @@ def test_four_devices_give_the_numbers_of_one_and_never_wait_for_each_other(tmp_
 
     folds = small_folds()
     assert len(folds.train) % 4  # devices without a fold of their own
-    here = [m(folds.table, folds.train, KEY) for m in (QUICK_POINT, baseline())]
+    here = [m(folds.table, folds.train, KEY) for m in (MODE, baseline())]
     np.testing.assert_allclose(np.load(tmp_path / "four.npy"), np.stack(here), atol=1e-5)
 
 
@@ -143,11 +179,14 @@ def test_every_ablation_names_methods_that_exist():
     methods = all_methods(1)
     for names in ABLATIONS.values():
         assert set(names) <= set(methods)
+    assert set(OURS) <= set(methods)
+    settings = [m.settings for m in methods.values() if isinstance(m, FitMethod) and not m.complete]
+    assert len(set(settings)) == len(settings)  # nothing is computed twice
 
 
 def test_methods_are_chosen_by_name_set_and_skills():
-    chosen = choose_methods(["links", "pca_d=2"], 1)
-    assert list(chosen) == ["pca_d=2", "point_d=3", "point_d=3_logistic", "point_d=3_network"]
+    chosen = choose_methods(["surface", "pca_d=2"], 1)
+    assert list(chosen) == ["pca_d=2", "fit", "fit_translog", "fit_additive", "fit_flops"]
     few = choose_methods(["published"], 1, skills=[2])
     assert "factor_sigmoid_d=2" in few
     assert "pca_d=2" in few
@@ -161,16 +200,18 @@ def test_methods_are_chosen_by_name_set_and_skills():
 
 @dataclass(frozen=True)
 class Failing:
-    """A fit whose second fold fails."""
+    """A fit that fails where nothing may be used."""
 
-    def __call__(self, train, shared):
-        observations, _ = shared
-        return observations.scores, jnp.where(jnp.any(train), 1.0, jnp.nan)
+    settings: FitSettings
+
+    def __call__(self, observations, key):
+        value = jnp.where(jnp.any(observations.observed), observations.scores, jnp.nan)
+        return _Fold(value[None], jnp.zeros(1))
 
 
 def test_a_fit_that_diverges_names_its_fold(monkeypatch):
     folds = small_folds()
     train = np.stack([folds.table.observed, np.zeros_like(folds.table.observed)])
-    monkeypatch.setattr("sloth_jax.methods.FitPoint", lambda settings: Failing())
+    monkeypatch.setattr("sloth_jax.methods._FitFold", Failing)
     with pytest.raises(InputError, match="fold 1: every start of the fit diverged"):
-        QUICK_POINT(folds.table, train, KEY)
+        MODE(folds.table, train, KEY)

@@ -10,7 +10,7 @@ import jax
 import pytest
 from small import table
 
-from sloth_jax import SamplerSettings, load_posterior, sample_posterior, save_posterior
+from sloth_jax import fit, load_fit, save_fit
 from sloth_jax.files import OutputError, write_text
 
 resource = pytest.importorskip("resource")  # not on Windows
@@ -39,15 +39,14 @@ def test_a_file_that_does_not_fit_leaves_the_old_one(tmp_path, name):
     assert [file.name for file in tmp_path.iterdir()] == [name]
 
 
-def test_a_posterior_that_does_not_fit_leaves_the_old_one(tmp_path):
+def test_a_fit_that_does_not_fit_on_the_disk_leaves_the_old_one(tmp_path):
     data, _ = table()
     path = tmp_path / "fit.nc"
-    quick = SamplerSettings(skills=1, warmup=5, draws=5, max_tree_depth=2, start_steps=20)
-    posterior = sample_posterior(data, key=jax.random.key(0), settings=quick)
-    save_posterior(posterior, path)
+    found = fit(data, key=jax.random.key(0), inference="mode", skills=1, steps=20)
+    save_fit(found, path)
     before = path.read_bytes()
     with full_after(len(before) // 2), pytest.raises(OutputError):
-        save_posterior(posterior, path)
+        save_fit(found, path)
     assert path.read_bytes() == before
-    assert load_posterior(path).table.models == data.models
+    assert load_fit(path).table.models == data.models
     assert [file.name for file in Path(tmp_path).iterdir()] == ["fit.nc"]

@@ -10,7 +10,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import pytest
-from small import BENCHMARKS, leaderboard
+from small import BENCHMARKS, leaderboard, table
 
 from sloth_jax.errors import InputError
 from sloth_jax.folds import (
@@ -513,3 +513,12 @@ def test_corrected_names_are_suggested():
     corrected = load_leaderboard().select_benchmarks(leaderboard_benchmarks("v1"))
     with pytest.raises(InputError, match=r"no family 'open_llama_' .* did you mean 'open_llama'"):
         make_folds(corrected, published_groups("v1", 2), n_train=2)
+
+
+def test_tables_of_these_tests_are_what_the_loader_gives(tmp_path):
+    data, _ = table()
+    data.to_csv(tmp_path / "table.csv")
+    loaded = load_leaderboard(tmp_path / "table.csv")
+    assert loaded.models == data.models
+    np.testing.assert_array_equal(loaded.scores, data.scores)
+    np.testing.assert_array_equal(loaded.family, data.family)

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from dataclasses import replace
 
+import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from small import table
 
-from sloth_jax import InputError, load_leaderboard
+from sloth_jax import Effects, InputError, Logistic, Params, fit_surface, load_leaderboard, scores
 from sloth_jax.folds import leaderboard_benchmarks
 from sloth_jax.identifiability import check_identifiability, local_rank, supported_skills
 from sloth_jax.synthetic import synthetic_table
@@ -137,26 +139,17 @@ def test_missing_scores_lower_the_rank_where_a_family_has_too_few():
 
 
 def test_the_rank_is_that_of_the_differentiated_law():
-    import jax
-    import jax.numpy as jnp
-
-    from sloth_jax.covariates import fit_scaling
-    from sloth_jax.law import Params, scores
-    from sloth_jax.links import Logistic
-    from sloth_jax.observations import observe
-
+    """By automatic differentiation, with family effects among the parameters."""
     good, skills = made(families=4), 2
-    arrays = observe(good, fit_scaling(good.params_b, good.tokens_t))
+    design = jnp.asarray(fit_surface(good).linear(good))
     rng = np.random.default_rng(0)
-    shapes = {"intercept": (4, skills), "slope": (3, skills), "loading": (4, skills), "bias": (4,)}
+    shapes = {"family": (4, skills), "slope": (3, skills), "loading": (4, skills), "bias": (4,)}
     at = {name: jnp.asarray(0.5 * rng.normal(size=shape)) for name, shape in shapes.items()}
 
     def predicted(free):
-        params = Params(
-            **free, specific=None, growth=None, specific_growth=None, growth_from=None,
-            floor=arrays.floor, link=Logistic(),
-        )  # fmt: skip
-        return scores(params, arrays.covariates, arrays.family).ravel()
+        rest = {name: free[name] for name in ("slope", "loading", "bias")}
+        params = Params(**rest, floor=jnp.asarray(good.floors), link=Logistic())
+        return scores(params, design, Effects(free["family"][good.family])).ravel()
 
     jacobian = jax.jacfwd(predicted)(at)
     columns = [np.asarray(part).reshape(64, -1) for part in jax.tree.leaves(jacobian)]

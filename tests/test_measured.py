@@ -11,22 +11,13 @@ import pandas as pd
 import pytest
 from small import table
 
-from sloth_jax import (
-    SamplerSettings,
-    forecast,
-    load_leaderboard,
-    load_posterior,
-    sample_posterior,
-    save_posterior,
-)
-from sloth_jax.forecasting import forecast_table
-from sloth_jax.leaderboard import add_models, error_of_share
-from sloth_jax.posterior import log_likelihood
+from sloth_jax.fit import fit as fit_law
+from sloth_jax.forecasting import forecast, forecast_table
+from sloth_jax.leaderboard import add_models, error_of_share, load_leaderboard
 from sloth_jax.query import Query
-from sloth_jax.selection import lineage_densities
+from sloth_jax.storage import load_fit, log_likelihood, save_fit
 from sloth_jax.tables import TableError
 
-QUICK = SamplerSettings(skills=1, warmup=150, draws=100, chains=2, start_steps=300)
 MEASURED = """model,family,post_trained,params_b,tokens_t,MMLU,MMLU se,Mine,mine_items,source
 a-1b,a,false,1,1,0.30,0.01,0.2,50,board
 a-7b,a,false,7,1,0.45,,0.4,50,board
@@ -126,48 +117,49 @@ def measured():
 
 
 @pytest.fixture(scope="module")
-def posterior(measured):
-    return sample_posterior(measured, key=jax.random.key(0), settings=QUICK)
+def fit(measured):
+    return fit_law(measured, key=jax.random.key(0), skills=1, steps=60, draws=200)
 
 
-def test_offsets_of_sources_are_learnt_and_taken_off(posterior, measured):
-    offset = np.asarray(posterior.population.offset)
-    assert offset.shape == (2, 100, 2, 4)
+def test_offsets_of_sources_are_learnt_and_taken_off(fit, measured):
+    offset = np.asarray(fit.law.offset)
+    assert offset.shape == (200, 2, 4)
     assert (offset[..., 0, :] == 0.0).all()  # the main source
     assert np.quantile(offset[..., 1, 0], 0.95) < 0.0
-    quiet = np.abs(offset[..., 1, 1:].mean(axis=(0, 1)))
+    quiet = np.abs(offset[..., 1, 1:].mean(axis=0))
     assert (quiet < np.abs(offset[..., 1, 0].mean())).all()
     made, _ = table(noise=0.01)
-    predicted = np.median(forecast_table(posterior, key=jax.random.key(1)).draws, axis=0)
+    predicted = np.median(forecast_table(fit, key=jax.random.key(1)).draws, axis=0)
     moved = np.mean(predicted[::3, 0] - made.scores[::3, 0])
     assert abs(moved) < 0.03  # half of what it was measured too low
 
 
-def test_a_score_of_few_items_weighs_less(posterior, measured):
-    predicted = np.median(forecast_table(posterior, key=jax.random.key(1)).draws, axis=0)
+def test_a_score_of_few_items_weighs_less(fit, measured):
+    predicted = np.median(forecast_table(fit, key=jax.random.key(1)).draws, axis=0)
     made, _ = table(noise=0.01)
     assert abs(predicted[1, 1] - made.scores[1, 1]) < 0.05
 
 
-def test_forecasts_scatter_by_the_number_of_items(posterior, measured):
+def test_forecasts_scatter_by_the_number_of_items(fit, measured):
     text = "model,family,params_b,tokens_t\nbig,family0,12,2\n"
     query = Query.from_frame(pd.read_csv(io.StringIO(text)), measured)
-    few = forecast(posterior, query, key=jax.random.key(1)).draws[:, 0, 3]
-    without = replace(posterior, table=replace(measured, items=np.full(4, np.nan)))
+    few = forecast(fit, query, key=jax.random.key(1)).draws[:, 0, 3]
+    without = replace(fit, table=replace(measured, items=np.full(4, np.nan)))
     many = forecast(without, query, key=jax.random.key(1)).draws[:, 0, 3]
     p = many.mean()
     assert few.var() - many.var() == pytest.approx(p * (1 - p) / 40, rel=0.5)
 
 
-def test_files_and_densities_know_of_both(posterior, measured, tmp_path):
-    save_posterior(posterior, tmp_path / "fit.nc")
-    back = load_posterior(tmp_path / "fit.nc", measured)
-    np.testing.assert_array_equal(back.population.offset, posterior.population.offset)
+def test_files_and_densities_know_of_both(fit, measured, tmp_path):
+    save_fit(fit, tmp_path / "fit.nc")
+    back = load_fit(tmp_path / "fit.nc", measured)
+    np.testing.assert_array_equal(back.law.offset, fit.law.offset)
     assert back.table.sources == measured.sources
-    pointwise = log_likelihood(posterior)
-    assert np.isfinite(pointwise).all()
     # Where the error is large, no draw is surprised by the score.
-    model, benchmark = np.nonzero(measured.observed)
-    at = int(np.flatnonzero((model == 1) & (benchmark == 1))[0])
-    assert pointwise[:, :, at].mean() > -1.0
-    assert np.isfinite(lineage_densities(posterior, draws=20)).all()
+    sure = np.asarray(measured.standard_errors).copy()
+    sure[1, 1] = np.nan
+    surprised = replace(fit, table=replace(measured, standard_errors=sure))
+    lineage = measured.lineage_of_family[measured.family[1]]
+    found, other = (np.asarray(log_likelihood(one)) for one in (fit, surprised))
+    assert np.isfinite(found).all()
+    assert found[:, lineage].mean() > other[:, lineage].mean() + 5.0

@@ -10,7 +10,7 @@ from factor_analyzer.rotator import Rotator
 from small import random_links, random_params
 
 from sloth_jax import InputError
-from sloth_jax.law import scores
+from sloth_jax.law import Effects, scores
 from sloth_jax.law import skills as skills_of
 from sloth_jax.rotation import (
     CRITERIA,
@@ -90,23 +90,21 @@ def test_what_does_not_converge_says_so():
 
 @pytest.mark.parametrize("skills", [1, 3])
 def test_turning_permuting_and_flipping_skills_changes_no_prediction(skills):
-    params = random_params(0, 5, skills, 6, random_links(0, 6)["mixture"])
+    params = random_params(0, skills, 6, random_links(0, 6)["quantiles"])
     rng = np.random.default_rng(0)
-    params = params._replace(own=jnp.asarray(rng.normal(size=(9, skills))))
-    x, family = jnp.asarray(rng.normal(size=(9, 3))), jnp.asarray(rng.integers(0, 5, 9))
-    before = scores(params, x, family)
+    x, effects = jnp.asarray(rng.normal(size=(9, 4))), jnp.asarray(rng.normal(size=(9, skills)))
+    before = scores(params, x, Effects(effects))
     turn = jnp.asarray(rng.normal(size=(skills, skills)) + 2.0 * np.eye(skills))
-    white = whitening(skills_of(params, x, family))
+    white = whitening(skills_of(params, x, Effects(effects)))
     for transform in (turn, white, canonical_order(params.loading)):
-        after = scores(rotate_params(params, transform), x, family)
+        after = scores(rotate_params(params, transform), x, Effects(effects @ transform))
         np.testing.assert_allclose(after, before, atol=1e-10)
 
 
 def test_whitened_skills_have_unit_variances_and_no_correlation():
-    params = random_params(1, 5, 3, 6, random_links(0, 6)["logistic"])
-    rng = np.random.default_rng(1)
-    x, family = jnp.asarray(rng.normal(size=(30, 3))), jnp.asarray(rng.integers(0, 5, 30))
-    theta = skills_of(params, x, family)
+    params = random_params(1, 3, 6, random_links(0, 6)["logistic"])
+    x = jnp.asarray(np.random.default_rng(1).normal(size=(30, 4)))
+    theta = skills_of(params, x)
     np.testing.assert_allclose(np.cov((theta @ whitening(theta)).T, ddof=0), np.eye(3), atol=1e-10)
 
 

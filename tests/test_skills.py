@@ -3,73 +3,88 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sloth_jax import InputError
-from sloth_jax.covariates import covariate_matrix, fit_scaling
-from sloth_jax.identifiability import check_identifiability
-from sloth_jax.law import scores
+from sloth_jax import Diagnostics, Fit, FitSettings, InputError
+from sloth_jax.forecasting import family_effects, table_effects
+from sloth_jax.hierarchical import SharedLaw, choose_gauge
+from sloth_jax.law import Effects
 from sloth_jax.law import skills as skills_of
-from sloth_jax.point import PointFit, PointSettings
-from sloth_jax.posterior import Posterior
 from sloth_jax.rotation import match_skills, rotate_params
-from sloth_jax.sampler import SamplerSettings
 from sloth_jax.skills import interpret_skills, propose_labels
 from sloth_jax.synthetic import synthetic_table
 
 SKILLS, DRAWS = 3, 40
-TABLE, LAW = synthetic_table(0, families=12, benchmarks=9, skills=SKILLS)
-SCALING = fit_scaling(TABLE.params_b, TABLE.tokens_t)
-X = covariate_matrix(SCALING, TABLE.params_b, TABLE.tokens_t)
-REPORT = check_identifiability(TABLE, skills=SKILLS)
+TABLE, TRUTH = synthetic_table(0, families=12, benchmarks=9, skills=SKILLS, own=0.0)
+KEY = jax.random.key(0)
+NO_REPORT: Any = None  # nothing here looks at it
 
 
-def point_fit(params) -> PointFit:
-    return PointFit(
-        params, TABLE, SCALING, "translog", PointSettings(skills=SKILLS), 0.0, jnp.zeros(1), True,
-        0.0, REPORT,
-    )  # fmt: skip
+def of_laws(*laws: SharedLaw, inference: str = "laplace", table=TABLE, surface=TRUTH.surface):
+    """A fit whose draws are known laws."""
+    loading = laws[0].params.loading
+    return Fit(
+        law=jax.tree.map(lambda *a: jnp.stack(a), *laws),
+        position=jnp.zeros((len(laws), 1)),
+        chains=1,
+        table=table,
+        surface=surface,
+        gauge=choose_gauge(loading)[1],
+        settings=FitSettings(inference=inference, skills=loading.shape[1]),
+        diagnostics=Diagnostics(inference, len(laws), 0.0),
+        report=NO_REPORT,
+        seed=(),
+    )
+
+
+def turned(law: SharedLaw, turn) -> SharedLaw:
+    """The same law in other skills: all skills have one spread, so orthogonal turns are nothing."""
+    return law._replace(params=rotate_params(law.params, jnp.asarray(turn)))
+
+
+def orthogonal(rng) -> np.ndarray:
+    return np.linalg.qr(rng.normal(size=(SKILLS, SKILLS)))[0]
 
 
 @pytest.fixture(scope="module")
 def truth():
-    return interpret_skills(point_fit(LAW), key=jax.random.key(0))
+    return interpret_skills(of_laws(TRUTH.law, inference="mode"), key=KEY)
 
 
 @pytest.fixture(scope="module")
 def draws():
-    """The same law forty times, in other skills each time, with a little scatter."""
+    """The same law forty times, in other skills each time."""
     rng = np.random.default_rng(0)
-
-    def turned(_: int):
-        loading = LAW.loading + 0.01 * rng.normal(size=LAW.loading.shape)
-        turn = rng.normal(size=(SKILLS, SKILLS)) + 2.0 * np.eye(SKILLS)
-        return rotate_params(LAW._replace(loading=loading), jnp.asarray(turn))
-
-    stacked = jax.tree.map(lambda *a: jnp.stack(a), *(turned(k) for k in range(DRAWS)))
-    chains = jax.tree.map(lambda a: a.reshape(2, DRAWS // 2, *a.shape[1:]), stacked)
-    settings = SamplerSettings(skills=SKILLS)
-    return Posterior(chains, None, None, TABLE, SCALING, "translog", (), None, settings, REPORT)
+    return of_laws(*(turned(TRUTH.law, orthogonal(rng)) for _ in range(DRAWS)))
 
 
 @pytest.fixture(scope="module")
 def found(draws):
-    return interpret_skills(draws, key=jax.random.key(0))
+    return interpret_skills(draws, key=KEY)
 
 
 def test_equivalent_draws_have_the_same_loadings(found, truth):
     assert found.settled == 1.0
     assert found.agreeing > 0.5
-    # What is left is the scatter that was put in, enlarged by the rotation.
+    # What is left is what nobody knows of the models' skills.
     assert found.loading.std(axis=0).max() < 0.05
     mean = found.loading.mean(axis=0)
     assert match_skills(mean, truth.loading[0])[0].min() > 0.999
     # Simple but for small loadings of no pattern, which geomin cannot know to leave alone.
-    assert match_skills(mean, np.asarray(LAW.loading))[0].min() > 0.95
+    assert match_skills(mean, np.asarray(TRUTH.law.params.loading))[0].min() > 0.95
+
+
+def test_true_skills_are_found(found):
+    x = TRUTH.surface.of(TABLE, TABLE.post_trained_of_family[TABLE.family])
+    own = np.asarray(skills_of(TRUTH.law.params, x, TRUTH.effects))
+    partner = match_skills(found.loading.mean(axis=0), np.asarray(TRUTH.law.params.loading))[1]
+    for k, at in enumerate(partner):
+        assert abs(np.corrcoef(found.theta.mean(axis=0)[:, k], own[:, at])[0, 1]) > 0.9
 
 
 def test_skills_have_mean_zero_and_unit_variance_in_every_draw(found):
@@ -82,20 +97,21 @@ def test_skills_have_mean_zero_and_unit_variance_in_every_draw(found):
 
 
 def test_no_prediction_changes(found, draws):
-    family = jnp.asarray(TABLE.family)
-    flat = jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:]), draws.params)
-    before = jax.vmap(lambda p: scores(p, X, family))(flat)
-    after = jax.vmap(lambda p: scores(p, X, family))(found.params)
-    np.testing.assert_allclose(after, before, atol=1e-6)
+    effects = table_effects(draws, key=found.key).skill
+    params, x = draws.law.params, draws.observations.design
+    own = jax.vmap(lambda p, e: skills_of(p, x, Effects(e)))(params, effects)
+    before = own @ jnp.swapaxes(params.loading, 1, 2)
+    # The mean over models moves to the benchmarks' biases.
+    mean = np.einsum("djk,dk->dj", params.loading, found.centre)
+    after = found.theta @ np.swapaxes(found.loading, 1, 2) + mean[:, None]
+    np.testing.assert_allclose(after, before, atol=1e-8)
 
 
-def test_the_form_is_reached_in_one_go(found):
-    again = Posterior(
-        jax.tree.map(lambda a: a[None], found.params), None, None, TABLE, SCALING, "translog", (),
-        None, SamplerSettings(skills=SKILLS), REPORT,
-    )  # fmt: skip
-    twice = interpret_skills(again, key=jax.random.key(1))
-    np.testing.assert_allclose(twice.loading, found.loading, atol=2e-3)
+def test_turned_skills_are_brought_to_the_same_form(truth):
+    turn = orthogonal(np.random.default_rng(1))
+    again = interpret_skills(of_laws(turned(TRUTH.law, turn), inference="mode"), key=KEY)
+    np.testing.assert_allclose(again.loading, truth.loading, atol=2e-3)
+    np.testing.assert_allclose(again.theta, truth.theta, atol=1e-2)
 
 
 def test_intervals_of_loadings_and_models(found, truth):
@@ -109,18 +125,28 @@ def test_intervals_of_loadings_and_models(found, truth):
     assert set(first["family"]) == {"family01"}
     expected = np.median(found.theta[:, 5], axis=0)
     np.testing.assert_allclose(first["median"], expected)
-    assert truth.loadings()[["lower", "upper"]].isna().all().all()  # a point has no intervals
+    assert truth.loadings()[["lower", "upper"]].isna().all().all()  # a mode has no intervals
     assert len(found.correlations()) == SKILLS * (SKILLS - 1) // 2
 
 
-def test_efficiencies_growth_and_curves_are_the_laws_own(truth):
-    law = jax.tree.map(lambda a: a[0], truth.params)._replace(own=None)
-    count = len(TABLE.families)
-    x = covariate_matrix(SCALING, np.full(count, 3.0), np.full(count, 1.5))
-    expected = np.asarray(skills_of(law, x, jnp.arange(count)))
-    rows = truth.families(params_b=3.0, tokens_t=1.5)
-    np.testing.assert_allclose(rows["median"], expected.ravel(), atol=1e-10)
+def test_a_family_at_the_size_of_its_model_has_the_models_skills(found, truth):
+    # This law's models do not depart from their families, so draw by draw.
+    for skills in (found, truth):
+        for model in (0, 6, 25):
+            at = skills._families(TABLE.params_b[model], TABLE.tokens_t[model])
+            np.testing.assert_allclose(
+                at[:, TABLE.family[model]], skills.theta[:, model], atol=1e-7
+            )
 
+
+def test_effects_of_families_are_those_of_their_models(draws):
+    effects = table_effects(draws, key=KEY).skill
+    for model in (3, 18):
+        at = family_effects(draws, TABLE.params_b[model], key=KEY)
+        np.testing.assert_allclose(at[:, TABLE.family[model]], effects[:, model], atol=1e-8)
+
+
+def test_growth_and_curves_are_the_laws_own(truth):
     sizes, tokens = np.array([1.0, 10.0]), np.array([2.0])
     curves = truth.level_curves(sizes, tokens)
     growth = truth.growth(params_b=1.0, tokens_t=2.0).set_index("more").loc["params"]
@@ -129,6 +155,9 @@ def test_efficiencies_growth_and_curves_are_the_laws_own(truth):
         by_size.loc[10.0, list(growth["skill"])] - by_size.loc[1.0, list(growth["skill"])],
         growth["median"], atol=1e-10,
     )  # fmt: skip
+    x = TRUTH.surface.design(sizes, np.full(2, 2.0), 0.5)  # every second family is post-trained
+    expected = truth.of(np.asarray(skills_of(TRUTH.law.params, x))[None])[0]
+    np.testing.assert_allclose(by_size[list(truth.labels)], expected, atol=1e-10)
 
 
 def test_base_to_chat_compares_families_of_a_lineage(truth):
@@ -146,8 +175,8 @@ def test_base_to_chat_compares_families_of_a_lineage(truth):
 
 def test_labels_are_proposed_and_yours_to_choose(truth):
     proposed = propose_labels(truth, top=1)
-    main = np.abs(truth.loading[0]).argmax(axis=0)
-    assert {f"benchmark{j + 1}" for j in main} == set(proposed)
+    main = np.abs(truth.loading[0]).argmax(axis=1)  # of each benchmark
+    assert [main[TABLE.benchmarks.index(name)] for name in proposed] == [0, 1, 2]
     named = truth.named(["a", "b", "c"])
     assert set(named.loadings()["skill"]) == {"a", "b", "c"}
     with pytest.raises(InputError, match="2 names, 2 different ones, for 3 skills"):
@@ -155,30 +184,28 @@ def test_labels_are_proposed_and_yours_to_choose(truth):
 
 
 def test_skills_that_are_no_skills_are_refused():
-    flat = LAW._replace(
-        intercept=LAW.intercept.at[:, 0].set(0.0), slope=LAW.slope.at[:, 0].set(0.0),
-        own=LAW.own.at[:, 0].set(0.0),
-    )  # fmt: skip
+    law = TRUTH.law
+    params = law.params._replace(slope=law.params.slope.at[:, 0].set(0.0))
+    spread = jax.tree.map(lambda part: part.at[0].set(0.0), law.skill)
+    flat = of_laws(law._replace(params=params, skill=spread), inference="mode")
     with pytest.raises(InputError, match="ask for fewer skills"):
-        interpret_skills(point_fit(flat), key=jax.random.key(0))
+        interpret_skills(flat, key=KEY)
 
 
 def test_a_base_without_a_chat_family_is_said(truth):
-    alone = replace(truth, table=replace(TABLE, post_trained_of_family=np.zeros(12)))
+    table = replace(TABLE, post_trained_of_family=np.zeros(12))
+    alone = replace(truth, fit=replace(truth.fit, table=table))
     with pytest.raises(InputError, match="no lineage has a base and a post-trained family"):
         alone.base_to_chat()
 
 
 def test_a_single_skill_needs_no_rotation():
-    table, law = synthetic_table(1, skills=1)
-    scaling = fit_scaling(table.params_b, table.tokens_t)
-    report = check_identifiability(table, skills=1)
-    fit = PointFit(
-        rotate_params(law, -2.0 * jnp.eye(1)), table, scaling, "translog", PointSettings(skills=1),
-        0.0, jnp.zeros(1), True, 0.0, report,
-    )  # fmt: skip
-    found = interpret_skills(fit, key=jax.random.key(0))
-    alike, _ = match_skills(found.loading[0], np.asarray(law.loading))
+    table, made = synthetic_table(1, skills=1)
+    fit = of_laws(
+        turned(made.law, -jnp.eye(1)), inference="mode", table=table, surface=made.surface
+    )
+    found = interpret_skills(fit, key=KEY)
+    alike, _ = match_skills(found.loading[0], np.asarray(made.law.params.loading))
     np.testing.assert_allclose(alike, 1.0)
     assert (found.loading[0] > 0.0).all()  # signs are such that skills help
     assert found.correlations().empty

@@ -1,0 +1,193 @@
+"""How good is a configuration of the fit? Scores on development splits, on which defaults rest.
+
+Splits of :mod:`sloth_jax.splits`: later releases, whole lineages but for their families' n smallest
+models, the corner of large models with many tokens, tables of two dozen models, and lineages of a
+table with other benchmarks. The published folds are not among them, so that they remain a test.
+Per split: mean absolute error of the median, CRPS, shares of scores inside 50 % and 90 % intervals,
+counted over scores and over families, mean width; with standard errors over lineages. Writes
+scores.csv, summary.json and splits/, a file per split: a run that is stopped goes on with the next.
+
+Run: python experiments/development.py --out out/development
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import Any
+
+import jax
+import numpy as np
+import pandas as pd
+from _runner import (
+    command_line,
+    execute,
+    mean_and_error,
+    predict_held_out,
+    save,
+    score_rows,
+    settings_of,
+)
+
+import sloth_jax as sj
+from sloth_jax.console import number, tell
+from sloth_jax.files import frame_csv, write_text
+from sloth_jax.methods import FOLD_SETTINGS
+from sloth_jax.splits import Split, small_tables, split_by_corner, split_by_date, split_by_lineage
+from sloth_jax.surface import SIZES, SURFACES
+
+COUNTS = (0, 1, 2, 3)  # models of a family that stay
+SMALL = 24  # models of a small table
+AVERAGED: tuple[dict[str, Any], ...] = (
+    {"skills": 2},
+    {"skills": 3},
+    {"skills": 4},
+    {"skills": 3, "surface": "translog"},
+)
+"""Laws that --average weighs; what a dictionary does not name is as without it."""
+_BY_SCORE = {"mae": "error", "crps": "crps", "coverage_50": "covered_50",
+             "coverage_90": "covered_90", "width_90": "width_90"}  # fmt: skip
+_BY_FAMILY = {"coverage_50_families": "covered_50", "coverage_90_families": "covered_90"}
+
+
+def development_splits(seed: int, *, smoke: bool = False) -> dict[str, Callable[[], list[Split]]]:
+    """Name of each split -> what makes it: one table, or several that are scored together.
+
+    Args:
+        seed: of the small tables.
+        smoke: one small table only, and its lineages.
+    """
+    table = sj.load_leaderboard()
+    if smoke:
+        (small,) = small_tables(table, seed=seed, models=8, tables=1)
+        return {
+            "8 models": lambda: [small],
+            "by lineage, n = 1": lambda: [split_by_lineage(small.table, 1, folds=2)],
+        }
+    return {
+        "by date": lambda: [split_by_date(table)],
+        **{f"by lineage, n = {n}": lambda n=n: [split_by_lineage(table, n)] for n in COUNTS},
+        "by corner": lambda: [split_by_corner(table)],
+        f"{SMALL} models": lambda: small_tables(table, seed=seed, models=SMALL),
+        "other benchmarks": lambda: [split_by_lineage(_scored(sj.load_observational()), 1)],
+    }
+
+
+def _scored(table: sj.Leaderboard) -> sj.Leaderboard:
+    return table.subset(np.asarray(table.observed.any(axis=1)))
+
+
+def predict_splits(
+    splits: list[Split], settings: sj.FitSettings, key: jax.Array, *, averaged: bool = False
+) -> pd.DataFrame:
+    """Rows of :func:`_runner.predict_held_out` of splits that count as one."""
+    predict = predict_averaged if averaged else predict_held_out
+    parts = [
+        predict(one.table, one.train, one.test, settings, key).assign(table=at)
+        for at, one in enumerate(splits)
+    ]
+    return pd.concat(parts, ignore_index=True)
+
+
+def predict_averaged(
+    table: sj.Leaderboard,
+    train: np.ndarray,
+    test: np.ndarray,
+    settings: sj.FitSettings,
+    key: jax.Array,
+) -> pd.DataFrame:
+    """As :func:`_runner.predict_held_out`, by the stacked forecasts of :data:`AVERAGED`."""
+    fit_key, draw_key = jax.random.split(key)
+    parts = []
+    for fold, (mask, asked) in enumerate(zip(train, test, strict=True)):
+        seen = replace(table, scores=np.where(mask, table.scores, np.nan))
+        fits = [sj.fit(seen, key=fit_key, settings=settings, **one) for one in AVERAGED]
+        weights = sj.stacking_weights(fits)
+        forecasts = [sj.forecast_table(one, key=draw_key) for one in fits]
+        draws = sj.average(forecasts, weights.fits).draws
+        model, benchmark = np.nonzero(asked[:, None] & table.observed)
+        rows = score_rows(table, model, benchmark, draws[:, model, benchmark])
+        rows = rows.assign(fold=fold, pareto_k=weights.max_pareto_k.max(), max_rhat=np.nan)
+        parts.append(rows.assign(**{f"weight_{at}": w for at, w in enumerate(weights.fits)}))
+    return pd.concat(parts, ignore_index=True)
+
+
+def summarise(rows: pd.DataFrame) -> dict[str, float]:
+    """The numbers of a split, each with ``_se``, its standard error over lineages."""
+    columns = list(_BY_FAMILY.values())
+    families = rows.groupby(["lineage", "family"], as_index=False)[columns].mean()
+    found: dict[str, float] = {}
+    for names, frame in ((_BY_SCORE, rows), (_BY_FAMILY, families)):
+        for name, column in names.items():
+            values, lineage = frame[column].to_numpy(), frame["lineage"].to_numpy()
+            found[name], found[f"{name}_se"] = mean_and_error(values, lineage)
+    counts = {"scores": len(rows), "lineages": rows["lineage"].nunique()}
+    worst = {name: float(rows[name].max()) for name in ("pareto_k", "max_rhat")}
+    return found | counts | worst
+
+
+def run(options: argparse.Namespace) -> None:
+    """Score every split that is not done yet, and save after each."""
+    settings = replace(settings_of(options, FOLD_SETTINGS), surface=options.surface,
+                       size=options.size)  # fmt: skip
+    if options.draws:
+        chains = replace(settings.nuts, draws=-(-options.draws // settings.nuts.chains))
+        settings = replace(settings, draws=options.draws, nuts=chains)
+    folder: Path = options.out / "splits"
+    _check_same(options, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    if not (options.out / "summary.json").exists():
+        # What the splits to come are made with.
+        save(options, {}, settings, average=options.average)
+    found: dict[str, dict[str, float]] = {}
+    for name, make in development_splits(options.seed, smoke=options.smoke).items():
+        path = folder / f"{name.replace(',', '').replace(' = ', '').replace(' ', '_')}.csv"
+        if path.exists():
+            tell(f"{name}: done before")
+        else:
+            tell(f"{name} ...")
+            key = jax.random.key(options.seed)
+            rows = predict_splits(make(), settings, key, averaged=options.average)
+            write_text(path, frame_csv(rows, "%.9g"))
+        # What is kept is what is summarised, so that a run that was stopped gives the same.
+        found[name] = summarise(pd.read_csv(path))
+        scores = pd.DataFrame(found).T.rename_axis("split")
+        means = {"split": "mean", **scores[[*_BY_SCORE, *_BY_FAMILY]].mean().to_dict()}
+        table = pd.concat([scores.reset_index(), pd.DataFrame([means])], ignore_index=True)
+        save(options, {"scores": table}, settings, average=options.average,
+             splits=json.loads(table.to_json(orient="records")))  # fmt: skip
+        print(f"{name}: " + ", ".join(
+            f"{what} {found[name][what]:.4f} ({found[name][f'{what}_se']:.4f})"
+            for what in (*_BY_SCORE, *_BY_FAMILY)
+        ), flush=True)  # fmt: skip
+    print("mean over splits: " + ", ".join(
+        f"{what} {value:.4f}" for what, value in means.items() if what != "split"
+    ))  # fmt: skip
+
+
+def _check_same(options: argparse.Namespace, settings: sj.FitSettings) -> None:
+    """Refuse a folder with results of other settings."""
+    path = options.out / "summary.json"
+    if not path.exists():
+        return
+    kept: dict[str, Any] = json.loads(path.read_text())
+    asked = {"seed": options.seed, "smoke": options.smoke, "settings": asdict(settings),
+             "average": options.average}  # fmt: skip
+    for name, value in json.loads(json.dumps(asked)).items():
+        if kept.get(name) != value:
+            raise sj.InputError(f"{options.out} holds results with another {name}: name another")
+
+
+if __name__ == "__main__":
+    parser = command_line(__doc__)
+    default = sj.FitSettings()
+    parser.add_argument("--surface", choices=SURFACES, default=default.surface)
+    parser.add_argument("--size", choices=SIZES, default=default.size)
+    parser.add_argument(
+        "--average", action="store_true", help="stack laws of several skills and surfaces"
+    )
+    parser.add_argument("--draws", type=number(2), help="of each fit, all chains together")
+    execute(run, parser, interrupted="stopped; the same command goes on")

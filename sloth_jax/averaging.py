@@ -1,0 +1,95 @@
+"""Averaging the forecasts of several laws, weighted by how well each predicts lineages it left out.
+
+Numbers of skills and surfaces are assumptions. Stacking (Yao, Vehtari, Simpson and Gelman 2018)
+weighs them by the predictive density of what is to be forecast, lineages that a fit has not seen,
+and needs the training table alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+
+from sloth_jax.errors import InputError
+from sloth_jax.fit import Fit
+from sloth_jax.forecasting import Forecast
+from sloth_jax.selection import leave_lineages_out
+
+_STEPS = 500  # of expectation maximisation: far more than weights need
+
+
+@dataclass(frozen=True, eq=False)
+class Weights:
+    """How much each of several fits counts.
+
+    Attributes:
+        fits: weights, not negative, that sum to 1, ``(fit,)``.
+        elpd: log density of each lineage left out by each fit, nats, ``(fit, lineage)``.
+        max_pareto_k: largest Pareto k of each fit's importance weights, ``(fit,)``; above 0.7 its
+            densities are rough.
+    """
+
+    fits: np.ndarray
+    elpd: np.ndarray
+    max_pareto_k: np.ndarray
+
+
+def stacking_weights(fits: Sequence[Fit]) -> Weights:
+    """Weigh fits of one table by the lineages that each leaves out.
+
+    Args:
+        fits: from :func:`sloth_jax.fit.fit`, of the same table, by any inference but ``"mode"``.
+
+    Raises:
+        InputError: if there is no fit, their tables differ, or one cannot leave lineages out.
+    """
+    if not fits:
+        raise InputError("no fit to weigh: give at least one")
+    left_out = [leave_lineages_out(fit) for fit in fits]
+    if any(one.lineages != left_out[0].lineages for one in left_out):
+        raise InputError("fits of different tables cannot be weighed: fit them to the same one")
+    elpd = np.array([one.elpd for one in left_out])
+    return Weights(stack(elpd), elpd, np.array([one.pareto_k.max() for one in left_out]))
+
+
+def stack(elpd: np.ndarray) -> np.ndarray:
+    """Weights that maximise the summed log density of the mixture, ``(fit,)``.
+
+    A concave problem: expectation maximisation climbs to its one maximum.
+
+    Args:
+        elpd: log density of each part by each fit, nats, ``(fit, part)``.
+    """
+    density = np.exp(elpd - elpd.max(axis=0))
+    weights = np.full(len(elpd), 1.0 / len(elpd))
+    for _ in range(_STEPS):
+        # w_k <- mean over parts of  w_k p_kl / sum_h w_h p_hl
+        share = weights[:, None] * density
+        weights = (share / share.sum(axis=0)).mean(axis=1)
+    return weights
+
+
+def average(forecasts: Sequence[Forecast], weights: np.ndarray) -> Forecast:
+    """One forecast whose draws are those of several, as many of each as its weight says.
+
+    Args:
+        forecasts: of the same models and benchmarks.
+        weights: of each, not negative, that sum to 1, ``(forecast,)``.
+
+    Raises:
+        InputError: if the forecasts are of different models or benchmarks.
+    """
+    first = forecasts[0]
+    asked = {(one.models, one.benchmarks) for one in forecasts}
+    if len(asked) > 1:
+        raise InputError("forecasts of different models or benchmarks cannot be averaged")
+    total = min(len(one.draws) for one in forecasts)
+    # Whole numbers of draws that add up: those of cumulated weights, rounded.
+    ends = np.rint(np.cumsum(weights) / np.sum(weights) * total).astype(int)
+    parts = []
+    for one, begin, end in zip(forecasts, [0, *ends[:-1]], ends, strict=True):
+        rows = np.linspace(0, len(one.draws) - 1, end - begin).astype(int)
+        parts.append(one.draws[rows])
+    return replace(first, draws=np.concatenate(parts))

@@ -1,0 +1,490 @@
+"""The hierarchical law: what is believed before and after any score is seen.
+
+For model ``m`` of family ``f`` of lineage ``l``, and benchmark ``j``::
+
+    theta_m  = B' x_m + effects of lineage, family and model             skills, (skill,)
+    eta_mj   = b_j + lambda_j' theta_m + d_j' x_m + effects on j         predictor
+    score_mj = c_j + (1 - c_j) g_j( eta_mj + o_sj + N(0, noise_j^2) ) + N(0, se_mj^2)
+
+with columns ``x`` from :mod:`sloth_jax.surface` and effects from :mod:`sloth_jax.effects`:
+lineages and families differ by a level and by a random walk in log size, on skills and on single
+benchmarks, and a model departs from its family in skills, hence on all benchmarks together.
+
+The noise is inside the link ``g``, whose inverse is known in closed form
+(:class:`sloth_jax.links.QuantileMixture`). A score then tells its own predictor, scatter shrinks
+towards floor and ceiling by itself, and the law is linear in all effects: they are integrated out
+exactly, and drawn afterwards. What is left, some four hundred :class:`Numbers`, are standard normal
+a priori, every one of them, so that the prior is the unit of every step and of every width.
+
+The predictor is measured in standard deviations of a benchmark's scores after the inverse link, so
+that one prior suits every benchmark.
+
+Where scores come from several sources ``s``, one of which reads the same answers differently, each
+differs from the main one by an offset ``o`` per benchmark, as large as the data ask for. A score
+whose standard error ``se`` is known counts for less the larger that is. The link's inverse takes it
+inside, with the slope at the score: the predictor that a score tells has the standard error
+``h'(share) se / (1 - c)``, which is Laplace's approximation of the score's likelihood.
+
+The density does not change when skills are rotated, so the rotation is fixed by loadings that are
+lower triangular with a positive diagonal on chosen pivot benchmarks (:class:`Gauge`). A matrix of
+independent normals is such a triangle times a uniform rotation, with chi-distributed diagonal (the
+Bartlett decomposition), so predictions have the same prior as with free loadings.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from typing import Any, ClassVar, NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpyro
+import numpyro.distributions as dist
+from jax import Array
+from jax.scipy.special import gammaln
+from jax.typing import ArrayLike
+from numpyro.distributions import constraints
+
+from sloth_jax.effects import Problem, Spread, log_density
+from sloth_jax.law import Params, linear_predictor, matmul
+from sloth_jax.links import PIECES, SLACK, QuantileMixture
+from sloth_jax.observations import Observations
+
+_EVEN = 21  # shares that stand in for one more model
+
+
+@dataclass(frozen=True)
+class Prior:
+    """How far each part of the law may go, before any score is seen.
+
+    The predictor's unit is one standard deviation of a benchmark's scores after the inverse link;
+    a skill's unit is what moves a predictor by about one. Spreads and noise are learnt: their
+    priors are log-normal around the medians given here, with log standard deviation ``level`` for
+    all benchmarks together and ``between`` for each on its own.
+
+    Attributes:
+        slope: of columns on skills, in skill units.
+        specific_slope: of columns on single benchmarks, in predictor units; a tenth, since most of
+            what size and tokens do they do to several benchmarks.
+        loading: predictor units per skill unit.
+        bias: predictor of an average model, which is 0 by standardisation, give or take a unit.
+        post_training: shift of post-trained models in skills.
+        specific_post_training: the same on single benchmarks.
+        lineage: median spread of lineages in skills, in skill units.
+        family: of families within a lineage.
+        lineage_walk: of lineages' growth with size, per standard deviation of log size.
+        family_walk: of families'.
+        model: of models around their family.
+        specific_lineage: the same five on single benchmarks, in predictor units; a model's own
+            departure on a single benchmark is noise.
+        specific_family: see ``specific_lineage``.
+        specific_lineage_walk: see ``specific_lineage``.
+        specific_family_walk: see ``specific_lineage``.
+        noise: median scale of the noise, in predictor units.
+        offset: median spread of sources' offsets, in predictor units; a tenth of the spread of
+            models, for sources that mean to measure the same.
+        link: tilt of a piece's weight in the link; e-fold changes are plausible.
+        slack: log standard deviation of the link's slack.
+        level: log standard deviation of a kind of spread, all benchmarks together.
+        between: of a benchmark's spread around that.
+        link_from_scores: whether a link's inverse is standardised to the observed scores, as the
+            units above assume. False takes evenly spread shares instead, so that the prior is a
+            distribution of scores that can be drawn from.
+    """
+
+    slope: float = 1.0
+    specific_slope: float = 0.1
+    loading: float = 1.0
+    bias: float = 1.0
+    post_training: float = 1.0
+    specific_post_training: float = 0.3
+    lineage: float = 0.7
+    family: float = 0.7
+    lineage_walk: float = 0.3
+    family_walk: float = 0.3
+    model: float = 0.2
+    specific_lineage: float = 0.3
+    specific_family: float = 0.3
+    specific_lineage_walk: float = 0.15
+    specific_family_walk: float = 0.15
+    noise: float = 0.15
+    offset: float = 0.1
+    link: float = 1.0
+    slack: float = 0.7
+    level: float = 0.7
+    between: float = 0.4
+    link_from_scores: bool = True
+
+
+class Numbers(NamedTuple):
+    """What is learnt, each number standard normal a priori; see :class:`Prior` for the units.
+
+    Attributes:
+        slope: ``(column, skill)``.
+        specific_slope: ``(column, benchmark)``.
+        loading: ``(benchmark, skill)``; under a :class:`Gauge` see :class:`GaugedLoadings`.
+        bias: ``(benchmark,)``.
+        link_tilt: ``(piece, benchmark)``.
+        link_slack: ``(benchmark,)``.
+        skill_spread: of the five kinds of effects on skills, as in
+            :class:`sloth_jax.effects.Spread`, ``(5,)``.
+        spread_level: of the four kinds of effects on single benchmarks, ``(4,)``.
+        spread: of each benchmark around that, ``(4, benchmark)``.
+        noise_level: scalar.
+        noise: ``(benchmark,)``.
+        offset_scale: scalar; None where there is one source.
+        offset: ``(source, benchmark)``; None where there is one source.
+    """
+
+    slope: Array
+    specific_slope: Array
+    loading: Array
+    bias: Array
+    link_tilt: Array
+    link_slack: Array
+    skill_spread: Array
+    spread_level: Array
+    spread: Array
+    noise_level: Array
+    noise: Array
+    offset_scale: Array | None = None
+    offset: Array | None = None
+
+
+class SharedLaw(NamedTuple):
+    """What all lineages share: the part of the law that a new lineage inherits.
+
+    Attributes:
+        params: parameters of the law.
+        skill: spread of effects on skills, ``(skill,)`` each.
+        benchmark: spread of effects on single benchmarks, ``(benchmark,)`` each.
+        noise: scale of the noise inside the link, predictor units, ``(benchmark,)``.
+        offset: of each source from the main one, predictor units, ``(source, benchmark)``; 0 for
+            the main one, and where a source has no score.
+    """
+
+    params: Params
+    skill: Spread
+    benchmark: Spread
+    noise: Array
+    offset: Array
+
+
+class Gauge(NamedTuple):
+    """Which loadings fix the rotation of the skills.
+
+    Attributes:
+        diagonal: 1 at each pivot benchmark's own skill, whose loading is positive, else 0,
+            ``(benchmark, skill)``.
+        above: 1 at the skills that follow it, whose loadings are zero, else 0, of the same shape.
+    """
+
+    diagonal: Array
+    above: Array
+
+
+def choose_gauge(loading: Array) -> tuple[Array, Gauge]:
+    """Pick as many pivot benchmarks as skills, with loadings that differ most. Pure.
+
+    Args:
+        loading: ``(benchmark, skill)`` of a fit, at least as many benchmarks as skills.
+
+    Returns:
+        The rotation ``(skill, skill)`` after which the pivots' loadings are lower triangular with
+        a positive diagonal, and the gauge. Pivots are those of a column-pivoted QR decomposition
+        (Golub and Van Loan, Matrix Computations, section 5.4), so the diagonal is far from zero.
+    """
+    benchmarks, skills = loading.shape
+    rest, pivots = loading, []
+    for _ in range(skills):
+        pivot = jnp.argmax(jnp.sum(rest**2, axis=1))
+        unit = rest[pivot] / jnp.maximum(jnp.linalg.norm(rest[pivot]), 1e-30)
+        rest = rest - jnp.outer(matmul(rest, unit), unit)
+        pivots.append(pivot)
+    # top' = Q R, hence top Q = R', which is lower triangular.
+    q, r = jnp.linalg.qr(loading[jnp.stack(pivots)].T)
+    rotation = q * jnp.where(jnp.diag(r) < 0, -1.0, 1.0)[None, :]
+    diagonal = jax.nn.one_hot(jnp.stack(pivots), benchmarks, dtype=loading.dtype).T
+    return rotation, Gauge(diagonal, matmul(diagonal, jnp.triu(jnp.ones((skills, skills)), 1)))
+
+
+class GaugedLoadings(dist.Distribution):
+    """Loadings under a gauge, by real numbers without constraints, ``(benchmark, skill)``.
+
+    A number is the loading itself; at the gauge's diagonal its logarithm; above it nothing, and
+    stands in as an independent standard normal so that shapes stay fixed.
+
+    Args:
+        scale: standard deviation of loadings without a gauge, positive.
+        gauge: which loadings are fixed.
+    """
+
+    # NumPyro declares these as instance attributes and sets them on classes, as here.
+    arg_constraints: ClassVar[dict[str, Any]] = {}  # pyright: ignore
+    support = constraints.real_matrix  # pyright: ignore
+
+    def __init__(self, scale: float, gauge: Gauge) -> None:
+        """Build the distribution with event shape ``(benchmark, skill)``."""
+        self.scale, self.gauge = scale, gauge
+        super().__init__((), gauge.diagonal.shape, validate_args=False)
+
+    def _freedom(self) -> Array:
+        # chi of skill i has skills - i degrees of freedom
+        return jnp.broadcast_to(jnp.arange(self.event_shape[1], 0, -1.0), self.event_shape)
+
+    def sample(self, key: Array | None, sample_shape: tuple[int, ...] = ()) -> Array:
+        """Draw numbers, ``sample_shape + (benchmark, skill)``."""
+        assert key is not None
+        shape = sample_shape + self.event_shape
+        normal_key, chi_key = jax.random.split(key)
+        normal = jax.random.normal(normal_key, shape)
+        square = 2.0 * jax.random.gamma(chi_key, jnp.broadcast_to(self._freedom() / 2.0, shape))
+        log_chi = math.log(self.scale) + 0.5 * jnp.log(square)
+        above, diagonal = (jnp.broadcast_to(mask > 0, shape) for mask in reversed(self.gauge))
+        usual = jnp.where(above, normal, self.scale * normal)
+        return jnp.where(diagonal, log_chi, usual)
+
+    def log_prob(self, value: ArrayLike, intermediates: Any = None) -> Array:
+        """Log density of numbers ``(benchmark, skill)``, scalar."""
+        value, k = jnp.asarray(value), self._freedom()
+        usual = dist.Normal(0.0, self.scale).log_prob(value)
+        stand_in = dist.Normal(0.0, 1.0).log_prob(value)
+        # x ~ scale chi_k:  log p(log x) = k log(x/scale) - x^2/(2 scale^2) - log(2^(k/2-1) G(k/2))
+        z = value - math.log(self.scale)
+        chi = k * z - 0.5 * jnp.exp(2.0 * z) - (k / 2.0 - 1.0) * math.log(2.0) - gammaln(k / 2.0)
+        cell = jnp.where(self.gauge.above > 0, stand_in, usual)
+        return jnp.sum(jnp.where(self.gauge.diagonal > 0, chi, cell))
+
+    def loading(self, value: Array) -> Array:
+        """Loadings that numbers ``(benchmark, skill)`` stand for."""
+        at_pivot = jnp.where(self.gauge.diagonal > 0, value, 0.0)
+        return jnp.where(
+            self.gauge.diagonal > 0,
+            jnp.exp(at_pivot),
+            jnp.where(self.gauge.above > 0, 0.0, value),
+        )
+
+    def numbers(self, loading: Array) -> Array:
+        """Numbers that stand for loadings that obey the gauge; zeros above it."""
+        positive = jnp.where(self.gauge.diagonal > 0, jnp.maximum(loading, 1e-6), 1.0)
+        return jnp.where(
+            self.gauge.diagonal > 0,
+            jnp.log(positive),
+            jnp.where(self.gauge.above > 0, 0.0, loading),
+        )
+
+
+def blank_numbers(observations: Observations, skills: int) -> Numbers:
+    """Numbers of a table that are all zero: every part of the law at its prior median."""
+    benchmarks, columns = observations.scores.shape[1], observations.design.shape[1]
+    several = observations.offset_free.shape[0] > 1
+    return Numbers(
+        slope=jnp.zeros((columns, skills)),
+        specific_slope=jnp.zeros((columns, benchmarks)),
+        loading=jnp.zeros((benchmarks, skills)),
+        bias=jnp.zeros(benchmarks),
+        link_tilt=jnp.zeros((PIECES, benchmarks)),
+        link_slack=jnp.zeros(benchmarks),
+        skill_spread=jnp.zeros(5),
+        spread_level=jnp.zeros(4),
+        spread=jnp.zeros((4, benchmarks)),
+        noise_level=jnp.zeros(()),
+        noise=jnp.zeros(benchmarks),
+        offset_scale=jnp.zeros(()) if several else None,
+        offset=jnp.zeros(observations.offset_free.shape) if several else None,
+    )
+
+
+def shared_law(
+    numbers: Numbers, observations: Observations, prior: Prior, gauge: Gauge | None = None
+) -> SharedLaw:
+    """The law that numbers stand for: a pure function.
+
+    Args:
+        numbers: standard normal a priori.
+        observations: arrays of a table.
+        prior: units of the numbers.
+        gauge: loadings that fix the rotation; None leaves it free.
+    """
+    n, benchmarks = numbers, numbers.bias.size
+    skills = n.loading.shape[1]
+    columns = jnp.arange(observations.design.shape[1])
+    last = (columns == columns.size - 1)[:, None]  # of post-training
+    slope = jnp.where(last, prior.post_training, prior.slope)
+    specific = jnp.where(last, prior.specific_post_training, prior.specific_slope)
+    if gauge is None:
+        loading = prior.loading * n.loading
+    else:
+        loading = GaugedLoadings(prior.loading, gauge).loading(n.loading)
+
+    def around(median: float, level: Array, each: Array) -> Array:
+        return median * jnp.exp(prior.level * level + prior.between * each)
+
+    medians = (prior.lineage, prior.lineage_walk, prior.family, prior.family_walk, prior.model)
+    skill = [
+        around(median, level, jnp.zeros(skills, level.dtype))
+        for median, level in zip(medians, n.skill_spread, strict=True)
+    ]
+    medians = (
+        prior.specific_lineage,
+        prior.specific_lineage_walk,
+        prior.specific_family,
+        prior.specific_family_walk,
+    )
+    benchmark = [
+        around(median, level, each)
+        for median, level, each in zip(medians, n.spread_level, n.spread, strict=True)
+    ]
+    offset = jnp.zeros_like(observations.offset_free)
+    if n.offset is not None and n.offset_scale is not None:
+        scale = prior.offset * jnp.exp(prior.level * n.offset_scale)
+        offset = scale * n.offset * observations.offset_free
+    params = Params(
+        slope=slope * n.slope,
+        loading=loading,
+        bias=prior.bias * n.bias,
+        floor=observations.floor,
+        link=standardised_link(
+            prior.link * n.link_tilt,
+            SLACK * jnp.exp(prior.slack * n.link_slack),
+            shares(observations),
+            observations.observed & prior.link_from_scores,
+        ),
+        specific_slope=specific * n.specific_slope,
+    )
+    return SharedLaw(
+        params=params,
+        skill=Spread(*skill),
+        benchmark=Spread(*benchmark, model=jnp.zeros(benchmarks, n.bias.dtype)),
+        noise=around(prior.noise, n.noise_level, n.noise),
+        offset=offset,
+    )
+
+
+def shares(observations: Observations) -> Array:
+    """Scores as shares above chance, ``(model, benchmark)``; a half where not observed."""
+    floor = observations.floor[None, :]
+    share = (observations.scores - floor) / (1.0 - floor)
+    return jnp.where(observations.observed, share, 0.5)
+
+
+def effects_problem(law: SharedLaw, observations: Observations) -> tuple[Problem, Array]:
+    """What scores say about effects, and the log density of scores over that of predictors.
+
+    Args:
+        law: what all lineages share.
+        observations: arrays of a table.
+
+    Returns:
+        The problem, and the change of variables of each score, ``(model, benchmark)``, 0 where
+        not observed.
+    """
+    link, seen = law.params.link, observations.observed
+    assert isinstance(link, QuantileMixture)  # of every hierarchical law
+    predictor, rate = link.inverse(shares(observations))
+    common = linear_predictor(law.params, observations.design)
+    problem = Problem(
+        residual=predictor - common - offset_of(law.offset, observations),
+        # noise^2 + (h'(share) se / (1 - c))^2
+        variance=law.noise[None, :] ** 2 + sampling_variance(rate, observations),
+        seen=seen.astype(predictor.dtype),
+        loading=law.params.loading,
+        skill=law.skill,
+        benchmark=law.benchmark,
+    )
+    # d eta / d score = h'(share) / (1 - c)
+    change = jnp.log(rate) - jnp.log1p(-observations.floor)[None, :]
+    return problem, jnp.where(seen, change, 0.0)
+
+
+def log_likelihood(law: SharedLaw, observations: Observations) -> Array:
+    """Log density of all observed scores, effects integrated out: scalar."""
+    problem, change = effects_problem(law, observations)
+    return log_density(problem, observations.bins) + jnp.sum(change)
+
+
+class Density(NamedTuple):
+    """The posterior density of :class:`Numbers`; pure.
+
+    Attributes:
+        observations: arrays of a table.
+        prior: units of the numbers.
+        gauge: loadings that fix the rotation; None leaves it free.
+    """
+
+    observations: Observations
+    prior: Prior
+    gauge: Gauge | None = None
+
+    def law(self, numbers: Numbers) -> SharedLaw:
+        """The law that numbers stand for."""
+        return shared_law(numbers, self.observations, self.prior, self.gauge)
+
+    def potential(self, numbers: Numbers) -> Array:
+        """Minus the log density of numbers and scores, scalar."""
+        found = log_likelihood(self.law(numbers), self.observations)
+        for name, value in numbers._asdict().items():
+            if name == "loading" and self.gauge is not None:
+                found += GaugedLoadings(self.prior.loading, self.gauge).log_prob(value)
+            elif value is not None:
+                found -= 0.5 * jnp.sum(value**2) + 0.5 * value.size * math.log(2.0 * math.pi)
+        return -found
+
+    def model(self, skills: int) -> SharedLaw:
+        """The same density as a NumPyro model, site by site, with so many skills."""
+        drawn = {}
+        for name, blank in blank_numbers(self.observations, skills)._asdict().items():
+            if blank is None:
+                continue
+            if name == "loading" and self.gauge is not None:
+                site = GaugedLoadings(self.prior.loading, self.gauge)
+            else:
+                site = dist.Normal(0.0, 1.0).expand(blank.shape).to_event(blank.ndim)
+            drawn[name] = jnp.asarray(numpyro.sample(name, site))
+        law = self.law(Numbers(**drawn))
+        numpyro.factor("scores", log_likelihood(law, self.observations))
+        return law
+
+
+def sampling_variance(rate: Array, observations: Observations) -> Array:
+    """Variance of predictors that scores tell, by the scores' standard errors.
+
+    Args:
+        rate: slope of the link's inverse at each score, ``(model, benchmark)``.
+        observations: whose scores these are.
+    """
+    sampling = rate * observations.standard_error / (1.0 - observations.floor[None, :])
+    return sampling**2
+
+
+def offset_of(offset: Array, observations: Observations) -> Array:
+    """Offset of each score's source, ``(model, benchmark)``, of offsets ``(source, benchmark)``."""
+    found = jnp.zeros(observations.scores.shape, offset.dtype)
+    if offset.shape[0] > 1:  # a single one is the main one
+        for source, of_source in enumerate(offset):
+            found += jnp.where(observations.source == source, of_source[None, :], 0.0)
+    return found
+
+
+def standardised_link(tilt: Array, slack: Array, share: Array, seen: Array) -> QuantileMixture:
+    """The link whose inverse has mean 0 and standard deviation 1 over some scores.
+
+    One more model counts, whose scores are spread evenly from chance to perfect: a benchmark with
+    a score or two would else seem to have all others close to them.
+
+    Args:
+        tilt: of each piece, ``(piece, benchmark)``.
+        slack: ``(benchmark,)``, positive.
+        share: scores as shares above chance, ``(model, benchmark)``.
+        seen: which of them count, of the same shape, bool.
+    """
+    even = jnp.linspace(0.0, 1.0, _EVEN, dtype=share.dtype)[:, None]
+    even = jnp.broadcast_to(even, (_EVEN, share.shape[1]))
+    weight = jnp.concatenate([seen.astype(share.dtype), jnp.full_like(even, 1.0 / _EVEN)])
+    weight = weight / jnp.sum(weight, axis=0, keepdims=True)
+    blank = QuantileMixture(tilt, slack, jnp.zeros_like(slack), jnp.ones_like(slack))
+    value, _ = blank.raw(jnp.concatenate([share, even]))
+    centre = jnp.sum(weight * value, axis=0)
+    square = jnp.sum(weight * (value - centre[None, :]) ** 2, axis=0)
+    return blank._replace(centre=centre, spread=jnp.sqrt(square))
