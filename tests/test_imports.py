@@ -387,5 +387,4 @@ def test_result_files_become_predictions_in_two_commands(runs, tmp_path, capsys)
     assert predicted["median"].between(0, 1).all()
     assert {"MMLU", "MATH Lvl 5", "my_task"} <= set(predicted.index)
     told = capsys.readouterr().err
-    assert "uses no standard errors" in told
     assert "llama-2-7b-hf has family, size and tokens of llama-2-7b" in told

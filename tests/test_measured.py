@@ -15,7 +15,7 @@ from sloth_jax.fit import fit as fit_law
 from sloth_jax.forecasting import forecast, forecast_table
 from sloth_jax.leaderboard import add_models, error_of_share, load_leaderboard
 from sloth_jax.query import Query
-from sloth_jax.storage import load_fit, log_likelihood, save_fit
+from sloth_jax.storage import lineage_log_likelihood, load_fit, save_fit
 from sloth_jax.tables import TableError
 
 MEASURED = """model,family,post_trained,params_b,tokens_t,MMLU,MMLU se,Mine,mine_items,source
@@ -160,6 +160,6 @@ def test_files_and_densities_know_of_both(fit, measured, tmp_path):
     sure[1, 1] = np.nan
     surprised = replace(fit, table=replace(measured, standard_errors=sure))
     lineage = measured.lineage_of_family[measured.family[1]]
-    found, other = (np.asarray(log_likelihood(one)) for one in (fit, surprised))
+    found, other = (np.asarray(lineage_log_likelihood(one)) for one in (fit, surprised))
     assert np.isfinite(found).all()
     assert found[:, lineage].mean() > other[:, lineage].mean() + 5.0
