@@ -143,7 +143,13 @@ def run(options: argparse.Namespace) -> None:
         # What the splits to come are made with.
         save(options, {}, settings, average=options.average)
     found: dict[str, dict[str, float]] = {}
-    for name, make in development_splits(options.seed, smoke=options.smoke).items():
+    splits = development_splits(options.seed, smoke=options.smoke)
+    for name in options.splits or splits:
+        if name not in splits:
+            raise sj.InputError(f"no split {name!r}: {', '.join(splits)}")
+    for name, make in splits.items():
+        if options.splits and name not in options.splits:
+            continue
         path = folder / f"{name.replace(',', '').replace(' = ', '').replace(' ', '_')}.csv"
         if path.exists():
             tell(f"{name}: done before")
@@ -189,5 +195,6 @@ if __name__ == "__main__":
     parser.add_argument(
         "--average", action="store_true", help="stack laws of several skills and surfaces"
     )
+    parser.add_argument("--splits", nargs="+", metavar="NAME", help="only these; default: all")
     parser.add_argument("--draws", type=number(2), help="of each fit, all chains together")
     execute(run, parser, interrupted="stopped; the same command goes on")

@@ -180,6 +180,14 @@ def test_development(tmp_path):
     pd.testing.assert_frame_equal(pd.read_csv(out / "scores.csv", index_col="split"), scores)
     line = refused(*arguments[:2], "2", *arguments[3:])
     assert "holds results with another settings" in line
+    line = refused(*arguments, "--splits", "by dates")
+    assert "no split 'by dates'" in line
+    page = str(tmp_path / "page.md")
+    assert "a smoke run" in refused("development_table.py", "--out", page, str(out))
+    record["smoke"] = False
+    (out / "summary.json").write_text(json.dumps(record))
+    run("development_table.py", "--out", page, str(out))
+    assert "| by lineage, n = 1 | 0." in (tmp_path / "page.md").read_text()
 
 
 def test_few_models(tmp_path):
