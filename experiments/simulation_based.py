@@ -26,7 +26,7 @@ from scipy import stats
 import sloth_jax as sj
 from sloth_jax.console import number, tell
 from sloth_jax.crossval import map_folds
-from sloth_jax.fit import effects_of_table, laws_of
+from sloth_jax.fit import effects_of_table
 from sloth_jax.hierarchical import SharedLaw, blank_numbers, log_likelihood, shared_law
 from sloth_jax.law import linear_predictor
 from sloth_jax.links import QuantileMixture
@@ -84,14 +84,13 @@ class Simulate:
             observed=observations.observed.at[-1].set(False),
         )
         sampled, _ = sample_observations(data, fit_key, settings)
-        sampled = sampled._replace(position=sampled.position[::THIN])
-        laws = laws_of(data, sampled, settings)
+        laws = jax.tree.map(lambda a: a[::THIN], sampled.law)
 
         def again(law: SharedLaw, key: Array) -> Array:
             effects, normals = effects_of_table(data, law, key)
             return look(law, data, effects, normals.again)
 
-        keys = jax.random.split(draw_key, sampled.position.shape[0])
+        keys = jax.random.split(draw_key, laws.noise.shape[0])
         return look(law, data, effects, normals.again), jax.vmap(again)(laws, keys)
 
 

@@ -20,6 +20,7 @@ import numpy as np
 import optax
 from jax import Array
 
+from sloth_jax.hierarchical import SharedLaw
 from sloth_jax.law import matmul
 from sloth_jax.mode import Target
 
@@ -52,10 +53,12 @@ class Drawn(NamedTuple):
         position: ``(draw, number)``.
         log_ratio: log of the posterior density over the approximation's, up to a constant,
             ``(draw,)``.
+        law: that each draw stands for, every array with a leading axis ``(draw,)``.
     """
 
     position: Array
     log_ratio: Array
+    law: SharedLaw
 
 
 def by_curvature(target: Target, mean: Array) -> Normal:
@@ -107,8 +110,8 @@ def svi(target: Target, normal: Normal, key: Array, draws: int) -> Drawn:
 
 def _drawn(target: Target, normal: Normal, unit: Array, log_density: Array) -> Drawn:
     position = normal.position(unit)
-    potential = map_in_chunks(target.potential, position)
-    return Drawn(position, -potential - log_density)
+    potential, law = map_in_chunks(target.evaluate, position)
+    return Drawn(position, -potential - log_density, law)
 
 
 def map_in_chunks(function: Callable[[Any], Any], rows: Any, chunk: int = _CHUNK) -> Any:

@@ -95,11 +95,13 @@ class Draws(NamedTuple):
         position: all :class:`sloth_jax.hierarchical.Numbers` as vectors, ``(draw, number)``.
         log_ratio: log of the posterior density over the approximation's, ``(draw,)``; 0 of chains
             and of a mode.
+        law: that each draw stands for, every array with a leading axis ``(draw,)``.
         mode: where they were drawn around.
     """
 
     position: Array
     log_ratio: Array
+    law: SharedLaw
     mode: Mode
 
 
@@ -133,18 +135,28 @@ def fit_observations(observations: Observations, key: Array, settings: FitSettin
         steps=settings.steps,
     )
     if settings.inference == "mode":
-        return Draws(mode.position[None], jnp.zeros(1, mode.position.dtype), mode)
+        return unweighted(observations, mode.position[None], mode, settings)
     target = TargetOf(settings.skills, settings.prior)((observations, mode.gauge))
     normal = by_curvature(target, mode.position)
     draw = {"laplace": laplace, "svi": svi}[settings.inference]
     drawn = draw(target, normal, draw_key, settings.draws)
-    return Draws(drawn.position, drawn.log_ratio, mode)
+    return Draws(*drawn, mode)
 
 
-def laws_of(observations: Observations, draws: Draws, settings: FitSettings) -> SharedLaw:
-    """The law of each draw, every array with a leading axis ``(draw,)``: a pure function."""
-    target = TargetOf(settings.skills, settings.prior)((observations, draws.mode.gauge))
-    return jax.vmap(lambda p: target.density.law(target.unravel(p)))(draws.position)
+def unweighted(
+    observations: Observations, position: Array, mode: Mode, settings: FitSettings
+) -> Draws:
+    """Draws that all count the same, such as those of chains: a pure function.
+
+    Args:
+        observations: arrays of the table.
+        position: of each draw, ``(draw, number)``.
+        mode: where they were drawn around.
+        settings: what is fitted and how.
+    """
+    target = TargetOf(settings.skills, settings.prior)((observations, mode.gauge))
+    nothing = jnp.zeros(position.shape[0], position.dtype)
+    return Draws(position, nothing, jax.vmap(target.law)(position), mode)
 
 
 def predict_table(observations: Observations, law: SharedLaw, key: Array | None = None) -> Array:
@@ -302,11 +314,10 @@ def fit(
         )
     except Diverged as error:
         raise Diverged(f"{error} ({furthest_in_words(table)})") from None
-    law = _laws(observations, draws, settings)
-    if not bool(jnp.isfinite(draws.position).all() & jnp.isfinite(law.noise).all()):
+    if not bool(jnp.isfinite(draws.position).all() & jnp.isfinite(draws.law.noise).all()):
         raise Diverged(f"{DIVERGED} ({furthest_in_words(table)})")
     return Fit(
-        law=law,
+        law=draws.law,
         position=draws.position,
         chains=chains,
         table=table,
@@ -342,7 +353,9 @@ def _draw(
         weights, k = smooth_ratios(np.asarray(draws.log_ratio))
         if k < 0.7:
             # Weighted draws become equal ones by systematic resampling.
-            draws = draws._replace(position=draws.position[systematic(weights)])
+            rows = systematic(weights)
+            position, law = jax.tree.map(lambda a: a[rows], (draws.position, draws.law))
+            draws = draws._replace(position=position, law=law)
         return draws, 1, {"pareto_k": k}
     mode_key, draw_key = jax.random.split(key)
     with busy("finding where chains begin", show=progress):
@@ -358,9 +371,9 @@ def _draw(
             make, facts, normal, draw_key, nuts, on_progress=bar.update, checkpoint=checkpoint
         )
     flat = trace.position.reshape(-1, trace.position.shape[-1])
-    draws = Draws(flat, jnp.zeros(flat.shape[0], flat.dtype), mode)
+    draws = _unweighted(observations, flat, mode, settings)
     with busy("comparing chains", show=progress):
-        expected = np.asarray(_expected(observations, draws, settings))
+        expected = np.asarray(_expected(observations, draws.law))
     found = judge_chains(
         expected.reshape(nuts.chains, nuts.draws, -1),
         energy=np.asarray(trace.energy),
@@ -384,7 +397,7 @@ def systematic(weights: np.ndarray) -> np.ndarray:
 
 
 _fit_observations = jax.jit(fit_observations, static_argnames="settings")
-_laws = jax.jit(laws_of, static_argnames="settings")
+_unweighted = jax.jit(unweighted, static_argnames="settings")
 
 
 @partial(jax.jit, static_argnames="make")
@@ -392,13 +405,7 @@ def _curvature(facts: Any, position: Array, make: TargetOf) -> Any:
     return by_curvature(make(facts), position)
 
 
-@partial(jax.jit, static_argnames="settings")
-def _expected(observations: Observations, draws: Draws, settings: FitSettings) -> Array:
+@jax.jit
+def _expected(observations: Observations, law: SharedLaw) -> Array:
     """Expected scores of the table by every draw, ``(draw, model, benchmark)``."""
-    make = TargetOf(settings.skills, settings.prior)
-    target = make((observations, draws.mode.gauge))
-
-    def one(position: Array) -> Array:
-        return predict_table(observations, target.density.law(target.unravel(position)))
-
-    return map_in_chunks(one, draws.position)
+    return map_in_chunks(lambda one: predict_table(observations, one), law)

@@ -423,13 +423,18 @@ class Density(NamedTuple):
 
     def potential(self, numbers: Numbers) -> Array:
         """Minus the log density of numbers and scores, scalar."""
-        found = log_likelihood(self.law(numbers), self.observations)
+        return self.evaluate(numbers)[0]
+
+    def evaluate(self, numbers: Numbers) -> tuple[Array, SharedLaw]:
+        """Minus the log density of numbers and scores, and the law that they stand for."""
+        law = self.law(numbers)
+        found = log_likelihood(law, self.observations)
         for name, value in numbers._asdict().items():
             if name == "loading" and self.gauge is not None:
                 found += GaugedLoadings(self.prior.loading, self.gauge).log_prob(value)
             elif value is not None:
                 found -= 0.5 * jnp.sum(value**2) + 0.5 * value.size * math.log(2.0 * math.pi)
-        return -found
+        return -found, law
 
     def model(self, skills: int) -> SharedLaw:
         """The same density as a NumPyro model, site by site, with so many skills."""

@@ -28,9 +28,9 @@ from sloth_jax.fit import (
     FitSettings,
     TargetOf,
     fit_observations,
-    laws_of,
     predict_table,
     systematic,
+    unweighted,
 )
 from sloth_jax.identifiability import check_skills
 from sloth_jax.leaderboard import Leaderboard
@@ -142,7 +142,7 @@ class _FitFold:
             draws, diverging = sample_observations(observations, fit_key, settings)
         else:
             draws = fit_observations(observations, fit_key, settings)
-        laws = laws_of(observations, draws, settings)
+        laws = draws.law
         if settings.inference == "mode":
             count = settings.draws
             laws = jax.tree.map(lambda a: jnp.broadcast_to(a, (count, *a.shape[1:])), laws)
@@ -165,8 +165,7 @@ def sample_observations(
     state = begin_chains(target, normal, chain_key, nuts)
     _, trace = transitions(target, normal, state, nuts, nuts.warmup + nuts.draws)
     position = trace.position[:, nuts.warmup :].reshape(-1, trace.position.shape[-1])
-    draws = Draws(position, jnp.zeros(position.shape[0], position.dtype), mode)
-    return draws, trace.diverging[:, nuts.warmup :]
+    return unweighted(observations, position, mode, settings), trace.diverging[:, nuts.warmup :]
 
 
 def _judge(found: _Fold, train: np.ndarray, settings: FitSettings) -> FoldDraws:

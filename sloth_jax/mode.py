@@ -22,6 +22,7 @@ from sloth_jax.hierarchical import (
     GaugedLoadings,
     Numbers,
     Prior,
+    SharedLaw,
     blank_numbers,
     choose_gauge,
     shares,
@@ -60,6 +61,14 @@ class Target(NamedTuple):
     def potential(self, position: Array) -> Array:
         """Minus the log density of a position ``(number,)``, scalar."""
         return self.density.potential(self.unravel(position))
+
+    def law(self, position: Array) -> SharedLaw:
+        """The law that a position stands for."""
+        return self.density.law(self.unravel(position))
+
+    def evaluate(self, position: Array) -> tuple[Array, SharedLaw]:
+        """Minus the log density of a position, and the law that it stands for."""
+        return self.density.evaluate(self.unravel(position))
 
 
 def target_of(observations: Observations, prior: Prior, gauge: Gauge, skills: int) -> Target:

@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
-from sloth_jax.fit import FitSettings, effects_of_table, fit_observations, laws_of
+from sloth_jax.fit import FitSettings, effects_of_table, fit_observations
 from sloth_jax.identifiability import check_skills
 from sloth_jax.law import skills as skills_of
 from sloth_jax.leaderboard import Leaderboard
@@ -112,7 +112,7 @@ def _loadings(
         fit_key, rotation_key = jax.random.split(key)
         some = observations._replace(observed=observations.observed & mask[:, None])
         draws = fit_observations(some, fit_key, settings)
-        law = jax.tree.map(lambda a: a[0], laws_of(some, draws, settings))
+        law = jax.tree.map(lambda a: a[0], draws.law)
         effects, _ = effects_of_table(some, law)
         theta = skills_of(law.params, some.design, effects)
         white = whitening(theta, some.observed.any(axis=1))

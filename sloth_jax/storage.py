@@ -26,7 +26,7 @@ from sloth_jax.diagnostics import Diagnostics, arviz_object
 from sloth_jax.effects import lineage_densities
 from sloth_jax.errors import InputError
 from sloth_jax.files import check_writable, write_bytes
-from sloth_jax.fit import Draws, Fit, FitSettings, laws_of
+from sloth_jax.fit import Fit, FitSettings, unweighted
 from sloth_jax.hierarchical import Gauge, Prior, SharedLaw, effects_problem
 from sloth_jax.identifiability import Report
 from sloth_jax.leaderboard import Leaderboard
@@ -179,6 +179,9 @@ def save_fit(fit: Fit, path: str | Path) -> None:
         "diagonal": (of_loading, fit.gauge.diagonal),
         "above": (of_loading, fit.gauge.above),
     }
+    for place, value in jax.tree_util.tree_leaves_with_path(fit.law):
+        name = _law_name(place)
+        learnt[name] = (("draw", *(f"{name}_{axis}" for axis in range(1, value.ndim))), value)
     groups = _table_groups(fit.table) | {"posterior": _dataset(learnt, {})}
     facts = {
         "chains": fit.chains,
@@ -251,10 +254,13 @@ def load_fit(path: str | Path, table: Leaderboard | None = None) -> Fit:
     axes = {name: tuple(facts["surface"][name]) for name in ("centre", "spread", "low", "high")}
     surface = Surface(**(facts["surface"] | axes))
     # Of a mode nothing but its gauge decides the law.
-    nothing = jnp.zeros(position.shape[0], position.dtype)
-    draws = Draws(position, nothing, Mode(position[0], gauge, nothing[0], nothing[0]))
+    mode = Mode(position[0], gauge, jnp.zeros(()), jnp.zeros(()))
+    shapes = jax.eval_shape(
+        partial(unweighted, settings=settings), observe(found, surface), position, mode
+    ).law
+    law = jax.tree_util.tree_map_with_path(lambda path, _: learnt[_law_name(path)], shapes)
     return Fit(
-        law=_laws(observe(found, surface), draws, settings),
+        law=law,
         position=position,
         chains=facts["chains"],
         table=found,
@@ -267,7 +273,9 @@ def load_fit(path: str | Path, table: Leaderboard | None = None) -> Fit:
     )
 
 
-_laws = jax.jit(laws_of, static_argnames="settings")
+def _law_name(path: tuple[Any, ...]) -> str:
+    """Name in the file of one array of the law."""
+    return "law" + jax.tree_util.keystr(path).replace(".", "_")
 
 
 def _table(groups: Mapping[str, xr.Dataset], warnings: list[str]) -> Leaderboard:
