@@ -22,7 +22,7 @@ from tqdm import tqdm
 from sloth_jax.approximations import by_curvature, laplace, map_in_chunks, svi
 from sloth_jax.console import busy
 from sloth_jax.diagnostics import Diagnostics, judge_chains, smooth_ratios
-from sloth_jax.effects import Normals, at_models, condition, draw_normals, no_draw
+from sloth_jax.effects import Coefficients, Normals, at_models, condition, draw_normals, no_draw
 from sloth_jax.errors import Diverged
 from sloth_jax.finite import furthest_in_words
 from sloth_jax.hierarchical import Gauge, Prior, SharedLaw, effects_problem
@@ -181,13 +181,18 @@ def predict_table(observations: Observations, law: SharedLaw, key: Array | None 
     )
 
 
-def effects_of_table(
+def coefficients_of_table(
     observations: Observations, law: SharedLaw, key: Array | None = None
-) -> tuple[Effects, Normals]:
-    """Effects of all models of a table by one draw, their expectation without a key.
+) -> tuple[Coefficients, Normals]:
+    """Effects of a table's lineages, families and models by one draw, given its scores.
+
+    Args:
+        observations: arrays of the table.
+        law: one draw.
+        key: random key; None for expectations.
 
     Returns:
-        The effects, and the standard normal numbers of the draw.
+        Levels and walks, and the standard normal numbers that they were drawn with.
     """
     problem, _ = effects_problem(law, observations)
     members, (benchmarks, skills) = observations.members, problem.loading.shape
@@ -195,8 +200,16 @@ def effects_of_table(
         normals = no_draw(members, benchmarks, skills)
     else:
         normals = draw_normals(members, benchmarks, skills, key)
-    found = condition(problem, observations.bins, members, normals)
-    skill, benchmark = at_models(found, members, skills)
+    return condition(problem, observations.bins, members, normals), normals
+
+
+def effects_of_table(
+    observations: Observations, law: SharedLaw, key: Array | None = None
+) -> tuple[Effects, Normals]:
+    """Effects on all models of a table by one draw; arguments as :func:`coefficients_of_table`."""
+    found, normals = coefficients_of_table(observations, law, key)
+    skills = law.params.loading.shape[1]
+    skill, benchmark = at_models(found, observations.members, skills)
     return Effects(skill, benchmark), normals
 
 

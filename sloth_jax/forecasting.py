@@ -20,11 +20,16 @@ from sloth_jax.effects import (
     draw_normals,
     fill_bins,
     name_numbers,
-    no_draw,
     walk_basis,
 )
 from sloth_jax.extrapolation import beyond_in_words
-from sloth_jax.fit import Fit, effects_of_table, noisy_scores, predict_table
+from sloth_jax.fit import (
+    Fit,
+    coefficients_of_table,
+    effects_of_table,
+    noisy_scores,
+    predict_table,
+)
 from sloth_jax.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law import Effects
 from sloth_jax.leaderboard import Leaderboard
@@ -262,13 +267,8 @@ def _family_effects(
 
     def one(inputs: tuple[SharedLaw, Array | None]) -> Array:
         law, key = inputs
-        problem, _ = effects_problem(law, observations)
-        members, (benchmarks, skills) = observations.members, problem.loading.shape
-        if key is None:
-            normals = no_draw(members, benchmarks, skills)
-        else:
-            normals = draw_normals(members, benchmarks, skills, key)
-        found = condition(problem, observations.bins, members, normals)
+        found, _ = coefficients_of_table(observations, law, key)
+        skills = law.params.loading.shape[1]
         walk = (found.lineage[lineage] + found.family)[:, :, :skills]
         return jnp.einsum("q,fqk->fk", basis, walk, precision="highest")
 
