@@ -150,8 +150,9 @@ def page(summaries: Averages, records: dict[tuple[str, str, int], dict]) -> str:
             # The best of a few would look worse than it is.
             whole = summary is not None and set(names) <= set(summary.index)
             best.append(float(summary.loc[names, "average"].min()) if whole else None)  # pyright: ignore
-        if protocol != "published":
-            lines.append(row(f"plain: `{PLAIN}`, here{title}", average(protocol, PLAIN)))
+        plain = average(protocol, PLAIN)
+        if protocol != "published" and any(value is not None for value in plain):
+            lines.append(row(f"plain: `{PLAIN}`, here{title}", plain))
         if any(value is not None for value in best):
             lines.append(row(f"best of the 28, here{title}", best))
         ours = {
