@@ -123,7 +123,7 @@ def smooth_ratios(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:
     """
     if log_ratio.size == 1 or not np.isfinite(log_ratio).all():
         return np.full(log_ratio.shape, 1.0 / log_ratio.size), float("inf")
-    smoothed, k = import_arviz().psislw(log_ratio.astype(np.float64))
+    smoothed, k = _psislw()(log_ratio.astype(np.float64))
     weights = np.exp(np.asarray(smoothed) - np.max(smoothed))
     return weights / weights.sum(), float(k)
 
@@ -149,6 +149,16 @@ def agreement(expected: np.ndarray) -> tuple[float, float]:
     if chains == 1:
         return float("nan"), ess
     return float(az.rhat(entries)["score"].max()), ess
+
+
+def _psislw() -> Any:
+    """Smoothing of importance ratios by arviz, which keeps it elsewhere since version 1."""
+    az = import_arviz()
+    if hasattr(az, "psislw"):
+        return az.psislw
+    from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports]
+
+    return array_stats.psislw
 
 
 def import_arviz() -> Any:
