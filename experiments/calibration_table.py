@@ -55,10 +55,7 @@ work beside.
 
 ![Coverage, ranks and coverage by group on v1](calibration_v1_1.png)
 
-What seeing a family's models buys, by `experiments/few_models.py`: the larger models of families on
-v1, predicted with none to three of the family's smallest models seen.
-
-![Error and width of intervals with 0 to 3 models of a family seen](few_models_v1.png)
+What seeing a family's models buys: `python experiments/few_models.py --leaderboard v1 --out DIR`.
 
 Written by `experiments/calibration_table.py` from runs of `experiments/calibration.py`.
 """
