@@ -44,6 +44,7 @@ from sloth_jax.folds import (
     rank_deficiencies,
     size_ratio,
 )
+from sloth_jax.law.surface import LINEAR, fit_surface
 from sloth_jax.methods import (
     ABLATIONS,
     SMOKE_SETTINGS,
@@ -60,7 +61,6 @@ from sloth_jax.scoring import (
     by_size_ratio,
     published_mean,
 )
-from sloth_jax.surface import LINEAR, fit_surface
 
 PLAIN = "logF_sigmoid_faminter"  # the plain baseline, to which all others are compared
 CURVES = (

@@ -35,9 +35,9 @@ from _runner import (
 import sloth_jax as sj
 from sloth_jax.console import number, tell
 from sloth_jax.files import frame_csv, write_text
+from sloth_jax.law.surface import SIZES, SURFACES
 from sloth_jax.methods import FOLD_SETTINGS
 from sloth_jax.splits import Split, small_tables, split_by_corner, split_by_date, split_by_lineage
-from sloth_jax.surface import SIZES, SURFACES
 
 COUNTS = (0, 1, 2, 3)  # models of a family that stay
 SMALL = 24  # models of a small table

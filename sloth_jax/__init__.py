@@ -1,7 +1,7 @@
 """Predict how language models score on benchmarks before they are trained.
 
 The public face of the package. A table is read by :func:`load_leaderboard`; the law is
-:func:`sloth_jax.law.scores`, and :func:`fit` fits it, by Laplace's approximation, NUTS, SVI or at
+:func:`sloth_jax.law.forward.scores`, and :func:`fit` fits it, by Laplace's approximation, NUTS, SVI or at
 its mode. :func:`forecast` answers queries with predictive draws, :func:`compute_optimal`,
 :func:`required` and :func:`compare` decide with them. :func:`make_folds` and
 :func:`cross_validate` lay methods side by side on held-out models.
@@ -15,9 +15,11 @@ from sloth_jax.errors import InputError
 from sloth_jax.fit import Fit, FitSettings, fit
 from sloth_jax.folds import Folds, lineage_groups, make_folds
 from sloth_jax.forecasting import Forecast, forecast, forecast_table
-from sloth_jax.hierarchical import Prior
 from sloth_jax.identifiability import check_identifiability
-from sloth_jax.law import Effects, Params, scores
+from sloth_jax.law.forward import Effects, Params, scores
+from sloth_jax.law.hierarchical import Prior
+from sloth_jax.law.links import Logistic, MonotoneNetwork, QuantileMixture
+from sloth_jax.law.surface import Surface, fit_surface
 from sloth_jax.leaderboard import (
     Leaderboard,
     add_models,
@@ -25,14 +27,12 @@ from sloth_jax.leaderboard import (
     load_leaderboard,
     load_observational,
 )
-from sloth_jax.links import Logistic, MonotoneNetwork, QuantileMixture
 from sloth_jax.measurement import next_measurement
 from sloth_jax.nuts import NutsSettings
 from sloth_jax.planning import Bounds, Family, compare, compute_optimal, elasticity, required
 from sloth_jax.query import Query, load_query
 from sloth_jax.skills import Skills, interpret_skills
 from sloth_jax.storage import load_fit, save_fit, to_arviz
-from sloth_jax.surface import Surface, fit_surface
 from sloth_jax.tables import TableError
 from sloth_jax.tasks import Task, load_task, read_task, with_tasks
 

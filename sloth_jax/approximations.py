@@ -20,8 +20,8 @@ import numpy as np
 import optax
 from jax import Array
 
-from sloth_jax.hierarchical import SharedLaw
-from sloth_jax.law import matmul
+from sloth_jax.law.forward import matmul
+from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.mode import Target
 
 _SVI_STEPS = 1000

@@ -13,7 +13,7 @@ Source: Maia Polo et al., arXiv 2412.06540, experiments and appendix. In a name
   of the ``sigmoid`` fit and with learnt floors;
 * ``faminter``: an intercept per family, where there is otherwise one for all.
 
-Every one of them but PCA is :func:`sloth_jax.law.scores` with something left out. They are fitted
+Every one of them but PCA is :func:`sloth_jax.law.forward.scores` with something left out. They are fitted
 as published: raw logarithms as columns, one start (:mod:`sloth_jax.published_starts`), Adam
 from three rates (:func:`sloth_jax.optimise.descend_on_plateau`), the smallest training error kept.
 All folds of one method are one compiled program, and so are all numbers of skills: what a method
@@ -35,9 +35,9 @@ from jax.flatten_util import ravel_pytree
 
 from sloth_jax.crossval import BLOCK, Method, map_folds
 from sloth_jax.errors import InputError
-from sloth_jax.law import Effects, Params, scores
+from sloth_jax.law.forward import Effects, Params, scores
+from sloth_jax.law.links import Link, Logistic, MonotoneNetwork
 from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.links import Link, Logistic, MonotoneNetwork
 from sloth_jax.optimise import Plateau, descend_on_plateau
 from sloth_jax.published_starts import PublishedGenerator
 

@@ -2,7 +2,7 @@
 
 The contraction of a number is ``1 - Var(posterior) / Var(prior)`` (Schad, Betancourt and Vasishth
 2021, "Toward a principled Bayesian workflow in cognitive science"): near 1 the table decided, near
-0 the prior did. All :class:`sloth_jax.hierarchical.Numbers` are standard normal a priori. Loadings
+0 the prior did. All :class:`sloth_jax.law.hierarchical.Numbers` are standard normal a priori. Loadings
 and slopes are measured by their length over skills, which no rotation changes.
 """
 
@@ -19,8 +19,8 @@ from jax.flatten_util import ravel_pytree
 
 from sloth_jax.errors import InputError
 from sloth_jax.fit import Fit
-from sloth_jax.hierarchical import blank_numbers
-from sloth_jax.links import PIECES
+from sloth_jax.law.hierarchical import blank_numbers
+from sloth_jax.law.links import PIECES
 
 _LITTLE = 0.5  # below it, more than half of the prior's variance is left
 

@@ -27,7 +27,7 @@ from scipy.special import expit
 from sloth_jax.baselines import log_flops
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting import PredictiveLaw, predictive_law
-from sloth_jax.law import skills as skills_of
+from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.query import Query
 from sloth_jax.skills import Skills

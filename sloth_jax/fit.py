@@ -22,17 +22,17 @@ from tqdm import tqdm
 from sloth_jax.approximations import by_curvature, laplace, map_in_chunks, svi
 from sloth_jax.console import busy
 from sloth_jax.diagnostics import Diagnostics, judge_chains, smooth_ratios
-from sloth_jax.effects import Coefficients, Normals, at_models, condition, draw_normals, no_draw
 from sloth_jax.errors import Diverged
 from sloth_jax.finite import furthest_in_words
-from sloth_jax.hierarchical import Gauge, Prior, SharedLaw, effects_problem
 from sloth_jax.identifiability import Report, check_identifiability
-from sloth_jax.law import Effects, scores
+from sloth_jax.law.effects import Coefficients, Normals, at_models, condition, draw_normals, no_draw
+from sloth_jax.law.forward import Effects, scores
+from sloth_jax.law.hierarchical import Gauge, Prior, SharedLaw, effects_problem
+from sloth_jax.law.surface import SIZES, SURFACES, Surface, fit_surface
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.mode import Mode, Target, find_mode, target_of
 from sloth_jax.nuts import NutsSettings, run_chains
 from sloth_jax.observations import Observations, observe
-from sloth_jax.surface import SIZES, SURFACES, Surface, fit_surface
 from sloth_jax.tables import did_you_mean, quoted
 
 INFERENCES = ("laplace", "nuts", "svi", "mode")
@@ -46,9 +46,9 @@ class FitSettings:
     Attributes:
         inference: one of :data:`INFERENCES`.
         skills: number of skills; fewer where a table has fewer benchmarks.
-        surface: one of :data:`sloth_jax.surface.SURFACES`.
+        surface: one of :data:`sloth_jax.law.surface.SURFACES`.
         size: what counts as the size of a mixture of experts, one of
-            :data:`sloth_jax.surface.SIZES`.
+            :data:`sloth_jax.law.surface.SIZES`.
         draws: of an approximation.
         starts: of the search for the mode.
         steps: of each.
@@ -92,7 +92,7 @@ class Draws(NamedTuple):
     """Draws of what is learnt: a pure function's result, so that folds can be mapped.
 
     Attributes:
-        position: all :class:`sloth_jax.hierarchical.Numbers` as vectors, ``(draw, number)``.
+        position: all :class:`sloth_jax.law.hierarchical.Numbers` as vectors, ``(draw, number)``.
         log_ratio: log of the posterior density over the approximation's, ``(draw,)``; 0 of chains
             and of a mode.
         law: that each draw stands for, every array with a leading axis ``(draw,)``.
@@ -244,7 +244,7 @@ class Fit:
     Attributes:
         law: what all lineages share, every array with a leading axis ``(draw,)``; one draw of a
             mode.
-        position: the same as vectors of :class:`sloth_jax.hierarchical.Numbers`, ``(draw,
+        position: the same as vectors of :class:`sloth_jax.law.hierarchical.Numbers`, ``(draw,
             number)``.
         chains: how many chains the draws are of, one after the other; 1 where there are none.
         table: the table it was fitted to.

@@ -14,14 +14,6 @@ from jax import Array
 from jax.scipy.special import ndtri
 
 from sloth_jax.approximations import map_in_chunks
-from sloth_jax.effects import (
-    Members,
-    condition,
-    draw_normals,
-    fill_bins,
-    name_numbers,
-    walk_basis,
-)
 from sloth_jax.extrapolation import beyond_in_words
 from sloth_jax.fit import (
     Fit,
@@ -30,8 +22,16 @@ from sloth_jax.fit import (
     noisy_scores,
     predict_table,
 )
-from sloth_jax.hierarchical import SharedLaw, effects_problem
-from sloth_jax.law import Effects
+from sloth_jax.law.effects import (
+    Members,
+    condition,
+    draw_normals,
+    fill_bins,
+    name_numbers,
+    walk_basis,
+)
+from sloth_jax.law.forward import Effects
+from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.observations import Observations
 from sloth_jax.query import Query

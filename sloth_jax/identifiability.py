@@ -25,8 +25,8 @@ from typing import Any
 import numpy as np
 
 from sloth_jax.errors import InputError
+from sloth_jax.law.surface import LINEAR, fit_surface
 from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.surface import LINEAR, fit_surface
 
 _POOR = 30.0  # condition number from which estimates suffer (Belsley, Kuh and Welsch 1980)
 _TINY = 1e-6  # singular values of float32 covariates below this share of the largest are zero
@@ -154,7 +154,7 @@ def check_identifiability(
     Args:
         table: models and scores; models without a score are left out.
         skills: number of skills d.
-        surface: one of :data:`sloth_jax.surface.SURFACES`. Slopes of its linear columns are looked
+        surface: one of :data:`sloth_jax.law.surface.SURFACES`. Slopes of its linear columns are looked
             at; its smooth part is held by a prior.
         seed: of the generic point at which the law is differentiated, and of the noise.
 
@@ -369,7 +369,7 @@ def local_rank(
     Args:
         table: models and scores, every model with at least one.
         skills: number of skills d.
-        surface: one of :data:`sloth_jax.surface.SURFACES`. Slopes of its linear columns are looked
+        surface: one of :data:`sloth_jax.law.surface.SURFACES`. Slopes of its linear columns are looked
             at; its smooth part is held by a prior.
         seed: of the point.
 
@@ -418,7 +418,7 @@ def supported_skills(
 
     Args:
         table: models and scores.
-        surface: one of :data:`sloth_jax.surface.SURFACES`. Slopes of its linear columns are looked
+        surface: one of :data:`sloth_jax.law.surface.SURFACES`. Slopes of its linear columns are looked
             at; its smooth part is held by a prior.
         seed: of the noise.
 

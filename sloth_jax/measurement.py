@@ -19,12 +19,12 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
-from sloth_jax.effects import Cells, dense_covariance, walk_basis
 from sloth_jax.errors import InputError
 from sloth_jax.extrapolation import beyond_in_words
 from sloth_jax.fit import Fit
-from sloth_jax.hierarchical import SharedLaw, effects_problem
-from sloth_jax.law import Params, linear_predictor
+from sloth_jax.law.effects import Cells, dense_covariance, walk_basis
+from sloth_jax.law.forward import Params, linear_predictor
+from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.observations import Observations
 from sloth_jax.planning import ANYWHERE, FLOPS_UNIT, Bounds, Family
 from sloth_jax.query import Query

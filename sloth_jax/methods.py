@@ -33,10 +33,10 @@ from sloth_jax.fit import (
     unweighted,
 )
 from sloth_jax.identifiability import check_skills
+from sloth_jax.law.surface import SURFACES, fit_surface
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.nuts import NutsSettings, begin_chains, transitions
 from sloth_jax.observations import Observations, observe
-from sloth_jax.surface import SURFACES, fit_surface
 from sloth_jax.tables import did_you_mean, quoted
 
 # The default with fewer draws than a single fit has: errors and coverage are means over hundreds of

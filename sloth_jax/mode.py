@@ -1,6 +1,6 @@
 """The mode of the hierarchical law: where every inference begins, and a prediction in a second.
 
-All effects are integrated out (:mod:`sloth_jax.effects`), so the mode of what is left is a sensible
+All effects are integrated out (:mod:`sloth_jax.law.effects`), so the mode of what is left is a sensible
 estimate, as type-II maximum a posteriori or empirical Bayes: a mode over the effects too would put
 all learnt spreads at zero.
 """
@@ -16,7 +16,8 @@ import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from sloth_jax.hierarchical import (
+from sloth_jax.law.forward import matmul
+from sloth_jax.law.hierarchical import (
     Density,
     Gauge,
     GaugedLoadings,
@@ -28,8 +29,7 @@ from sloth_jax.hierarchical import (
     shares,
     standardised_link,
 )
-from sloth_jax.law import matmul
-from sloth_jax.links import SLACK
+from sloth_jax.law.links import SLACK
 from sloth_jax.observations import Observations
 
 _RATE = 0.05  # of Adam's first step, in standard deviations of the prior

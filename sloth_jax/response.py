@@ -28,7 +28,7 @@ from numpyro.infer import MCMC, NUTS
 
 from sloth_jax.attempts import Attempts, chance_at_k
 from sloth_jax.errors import InputError
-from sloth_jax.law import matmul
+from sloth_jax.law.forward import matmul
 
 
 class ItemScales(NamedTuple):

@@ -20,7 +20,8 @@ from jax import Array
 
 from sloth_jax.fit import FitSettings, effects_of_table, fit_observations
 from sloth_jax.identifiability import check_skills
-from sloth_jax.law import skills as skills_of
+from sloth_jax.law.forward import skills as skills_of
+from sloth_jax.law.surface import fit_surface
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.observations import Observations, observe
 from sloth_jax.rotation import (
@@ -30,7 +31,6 @@ from sloth_jax.rotation import (
     rotate_loading,
     whitening,
 )
-from sloth_jax.surface import fit_surface
 
 _ROTATION_STARTS = 10
 

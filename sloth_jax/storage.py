@@ -1,7 +1,7 @@
 """Fits as files, and as arviz objects.
 
 A file is netCDF 4 and holds numbers and names, never code, and a digest of both. The draws are in
-it as the numbers that were learnt (:class:`sloth_jax.hierarchical.Numbers`); the law of each draw
+it as the numbers that were learnt (:class:`sloth_jax.law.hierarchical.Numbers`); the law of each draw
 is computed from them again, to the last bit where the versions and the device are the same.
 """
 
@@ -23,18 +23,18 @@ from jax import Array
 
 from sloth_jax.approximations import map_in_chunks
 from sloth_jax.diagnostics import Diagnostics, arviz_object
-from sloth_jax.effects import lineage_densities
 from sloth_jax.errors import InputError
 from sloth_jax.files import check_writable, write_bytes
 from sloth_jax.fit import Fit, FitSettings, unweighted
-from sloth_jax.hierarchical import Gauge, Prior, SharedLaw, effects_problem
 from sloth_jax.identifiability import Report
+from sloth_jax.law.effects import lineage_densities
+from sloth_jax.law.hierarchical import Gauge, Prior, SharedLaw, effects_problem
+from sloth_jax.law.surface import Surface
 from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.mode import Mode
 from sloth_jax.nuts import NutsSettings
 from sloth_jax.observations import Observations, observe
 from sloth_jax.provenance import versions
-from sloth_jax.surface import Surface
 
 FORMAT = "sloth-jax fit 1"
 _BEFORE = "sloth-jax posterior"  # formats of version 0.1
@@ -99,7 +99,7 @@ def to_arviz(fit: Fit) -> Any:
     ``posterior`` holds the law by its parameters, with the dimensions ``chain``, ``draw``,
     ``column`` (of the surface), ``skill``, ``benchmark``, ``source`` and ``piece`` (of the link);
     spreads of effects as ``skill_lineage``, ``benchmark_family_walk`` and so on
-    (:class:`sloth_jax.effects.Spread`). ``log_likelihood`` has an entry per lineage with a score,
+    (:class:`sloth_jax.law.effects.Spread`). ``log_likelihood`` has an entry per lineage with a score,
     all effects integrated out, so that ``az.loo`` leaves whole lineages out.
 
     Args:

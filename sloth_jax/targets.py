@@ -16,15 +16,15 @@ import numpy as np
 from jax import Array
 
 from sloth_jax.columns import match_benchmark
-from sloth_jax.effects import walk_basis
 from sloth_jax.errors import InputError
 from sloth_jax.fit import Fit
 from sloth_jax.forecasting import PredictiveLaw
-from sloth_jax.law import Effects, linear_predictor, matmul, scores
-from sloth_jax.law import skills as skills_of
-from sloth_jax.links import of_benchmarks
+from sloth_jax.law.effects import walk_basis
+from sloth_jax.law.forward import Effects, linear_predictor, matmul, scores
+from sloth_jax.law.forward import skills as skills_of
+from sloth_jax.law.links import of_benchmarks
+from sloth_jax.law.surface import Surface
 from sloth_jax.skills import Skills
-from sloth_jax.surface import Surface
 from sloth_jax.tables import did_you_mean, quoted
 
 MEAN = "mean"  # the target that weighs all benchmarks alike

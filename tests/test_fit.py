@@ -34,10 +34,10 @@ from sloth_jax import (
     to_arviz,
 )
 from sloth_jax.diagnostics import Diagnostics, import_arviz, judge_chains, smooth_ratios
-from sloth_jax.effects import walk_basis
 from sloth_jax.fit import INFERENCES, systematic
 from sloth_jax.forecasting import predictive_law
-from sloth_jax.law import linear_predictor
+from sloth_jax.law.effects import walk_basis
+from sloth_jax.law.forward import linear_predictor
 
 NUTS = NutsSettings(chains=2, warmup=30, draws=30, max_tree_depth=4)
 QUICK = FitSettings(skills=1, draws=60, steps=60, nuts=NUTS)

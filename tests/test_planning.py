@@ -13,14 +13,14 @@ import pytest
 from small import BENCHMARKS, random_params, table
 
 from sloth_jax.cli import main
-from sloth_jax.effects import Spread
 from sloth_jax.errors import InputError
 from sloth_jax.extrapolation import beyond, beyond_in_words
 from sloth_jax.fit import Fit
 from sloth_jax.fit import fit as fit_law
 from sloth_jax.forecasting import forecast, predictive_law
-from sloth_jax.law import scores
-from sloth_jax.law import skills as skills_of
+from sloth_jax.law.effects import Spread
+from sloth_jax.law.forward import scores
+from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.measurement import next_measurement
 from sloth_jax.planning import Bounds, Family, compare, compute_optimal, elasticity, required
 from sloth_jax.query import Query

@@ -10,8 +10,8 @@ from factor_analyzer.rotator import Rotator
 from small import random_links, random_params
 
 from sloth_jax import InputError
-from sloth_jax.law import Effects, scores
-from sloth_jax.law import skills as skills_of
+from sloth_jax.law.forward import Effects, scores
+from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.rotation import (
     CRITERIA,
     align,

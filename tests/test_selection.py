@@ -12,7 +12,7 @@ from small import table
 
 from sloth_jax.errors import InputError
 from sloth_jax.fit import FitSettings, fit
-from sloth_jax.hierarchical import log_likelihood
+from sloth_jax.law.hierarchical import log_likelihood
 from sloth_jax.selection import (
     LeftOut,
     deal_lineages,

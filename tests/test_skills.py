@@ -12,9 +12,9 @@ import pytest
 
 from sloth_jax import Diagnostics, Fit, FitSettings, InputError
 from sloth_jax.forecasting import family_effects, table_effects
-from sloth_jax.hierarchical import SharedLaw, choose_gauge
-from sloth_jax.law import Effects
-from sloth_jax.law import skills as skills_of
+from sloth_jax.law.forward import Effects
+from sloth_jax.law.forward import skills as skills_of
+from sloth_jax.law.hierarchical import SharedLaw, choose_gauge
 from sloth_jax.rotation import match_skills, rotate_params
 from sloth_jax.skills import interpret_skills, propose_labels
 from sloth_jax.synthetic import synthetic_table

@@ -6,12 +6,12 @@ For model ``m`` of family ``f`` of lineage ``l``, and benchmark ``j``::
     eta_mj   = b_j + lambda_j' theta_m + d_j' x_m + effects on j         predictor
     score_mj = c_j + (1 - c_j) g_j( eta_mj + o_sj + N(0, noise_j^2) ) + N(0, se_mj^2)
 
-with columns ``x`` from :mod:`sloth_jax.surface` and effects from :mod:`sloth_jax.effects`:
+with columns ``x`` from :mod:`sloth_jax.law.surface` and effects from :mod:`sloth_jax.law.effects`:
 lineages and families differ by a level and by a random walk in log size, on skills and on single
 benchmarks, and a model departs from its family in skills, hence on all benchmarks together.
 
 The noise is inside the link ``g``, whose inverse is known in closed form
-(:class:`sloth_jax.links.QuantileMixture`). A score then tells its own predictor, scatter shrinks
+(:class:`sloth_jax.law.links.QuantileMixture`). A score then tells its own predictor, scatter shrinks
 towards floor and ceiling by itself, and the law is linear in all effects: they are integrated out
 exactly, and drawn afterwards. What is left, some four hundred :class:`Numbers`, are standard normal
 a priori, every one of them, so that the prior is the unit of every step and of every width.
@@ -46,9 +46,9 @@ from jax.scipy.special import gammaln
 from jax.typing import ArrayLike
 from numpyro.distributions import constraints
 
-from sloth_jax.effects import Problem, Spread, log_density
-from sloth_jax.law import Params, linear_predictor, matmul
-from sloth_jax.links import PIECES, SLACK, QuantileMixture
+from sloth_jax.law.effects import Problem, Spread, log_density
+from sloth_jax.law.forward import Params, linear_predictor, matmul
+from sloth_jax.law.links import PIECES, SLACK, QuantileMixture
 from sloth_jax.observations import Observations
 
 _EVEN = 21  # shares that stand in for one more model
@@ -128,7 +128,7 @@ class Numbers(NamedTuple):
         link_tilt: ``(piece, benchmark)``.
         link_slack: ``(benchmark,)``.
         skill_spread: of the five kinds of effects on skills, as in
-            :class:`sloth_jax.effects.Spread`, ``(5,)``.
+            :class:`sloth_jax.law.effects.Spread`, ``(5,)``.
         spread_level: of the four kinds of effects on single benchmarks, ``(4,)``.
         spread: of each benchmark around that, ``(4, benchmark)``.
         noise_level: scalar.

@@ -1,6 +1,6 @@
 """Effects of lineages, families and models: their covariance, and all algebra with it.
 
-On the scale of the predictor the hierarchical law of :mod:`sloth_jax.hierarchical` is linear in
+On the scale of the predictor the hierarchical law of :mod:`sloth_jax.law.hierarchical` is linear in
 everything that is peculiar to lineages, families and models, and its noise is normal. With the
 residual ``r_mj`` of a score's predictor from what all lineages share::
 
@@ -37,7 +37,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sloth_jax.law import matmul
+from sloth_jax.law.forward import matmul
 
 
 class Spread(NamedTuple):

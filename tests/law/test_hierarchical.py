@@ -13,9 +13,10 @@ from scipy import stats
 from scipy.special import expit
 from small import table
 
-from sloth_jax.effects import no_draw
 from sloth_jax.fit import effects_of_table, noisy_scores
-from sloth_jax.hierarchical import (
+from sloth_jax.law.effects import no_draw
+from sloth_jax.law.forward import Effects, linear_predictor
+from sloth_jax.law.hierarchical import (
     Density,
     Gauge,
     GaugedLoadings,
@@ -26,10 +27,9 @@ from sloth_jax.hierarchical import (
     effects_problem,
     log_likelihood,
 )
-from sloth_jax.law import Effects, linear_predictor
-from sloth_jax.links import STEPS
+from sloth_jax.law.links import STEPS
+from sloth_jax.law.surface import fit_surface
 from sloth_jax.observations import Observations, observe
-from sloth_jax.surface import fit_surface
 
 SKILLS = 2
 GAUGE = Gauge(

@@ -11,8 +11,8 @@ import pytest
 from scipy.optimize import brentq
 from small import EXACT, random_links, random_params
 
-from sloth_jax.law import Effects, Params, linear_predictor, scores, skills
-from sloth_jax.links import STEPS, Logistic, MonotoneNetwork, QuantileMixture
+from sloth_jax.law.forward import Effects, Params, linear_predictor, scores, skills
+from sloth_jax.law.links import STEPS, Logistic, MonotoneNetwork, QuantileMixture
 
 MODELS, SKILLS, BENCHMARKS = 7, 2, 4
 LINKS = ("logistic", "quantiles", "network")

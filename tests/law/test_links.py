@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from small import random_links
 
-from sloth_jax.links import PIECES, QuantileMixture, of_benchmarks
+from sloth_jax.law.links import PIECES, QuantileMixture, of_benchmarks
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -11,7 +11,7 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from scipy import stats
 
-from sloth_jax.effects import (
+from sloth_jax.law.effects import (
     Bins,
     Cells,
     Coefficients,

@@ -5,7 +5,7 @@ A link is a NamedTuple of parameter arrays, one slice per benchmark, that can be
     share = link(predictor)        # (..., benchmark) -> (..., benchmark), in [0, 1]
 
 so it travels through ``jax.jit``, ``jax.vmap`` and ``jax.grad`` like any other parameter,
-and :func:`sloth_jax.law.scores` never asks which one it got. Three are given:
+and :func:`sloth_jax.law.forward.scores` never asks which one it got. Three are given:
 
 * :class:`Logistic`, the "basic" law of Maia Polo et al. (arXiv 2412.06540, section 3);
 * :class:`QuantileMixture`, the hierarchical law's: its inverse is a weighted mean of increasing
