@@ -36,6 +36,7 @@ import sloth_jax as sj
 from sloth_jax.baselines import log_flops
 from sloth_jax.calibration import central_interval, crps
 from sloth_jax.console import busy, tell
+from sloth_jax.data.tasks import LEAST, bundled_tasks
 from sloth_jax.downstream import (
     compute_features,
     fit_task,
@@ -51,7 +52,6 @@ from sloth_jax.task_plots import (
     plot_task_loadings,
     plot_task_panel,
 )
-from sloth_jax.tasks import LEAST, bundled_tasks
 
 LEVEL = 0.9
 JOINT, NO_FAMILIES = "law, jointly", "law, jointly, no families"

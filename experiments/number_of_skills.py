@@ -22,8 +22,8 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.columns import bundled_items
 from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.data.columns import bundled_items
 from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
 from sloth_jax.fit import INFERENCES, FitSettings, fit

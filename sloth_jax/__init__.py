@@ -9,6 +9,16 @@ its mode. :func:`forecast` answers queries with predictive draws, :func:`compute
 
 from sloth_jax.averaging import average, stacking_weights
 from sloth_jax.crossval import cross_validate
+from sloth_jax.data.leaderboard import (
+    Leaderboard,
+    add_models,
+    bundled_mixtures,
+    load_leaderboard,
+    load_observational,
+)
+from sloth_jax.data.query import Query, load_query
+from sloth_jax.data.tables import TableError
+from sloth_jax.data.tasks import Task, load_task, read_task, with_tasks
 from sloth_jax.diagnostics import Diagnostics
 from sloth_jax.downstream import fit_task_on_skills
 from sloth_jax.errors import InputError
@@ -20,21 +30,11 @@ from sloth_jax.law.forward import Effects, Params, scores
 from sloth_jax.law.hierarchical import Prior
 from sloth_jax.law.links import Logistic, MonotoneNetwork, QuantileMixture
 from sloth_jax.law.surface import Surface, fit_surface
-from sloth_jax.leaderboard import (
-    Leaderboard,
-    add_models,
-    bundled_mixtures,
-    load_leaderboard,
-    load_observational,
-)
 from sloth_jax.measurement import next_measurement
 from sloth_jax.nuts import NutsSettings
 from sloth_jax.planning import Bounds, Family, compare, compute_optimal, elasticity, required
-from sloth_jax.query import Query, load_query
 from sloth_jax.skills import Skills, interpret_skills
 from sloth_jax.storage import load_fit, save_fit, to_arviz
-from sloth_jax.tables import TableError
-from sloth_jax.tasks import Task, load_task, read_task, with_tasks
 
 __version__ = "0.2.0"
 

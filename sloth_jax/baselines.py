@@ -34,10 +34,10 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from sloth_jax.crossval import BLOCK, Method, map_folds
+from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.law.forward import Effects, Params, scores
 from sloth_jax.law.links import Link, Logistic, MonotoneNetwork
-from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.optimise import Plateau, descend_on_plateau
 from sloth_jax.published_starts import PublishedGenerator
 

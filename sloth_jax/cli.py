@@ -35,14 +35,14 @@ from sloth_jax.cli_fit import (
 from sloth_jax.cli_import import add_import_command
 from sloth_jax.cli_planning import add_planning_commands
 from sloth_jax.console import Parser, busy, number, run_and_exit, tell
+from sloth_jax.data.leaderboard import load_leaderboard
+from sloth_jax.data.quality import suspect_scores
+from sloth_jax.data.query import load_query
+from sloth_jax.data.tasks import bundled_tasks
 from sloth_jax.files import check_writable, clear_leftovers, frame_csv, write_text
 from sloth_jax.forecasting import forecast
 from sloth_jax.identifiability import check_identifiability
-from sloth_jax.leaderboard import load_leaderboard
-from sloth_jax.query import load_query
 from sloth_jax.storage import save_fit
-from sloth_jax.suspects import suspect_scores
-from sloth_jax.tasks import bundled_tasks
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -355,8 +355,8 @@ def _compare(options: argparse.Namespace) -> None:
     prepare()
     import jax
 
+    from sloth_jax.data.query import load_query
     from sloth_jax.planning import compare
-    from sloth_jax.query import load_query
     from sloth_jax.targets import find_target
 
     _check_outputs(options)

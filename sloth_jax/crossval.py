@@ -21,8 +21,8 @@ import pandas as pd
 from jax import Array
 from jax.sharding import Mesh, PartitionSpec
 
+from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.folds import Folds
-from sloth_jax.leaderboard import Leaderboard
 
 # Folds computed at a time on a device. Few: a block takes as long as its slowest fold, so that
 # larger ones were slower, by a fifth to a factor of two, on two CPU cores.

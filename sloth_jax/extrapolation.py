@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 import pandas as pd
 
-from sloth_jax.leaderboard import Leaderboard
+from sloth_jax.data.leaderboard import Leaderboard
 
 RANGES = ("params_b", "tokens_t", "tokens_per_param")
 # A twentieth beyond the edge is rounding of sizes in names, not another regime.

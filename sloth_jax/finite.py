@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.law.surface import fit_surface
-from sloth_jax.leaderboard import Leaderboard
 
 
 def furthest_in_words(table: Leaderboard) -> str:

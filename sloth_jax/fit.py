@@ -21,6 +21,8 @@ from tqdm import tqdm
 
 from sloth_jax.approximations import by_curvature, laplace, map_in_chunks, svi
 from sloth_jax.console import busy
+from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.tables import did_you_mean, quoted
 from sloth_jax.diagnostics import Diagnostics, judge_chains, smooth_ratios
 from sloth_jax.errors import Diverged
 from sloth_jax.finite import furthest_in_words
@@ -29,11 +31,9 @@ from sloth_jax.law.effects import Coefficients, Normals, at_models, condition, d
 from sloth_jax.law.forward import Effects, scores
 from sloth_jax.law.hierarchical import Gauge, Prior, SharedLaw, effects_problem
 from sloth_jax.law.surface import SIZES, SURFACES, Surface, fit_surface
-from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.mode import Mode, Target, find_mode, target_of
 from sloth_jax.nuts import NutsSettings, run_chains
 from sloth_jax.observations import Observations, observe
-from sloth_jax.tables import did_you_mean, quoted
 
 INFERENCES = ("laplace", "nuts", "svi", "mode")
 DIVERGED = "every start of the fit diverged: look for extreme sizes or token counts in the table"

@@ -14,6 +14,8 @@ from jax import Array
 from jax.scipy.special import ndtri
 
 from sloth_jax.approximations import map_in_chunks
+from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.query import Query
 from sloth_jax.extrapolation import beyond_in_words
 from sloth_jax.fit import (
     Fit,
@@ -32,9 +34,7 @@ from sloth_jax.law.effects import (
 )
 from sloth_jax.law.forward import Effects
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
-from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.observations import Observations
-from sloth_jax.query import Query
 
 COLUMNS = (
     "model",

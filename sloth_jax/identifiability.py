@@ -24,9 +24,9 @@ from typing import Any
 
 import numpy as np
 
+from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.law.surface import LINEAR, fit_surface
-from sloth_jax.leaderboard import Leaderboard
 
 _POOR = 30.0  # condition number from which estimates suffer (Belsley, Kuh and Welsch 1980)
 _TINY = 1e-6  # singular values of float32 covariates below this share of the largest are zero

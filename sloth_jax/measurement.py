@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
+from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
 from sloth_jax.extrapolation import beyond_in_words
 from sloth_jax.fit import Fit
@@ -27,7 +28,6 @@ from sloth_jax.law.forward import Params, linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.observations import Observations
 from sloth_jax.planning import ANYWHERE, FLOPS_UNIT, Bounds, Family
-from sloth_jax.query import Query
 from sloth_jax.targets import MEAN, Target, find_target
 
 _SIZES = 8  # of candidates, where none are given

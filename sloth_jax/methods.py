@@ -18,6 +18,8 @@ from jax import Array
 from sloth_jax.approximations import by_curvature, map_in_chunks
 from sloth_jax.baselines import published_methods
 from sloth_jax.crossval import Method, map_folds
+from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.tables import did_you_mean, quoted
 from sloth_jax.diagnostics import agreement, smooth_ratios
 from sloth_jax.errors import Diverged, InputError
 from sloth_jax.finite import furthest_in_words
@@ -34,10 +36,8 @@ from sloth_jax.fit import (
 )
 from sloth_jax.identifiability import check_skills
 from sloth_jax.law.surface import SURFACES, fit_surface
-from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.nuts import NutsSettings, begin_chains, transitions
 from sloth_jax.observations import Observations, observe
-from sloth_jax.tables import did_you_mean, quoted
 
 # The default with fewer draws than a single fit has: errors and coverage are means over hundreds of
 # scores, over which Monte Carlo errors average out.

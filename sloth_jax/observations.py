@@ -8,9 +8,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.law.effects import Bins, Members, fill_bins, name_numbers, walk_basis
 from sloth_jax.law.surface import Surface
-from sloth_jax.leaderboard import Leaderboard
 
 
 class Observations(NamedTuple):

@@ -22,12 +22,12 @@ from jax import Array, lax
 from jax.tree_util import Partial
 
 from sloth_jax.approximations import map_in_chunks
+from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
 from sloth_jax.extrapolation import beyond_in_words
 from sloth_jax.fit import Fit
 from sloth_jax.forecasting import count_family_models, forecast, predictive_law
-from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.query import Query
 from sloth_jax.skills import Skills
 from sloth_jax.targets import (
     MEAN,

@@ -15,9 +15,9 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 from numpy.typing import ArrayLike
 
+from sloth_jax.data.tables import quoted
 from sloth_jax.errors import InputError
 from sloth_jax.scoring import Difference
-from sloth_jax.tables import quoted
 
 # Okabe and Ito (2008): distinguishable with every common kind of colour blindness.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"

@@ -19,10 +19,10 @@ from jax import Array
 from scipy.special import logsumexp
 
 from sloth_jax.calibration import crps
+from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.diagnostics import smooth_ratios
 from sloth_jax.errors import InputError
 from sloth_jax.fit import Fit, FitSettings
-from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.storage import lineage_log_likelihood
 

@@ -17,8 +17,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
-from sloth_jax.leaderboard import Leaderboard
 
 DATES = ("2023-07", "2024-01", "2024-05")
 QUANTILES = (0.6, 0.7, 0.8)

@@ -22,6 +22,7 @@ import xarray as xr
 from jax import Array
 
 from sloth_jax.approximations import map_in_chunks
+from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.diagnostics import Diagnostics, arviz_object
 from sloth_jax.errors import InputError
 from sloth_jax.files import check_writable, write_bytes
@@ -30,7 +31,6 @@ from sloth_jax.identifiability import Report
 from sloth_jax.law.effects import lineage_densities
 from sloth_jax.law.hierarchical import Gauge, Prior, SharedLaw, effects_problem
 from sloth_jax.law.surface import Surface
-from sloth_jax.leaderboard import Leaderboard
 from sloth_jax.mode import Mode
 from sloth_jax.nuts import NutsSettings
 from sloth_jax.observations import Observations, observe

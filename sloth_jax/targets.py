@@ -15,7 +15,8 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sloth_jax.columns import match_benchmark
+from sloth_jax.data.columns import match_benchmark
+from sloth_jax.data.tables import did_you_mean, quoted
 from sloth_jax.errors import InputError
 from sloth_jax.fit import Fit
 from sloth_jax.forecasting import PredictiveLaw
@@ -25,7 +26,6 @@ from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.links import of_benchmarks
 from sloth_jax.law.surface import Surface
 from sloth_jax.skills import Skills
-from sloth_jax.tables import did_you_mean, quoted
 
 MEAN = "mean"  # the target that weighs all benchmarks alike
 

@@ -7,10 +7,10 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 
+from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.law.forward import Effects, Params, scores
 from sloth_jax.law.links import PIECES, Link, Logistic, MonotoneNetwork, QuantileMixture
 from sloth_jax.law.surface import fit_surface
-from sloth_jax.leaderboard import Leaderboard
 
 BENCHMARKS = ("MMLU", "ARC", "HellaSwag", "GSM8K")
 FLOORS = np.array([0.25, 0.25, 0.25, 0.0])

@@ -12,6 +12,7 @@ import pandas as pd
 import pytest
 from small import BENCHMARKS, leaderboard, table
 
+from sloth_jax.data.leaderboard import Leaderboard, load_leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.folds import (
     LEADERBOARDS,
@@ -23,7 +24,6 @@ from sloth_jax.folds import (
     rank_deficiencies,
     size_ratio,
 )
-from sloth_jax.leaderboard import Leaderboard, load_leaderboard
 
 SETTINGS = [(name, n_train) for name in LEADERBOARDS for n_train in (1, 2)]
 NAMES = ("log_params", "log_tokens", "product")

@@ -13,6 +13,7 @@ import pytest
 from small import BENCHMARKS, random_params, table
 
 from sloth_jax.cli import main
+from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
 from sloth_jax.extrapolation import beyond, beyond_in_words
 from sloth_jax.fit import Fit
@@ -23,7 +24,6 @@ from sloth_jax.law.forward import scores
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.measurement import next_measurement
 from sloth_jax.planning import Bounds, Family, compare, compute_optimal, elasticity, required
-from sloth_jax.query import Query
 from sloth_jax.skills import interpret_skills
 from sloth_jax.storage import save_fit
 

@@ -1,1 +1,1 @@
-"""Bundled tables, written by ``scripts/build_dataset.py``: scores, floors, corrections, folds."""
+"""data."""

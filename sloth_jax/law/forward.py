@@ -17,7 +17,7 @@ arXiv 2412.06540, section 3.
 
 :func:`scores` is what every fit, forecast and figure calls, the published methods of
 :mod:`sloth_jax.baselines` among them. Nothing here validates; tables are checked where they enter,
-in :mod:`sloth_jax.leaderboard`.
+in :mod:`sloth_jax.data.leaderboard`.
 """
 
 from __future__ import annotations

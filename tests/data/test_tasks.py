@@ -13,6 +13,8 @@ from small import table
 
 from sloth_jax import InputError, Query, fit, interpret_skills, load_leaderboard
 from sloth_jax.baselines import log_flops
+from sloth_jax.data.leaderboard import load_observational, observational_frame
+from sloth_jax.data.tasks import Task, bundled_tasks, load_task, read_task, with_tasks
 from sloth_jax.downstream import (
     compute_features,
     fit_task,
@@ -21,8 +23,6 @@ from sloth_jax.downstream import (
     skills_of_query,
     without_families,
 )
-from sloth_jax.leaderboard import load_observational, observational_frame
-from sloth_jax.tasks import Task, bundled_tasks, load_task, read_task, with_tasks
 
 
 def logistic(eta):

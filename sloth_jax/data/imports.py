@@ -17,17 +17,23 @@ from typing import Any
 
 import pandas as pd
 
-from sloth_jax.columns import ABOUT, COLUMNS, match_benchmark, number_of, sort_columns, with_facts
-from sloth_jax.errors import InputError
-from sloth_jax.leaderboard import bundled_floors
-from sloth_jax.names import (
+from sloth_jax.data.columns import (
+    ABOUT,
+    COLUMNS,
+    match_benchmark,
+    number_of,
+    sort_columns,
+    with_facts,
+)
+from sloth_jax.data.leaderboard import bundled_floors
+from sloth_jax.data.model_names import (
     family_in_name,
     plain_name,
     post_training_in_name,
     size_in_name,
 )
-from sloth_jax.registry import pretraining_of
-from sloth_jax.tables import (
+from sloth_jax.data.pretraining_runs import pretraining_of
+from sloth_jax.data.tables import (
     RawTable,
     TableError,
     did_you_mean,
@@ -35,6 +41,7 @@ from sloth_jax.tables import (
     read_table,
     spelling,
 )
+from sloth_jax.errors import InputError
 
 V1, V2, LM_EVAL, TABLE = (
     "open-llm-leaderboard-v1", "open-llm-leaderboard-v2", "lm-eval", "table",

@@ -1,7 +1,7 @@
 """What the columns of a table mean: spellings, numbers, and what rows of a family agree on.
 
-Leaderboards and queries share these rules; see :mod:`sloth_jax.leaderboard` and
-:mod:`sloth_jax.query`.
+Leaderboards and queries share these rules; see :mod:`sloth_jax.data.leaderboard` and
+:mod:`sloth_jax.data.query`.
 """
 
 from __future__ import annotations
@@ -15,7 +15,14 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from sloth_jax.tables import MODEL_SPELLINGS, RawTable, did_you_mean, quoted, read_bundled, spelling
+from sloth_jax.data.tables import (
+    MODEL_SPELLINGS,
+    RawTable,
+    did_you_mean,
+    quoted,
+    read_bundled,
+    spelling,
+)
 
 COLUMNS = (
     "model",

@@ -11,10 +11,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sloth_jax.data.leaderboard import Leaderboard, add_models, load_floors, load_leaderboard
+from sloth_jax.data.query import Query, load_query
+from sloth_jax.data.tables import TableError
 from sloth_jax.files import frame_csv
-from sloth_jax.leaderboard import Leaderboard, add_models, load_floors, load_leaderboard
-from sloth_jax.query import Query, load_query
-from sloth_jax.tables import TableError
 
 GOOD = """\
 model,family,lineage,post_trained,params_b,active_params_b,tokens_t,released,MMLU,ARC,Coding

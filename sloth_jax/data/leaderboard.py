@@ -6,7 +6,7 @@ A leaderboard table has one row per model and one column per benchmark, next to 
 one line that names the file, the row, the column, the value, what is wrong and how to mend it
 (:class:`TableError`). Behind this module tables are arrays with labels.
 
-A query is the same kind of table without scores: :mod:`sloth_jax.query`.
+A query is the same kind of table without scores: :mod:`sloth_jax.data.query`.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sloth_jax.columns import (
+from sloth_jax.data.columns import (
     ABOUT,
     COLUMNS,
     agree_by_family,
@@ -31,8 +31,7 @@ from sloth_jax.columns import (
     sort_columns,
     with_facts,
 )
-from sloth_jax.files import csv_text, write_text
-from sloth_jax.tables import (
+from sloth_jax.data.tables import (
     RawTable,
     TableError,
     cell_text,
@@ -42,6 +41,7 @@ from sloth_jax.tables import (
     read_table,
     spelling,
 )
+from sloth_jax.files import csv_text, write_text
 
 
 @dataclass(frozen=True, eq=False)

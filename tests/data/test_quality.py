@@ -10,7 +10,7 @@ import pytest
 
 from sloth_jax import load_leaderboard
 from sloth_jax.cli import main
-from sloth_jax.suspects import suspect_scores
+from sloth_jax.data.quality import suspect_scores
 from sloth_jax.synthetic import synthetic_table
 
 

@@ -10,8 +10,8 @@ import re
 from functools import lru_cache
 from typing import NamedTuple
 
-from sloth_jax.names import family_in_name
-from sloth_jax.tables import read_bundled
+from sloth_jax.data.model_names import family_in_name
+from sloth_jax.data.tables import read_bundled
 
 _SIZE_TOLERANCE = 0.3  # of a registered size, relative: 6.7 and 7 are one model, 7 and 9 are not
 

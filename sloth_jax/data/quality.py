@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from sloth_jax.leaderboard import Leaderboard
+from sloth_jax.data.leaderboard import Leaderboard
 
 NEIGHBOURS = 10
 _SHARED = 3  # benchmarks that two models must have in common to be compared

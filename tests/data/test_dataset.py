@@ -11,9 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sloth_jax.columns import COLUMNS
+from sloth_jax.data.columns import COLUMNS
+from sloth_jax.data.leaderboard import bundled_mixtures, load_leaderboard
 from sloth_jax.files import csv_text, write_text
-from sloth_jax.leaderboard import bundled_mixtures, load_leaderboard
 
 ROOT = Path(__file__).resolve().parents[1]
 DATA = ROOT / "sloth_jax" / "data"

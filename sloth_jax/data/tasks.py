@@ -14,10 +14,10 @@ from pathlib import Path
 
 import numpy as np
 
-from sloth_jax.columns import number_of
+from sloth_jax.data.columns import number_of
+from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.tables import did_you_mean, quoted, read_bundled, read_table
 from sloth_jax.errors import InputError
-from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.tables import did_you_mean, quoted, read_bundled, read_table
 
 SCALES: dict[str, tuple[float, float]] = {"fraction": (0.0, 1.0), "percent": (0.0, 100.0)}
 """Name of a scale -> what is 0 and what is 1 on it."""

@@ -1,6 +1,6 @@
 """Reading tables: a file or a data frame becomes cells of text, and errors name the cell.
 
-Nothing here knows what a column means; :mod:`sloth_jax.columns` does. Cells are read as text and
+Nothing here knows what a column means; :mod:`sloth_jax.data.columns` does. Cells are read as text and
 parsed by us, so that an error can quote what stands in the file. Nothing is evaluated or
 unpickled.
 """
@@ -103,7 +103,7 @@ def read_table(path: Path) -> RawTable:
 
 def read_bundled(name: str) -> RawTable:
     """Reads one of the CSV files that come with the package."""
-    content = importlib.resources.files("sloth_jax.data").joinpath(name).read_bytes()
+    content = importlib.resources.files("sloth_jax.data.bundled").joinpath(name).read_bytes()
     return _parse_csv(content, name)
 
 

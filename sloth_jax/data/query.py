@@ -9,9 +9,15 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sloth_jax.columns import COLUMNS, agree_by_family, match_benchmark, parse_rows, sort_columns
-from sloth_jax.leaderboard import Leaderboard
-from sloth_jax.tables import (
+from sloth_jax.data.columns import (
+    COLUMNS,
+    agree_by_family,
+    match_benchmark,
+    parse_rows,
+    sort_columns,
+)
+from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.tables import (
     RawTable,
     did_you_mean,
     quoted,
