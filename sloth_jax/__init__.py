@@ -25,7 +25,7 @@ from sloth_jax.errors import InputError
 from sloth_jax.fit import Fit, FitSettings, fit
 from sloth_jax.folds import Folds, lineage_groups, make_folds
 from sloth_jax.forecasting import Forecast, forecast, forecast_table
-from sloth_jax.identifiability import check_identifiability
+from sloth_jax.identifiability.report import check_identifiability
 from sloth_jax.law.forward import Effects, Params, scores
 from sloth_jax.law.hierarchical import Prior
 from sloth_jax.law.links import Logistic, MonotoneNetwork, QuantileMixture

@@ -41,7 +41,7 @@ from sloth_jax.data.query import load_query
 from sloth_jax.data.tasks import bundled_tasks
 from sloth_jax.files import check_writable, clear_leftovers, frame_csv, write_text
 from sloth_jax.forecasting import forecast
-from sloth_jax.identifiability import check_identifiability
+from sloth_jax.identifiability.report import check_identifiability
 from sloth_jax.storage import save_fit
 
 

@@ -22,7 +22,7 @@ from sloth_jax.devices import use_cores
 from sloth_jax.errors import InputError
 from sloth_jax.fit import INFERENCES, Fit, FitSettings, fit
 from sloth_jax.forecasting import count_family_models
-from sloth_jax.identifiability import check_skills
+from sloth_jax.identifiability.report import check_skills
 from sloth_jax.law.surface import SIZES, SURFACES
 from sloth_jax.storage import load_fit
 

@@ -26,7 +26,7 @@ from sloth_jax.data.tables import did_you_mean, quoted
 from sloth_jax.diagnostics import Diagnostics, judge_chains, smooth_ratios
 from sloth_jax.errors import Diverged
 from sloth_jax.finite import furthest_in_words
-from sloth_jax.identifiability import Report, check_identifiability
+from sloth_jax.identifiability.report import Report, check_identifiability
 from sloth_jax.law.effects import Coefficients, Normals, at_models, condition, draw_normals, no_draw
 from sloth_jax.law.forward import Effects, scores
 from sloth_jax.law.hierarchical import Gauge, Prior, SharedLaw, effects_problem

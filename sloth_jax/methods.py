@@ -34,7 +34,7 @@ from sloth_jax.fit import (
     systematic,
     unweighted,
 )
-from sloth_jax.identifiability import check_skills
+from sloth_jax.identifiability.report import check_skills
 from sloth_jax.law.surface import SURFACES, fit_surface
 from sloth_jax.nuts import NutsSettings, begin_chains, transitions
 from sloth_jax.observations import Observations, observe

@@ -1,6 +1,6 @@
 """Skills to look at: loadings, skills of models and families, and how sure one may be of each.
 
-A fit knows its skills up to an invertible matrix (:mod:`sloth_jax.identifiability`). Here every
+A fit knows its skills up to an invertible matrix (:mod:`sloth_jax.identifiability.report`). Here every
 draw is brought to one form: skills with mean zero and unit variance over the scored models of the
 table, rotated to simple loadings (oblique geomin, as published), the draws alike in order and
 signs. Then each loading, and each skill of each model, has an interval. Sources: Maia Polo et al.,

@@ -27,7 +27,7 @@ from sloth_jax.diagnostics import Diagnostics, arviz_object
 from sloth_jax.errors import InputError
 from sloth_jax.files import check_writable, write_bytes
 from sloth_jax.fit import Fit, FitSettings, unweighted
-from sloth_jax.identifiability import Report
+from sloth_jax.identifiability.report import Report
 from sloth_jax.law.effects import lineage_densities
 from sloth_jax.law.hierarchical import Gauge, Prior, SharedLaw, effects_problem
 from sloth_jax.law.surface import Surface

@@ -12,7 +12,7 @@ from small import table
 
 from sloth_jax import Effects, InputError, Logistic, Params, fit_surface, load_leaderboard, scores
 from sloth_jax.folds import leaderboard_benchmarks
-from sloth_jax.identifiability import check_identifiability, local_rank, supported_skills
+from sloth_jax.identifiability.report import check_identifiability, local_rank, supported_skills
 from sloth_jax.synthetic import synthetic_table
 
 
