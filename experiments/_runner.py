@@ -22,9 +22,9 @@ import pandas as pd
 import sloth_jax as sj
 from sloth_jax.calibration import central_interval, covered, crps
 from sloth_jax.console import Parser, busy, number, run_and_exit
-from sloth_jax.devices import use_cores
 from sloth_jax.files import frame_csv, write_text
-from sloth_jax.fit import INFERENCES
+from sloth_jax.inference.devices import use_cores
+from sloth_jax.inference.fit import INFERENCES
 from sloth_jax.methods import SMOKE_SETTINGS, FitMethod
 from sloth_jax.plots import plot_intervals, style
 from sloth_jax.provenance import versions

@@ -40,9 +40,7 @@ from sloth_jax.calibration import (
     probability_integral_transform,
 )
 from sloth_jax.console import Parser, busy, number, run_and_exit, tell
-from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
-from sloth_jax.fit import INFERENCES
 from sloth_jax.folds import (
     LEADERBOARDS,
     PROTOCOLS,
@@ -52,6 +50,8 @@ from sloth_jax.folds import (
     published_groups,
     size_ratio,
 )
+from sloth_jax.inference.devices import use_cores
+from sloth_jax.inference.fit import INFERENCES
 from sloth_jax.methods import FOLD_SETTINGS, SMOKE_SETTINGS, FitMethod
 from sloth_jax.plots import plot_coverage, plot_pit, style
 from sloth_jax.provenance import versions

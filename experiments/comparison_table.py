@@ -129,7 +129,7 @@ def page(summaries: Averages, records: dict[tuple[str, str, int], dict]) -> str:
         "",
         "## In short",
         "",
-        "`fit` is the default of `sloth_jax.fit`, the median of draws of Laplace's approximation,",
+        "`fit` is the default of `sloth_jax.inference.fit`, the median of draws of Laplace's approximation,",
         "`fit_mode` the mode around which it draws, `fit_svi` and `fit_nuts` the other inferences;",
         "they learn from every observed score, the 28 from complete rows.",
         "The best of the 28 is picked after seeing the answers. The settings of ours were chosen",

@@ -33,7 +33,6 @@ import sloth_jax as sj
 from sloth_jax.baselines import Baseline, log_flops
 from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.crossval import Method, cross_validate, held_out_errors
-from sloth_jax.devices import use_cores
 from sloth_jax.files import write_text
 from sloth_jax.folds import (
     Folds,
@@ -44,6 +43,7 @@ from sloth_jax.folds import (
     rank_deficiencies,
     size_ratio,
 )
+from sloth_jax.inference.devices import use_cores
 from sloth_jax.law.surface import LINEAR, fit_surface
 from sloth_jax.methods import (
     ABLATIONS,

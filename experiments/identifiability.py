@@ -26,11 +26,11 @@ from jax import Array
 import sloth_jax as sj
 from sloth_jax.console import number, tell
 from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.inference.observations import observe
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.hierarchical import shares, standardised_link
 from sloth_jax.law.links import QuantileMixture
 from sloth_jax.law.surface import LINEAR
-from sloth_jax.observations import observe
 from sloth_jax.plots import BLUE, style
 from sloth_jax.rotation import (
     align,

@@ -26,12 +26,12 @@ from scipy import stats
 import sloth_jax as sj
 from sloth_jax.console import number, tell
 from sloth_jax.crossval import map_folds
-from sloth_jax.fit import effects_of_table
+from sloth_jax.inference.fit import effects_of_table
+from sloth_jax.inference.observations import Observations, observe
 from sloth_jax.law.forward import linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, blank_numbers, log_likelihood, shared_law
 from sloth_jax.law.links import QuantileMixture
 from sloth_jax.methods import SMOKE_SETTINGS, sample_observations
-from sloth_jax.observations import Observations, observe
 from sloth_jax.plots import BLUE, style
 from sloth_jax.synthetic import synthetic_table
 

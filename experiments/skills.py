@@ -28,7 +28,7 @@ import sloth_jax as sj
 from sloth_jax.baselines import published_skills
 from sloth_jax.console import number, tell
 from sloth_jax.contraction import contraction
-from sloth_jax.fit import INFERENCES
+from sloth_jax.inference.fit import INFERENCES
 from sloth_jax.methods import SMOKE_SETTINGS
 from sloth_jax.plots import style
 from sloth_jax.rotation import geomin, local_optima, match_skills, rotate_loading, whitening

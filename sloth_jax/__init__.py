@@ -19,22 +19,22 @@ from sloth_jax.data.leaderboard import (
 from sloth_jax.data.query import Query, load_query
 from sloth_jax.data.tables import TableError
 from sloth_jax.data.tasks import Task, load_task, read_task, with_tasks
-from sloth_jax.diagnostics import Diagnostics
 from sloth_jax.downstream import fit_task_on_skills
 from sloth_jax.errors import InputError
-from sloth_jax.fit import Fit, FitSettings, fit
 from sloth_jax.folds import Folds, lineage_groups, make_folds
 from sloth_jax.forecasting import Forecast, forecast, forecast_table
 from sloth_jax.identifiability.report import check_identifiability
+from sloth_jax.inference.diagnostics import Diagnostics
+from sloth_jax.inference.fit import Fit, FitSettings, fit
+from sloth_jax.inference.nuts import NutsSettings
+from sloth_jax.inference.storage import load_fit, save_fit, to_arviz
 from sloth_jax.law.forward import Effects, Params, scores
 from sloth_jax.law.hierarchical import Prior
 from sloth_jax.law.links import Logistic, MonotoneNetwork, QuantileMixture
 from sloth_jax.law.surface import Surface, fit_surface
 from sloth_jax.measurement import next_measurement
-from sloth_jax.nuts import NutsSettings
 from sloth_jax.planning import Bounds, Family, compare, compute_optimal, elasticity, required
 from sloth_jax.skills import Skills, interpret_skills
-from sloth_jax.storage import load_fit, save_fit, to_arviz
 
 __version__ = "0.2.0"
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sloth_jax.errors import InputError
-from sloth_jax.fit import Fit
 from sloth_jax.forecasting import Forecast
+from sloth_jax.inference.fit import Fit
 from sloth_jax.selection import leave_lineages_out
 
 _STEPS = 500  # of expectation maximisation: far more than weights need

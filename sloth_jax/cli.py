@@ -42,7 +42,7 @@ from sloth_jax.data.tasks import bundled_tasks
 from sloth_jax.files import check_writable, clear_leftovers, frame_csv, write_text
 from sloth_jax.forecasting import forecast
 from sloth_jax.identifiability.report import check_identifiability
-from sloth_jax.storage import save_fit
+from sloth_jax.inference.storage import save_fit
 
 
 def _parser() -> argparse.ArgumentParser:

@@ -27,7 +27,7 @@ from sloth_jax.files import check_writable, frame_csv, write_text
 if TYPE_CHECKING:
     import pandas as pd
 
-    from sloth_jax.fit import Fit
+    from sloth_jax.inference.fit import Fit
     from sloth_jax.planning import Bounds, Family
     from sloth_jax.skills import Skills
 

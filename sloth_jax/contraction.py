@@ -18,7 +18,7 @@ import pandas as pd
 from jax.flatten_util import ravel_pytree
 
 from sloth_jax.errors import InputError
-from sloth_jax.fit import Fit
+from sloth_jax.inference.fit import Fit
 from sloth_jax.law.hierarchical import blank_numbers
 from sloth_jax.law.links import PIECES
 

@@ -13,17 +13,18 @@ import pandas as pd
 from jax import Array
 from jax.scipy.special import ndtri
 
-from sloth_jax.approximations import map_in_chunks
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.query import Query
 from sloth_jax.extrapolation import beyond_in_words
-from sloth_jax.fit import (
+from sloth_jax.inference.approximations import map_in_chunks
+from sloth_jax.inference.fit import (
     Fit,
     coefficients_of_table,
     effects_of_table,
     noisy_scores,
     predict_table,
 )
+from sloth_jax.inference.observations import Observations
 from sloth_jax.law.effects import (
     Members,
     condition,
@@ -34,7 +35,6 @@ from sloth_jax.law.effects import (
 )
 from sloth_jax.law.forward import Effects
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
-from sloth_jax.observations import Observations
 
 COLUMNS = (
     "model",

@@ -22,11 +22,11 @@ from jax import Array
 from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
 from sloth_jax.extrapolation import beyond_in_words
-from sloth_jax.fit import Fit
+from sloth_jax.inference.fit import Fit
+from sloth_jax.inference.observations import Observations
 from sloth_jax.law.effects import Cells, dense_covariance, walk_basis
 from sloth_jax.law.forward import Params, linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
-from sloth_jax.observations import Observations
 from sloth_jax.planning import ANYWHERE, FLOPS_UNIT, Bounds, Family
 from sloth_jax.targets import MEAN, Target, find_target
 

@@ -15,15 +15,16 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sloth_jax.approximations import by_curvature, map_in_chunks
 from sloth_jax.baselines import published_methods
 from sloth_jax.crossval import Method, map_folds
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.tables import did_you_mean, quoted
-from sloth_jax.diagnostics import agreement, smooth_ratios
 from sloth_jax.errors import Diverged, InputError
-from sloth_jax.finite import furthest_in_words
-from sloth_jax.fit import (
+from sloth_jax.identifiability.report import check_skills
+from sloth_jax.inference.approximations import by_curvature, map_in_chunks
+from sloth_jax.inference.diagnostics import agreement, smooth_ratios
+from sloth_jax.inference.finite import furthest_in_words
+from sloth_jax.inference.fit import (
     DIVERGED,
     INFERENCES,
     Draws,
@@ -34,10 +35,9 @@ from sloth_jax.fit import (
     systematic,
     unweighted,
 )
-from sloth_jax.identifiability.report import check_skills
+from sloth_jax.inference.nuts import NutsSettings, begin_chains, transitions
+from sloth_jax.inference.observations import Observations, observe
 from sloth_jax.law.surface import SURFACES, fit_surface
-from sloth_jax.nuts import NutsSettings, begin_chains, transitions
-from sloth_jax.observations import Observations, observe
 
 # The default with fewer draws than a single fit has: errors and coverage are means over hundreds of
 # scores, over which Monte Carlo errors average out.

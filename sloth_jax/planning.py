@@ -21,13 +21,13 @@ import pandas as pd
 from jax import Array, lax
 from jax.tree_util import Partial
 
-from sloth_jax.approximations import map_in_chunks
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
 from sloth_jax.extrapolation import beyond_in_words
-from sloth_jax.fit import Fit
 from sloth_jax.forecasting import count_family_models, forecast, predictive_law
+from sloth_jax.inference.approximations import map_in_chunks
+from sloth_jax.inference.fit import Fit
 from sloth_jax.skills import Skills
 from sloth_jax.targets import (
     MEAN,

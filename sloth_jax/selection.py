@@ -20,11 +20,11 @@ from scipy.special import logsumexp
 
 from sloth_jax.calibration import crps
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.diagnostics import smooth_ratios
 from sloth_jax.errors import InputError
-from sloth_jax.fit import Fit, FitSettings
+from sloth_jax.inference.diagnostics import smooth_ratios
+from sloth_jax.inference.fit import Fit, FitSettings
+from sloth_jax.inference.storage import lineage_log_likelihood
 from sloth_jax.methods import FOLD_SETTINGS, FitMethod
-from sloth_jax.storage import lineage_log_likelihood
 
 
 @dataclass(frozen=True, eq=False)

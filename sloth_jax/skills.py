@@ -22,8 +22,8 @@ from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
-from sloth_jax.fit import Fit
 from sloth_jax.forecasting import family_effects, table_effects
+from sloth_jax.inference.fit import Fit
 from sloth_jax.law.forward import Effects, Params, matmul
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.rotation import align, canonical_order, rotate, rotate_loading, whitening

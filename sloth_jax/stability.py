@@ -19,11 +19,11 @@ import pandas as pd
 from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.fit import FitSettings, effects_of_table, fit_observations
 from sloth_jax.identifiability.report import check_skills
+from sloth_jax.inference.fit import FitSettings, effects_of_table, fit_observations
+from sloth_jax.inference.observations import Observations, observe
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.surface import fit_surface
-from sloth_jax.observations import Observations, observe
 from sloth_jax.rotation import (
     canonical_order,
     match_skills,

@@ -16,10 +16,10 @@ from small import table
 
 from sloth_jax import InputError
 from sloth_jax.crossval import PREDICTION_COLUMNS, cross_validate, held_out_errors, map_folds
-from sloth_jax.fit import FitSettings, fit, predict_table
 from sloth_jax.folds import lineage_groups, make_folds
+from sloth_jax.inference.fit import FitSettings, fit, predict_table
+from sloth_jax.inference.nuts import NutsSettings
 from sloth_jax.methods import ABLATIONS, OURS, FitMethod, _Fold, all_methods, choose_methods
-from sloth_jax.nuts import NutsSettings
 
 KEY = jax.random.key(3)
 QUICK = FitSettings(

@@ -16,16 +16,16 @@ from sloth_jax.cli import main
 from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
 from sloth_jax.extrapolation import beyond, beyond_in_words
-from sloth_jax.fit import Fit
-from sloth_jax.fit import fit as fit_law
 from sloth_jax.forecasting import forecast, predictive_law
+from sloth_jax.inference.fit import Fit
+from sloth_jax.inference.fit import fit as fit_law
+from sloth_jax.inference.storage import save_fit
 from sloth_jax.law.effects import Spread
 from sloth_jax.law.forward import scores
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.measurement import next_measurement
 from sloth_jax.planning import Bounds, Family, compare, compute_optimal, elasticity, required
 from sloth_jax.skills import interpret_skills
-from sloth_jax.storage import save_fit
 
 KEY = jax.random.key(3)
 UNIT = 6e21

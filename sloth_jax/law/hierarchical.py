@@ -46,10 +46,10 @@ from jax.scipy.special import gammaln
 from jax.typing import ArrayLike
 from numpyro.distributions import constraints
 
+from sloth_jax.inference.observations import Observations
 from sloth_jax.law.effects import Problem, Spread, log_density
 from sloth_jax.law.forward import Params, linear_predictor, matmul
 from sloth_jax.law.links import PIECES, SLACK, QuantileMixture
-from sloth_jax.observations import Observations
 
 _EVEN = 21  # shares that stand in for one more model
 

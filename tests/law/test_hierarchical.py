@@ -13,7 +13,8 @@ from scipy import stats
 from scipy.special import expit
 from small import table
 
-from sloth_jax.fit import effects_of_table, noisy_scores
+from sloth_jax.inference.fit import effects_of_table, noisy_scores
+from sloth_jax.inference.observations import Observations, observe
 from sloth_jax.law.effects import no_draw
 from sloth_jax.law.forward import Effects, linear_predictor
 from sloth_jax.law.hierarchical import (
@@ -29,7 +30,6 @@ from sloth_jax.law.hierarchical import (
 )
 from sloth_jax.law.links import STEPS
 from sloth_jax.law.surface import fit_surface
-from sloth_jax.observations import Observations, observe
 
 SKILLS = 2
 GAUGE = Gauge(

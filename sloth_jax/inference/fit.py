@@ -19,21 +19,21 @@ import numpy as np
 from jax import Array
 from tqdm import tqdm
 
-from sloth_jax.approximations import by_curvature, laplace, map_in_chunks, svi
 from sloth_jax.console import busy
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.tables import did_you_mean, quoted
-from sloth_jax.diagnostics import Diagnostics, judge_chains, smooth_ratios
 from sloth_jax.errors import Diverged
-from sloth_jax.finite import furthest_in_words
 from sloth_jax.identifiability.report import Report, check_identifiability
+from sloth_jax.inference.approximations import by_curvature, laplace, map_in_chunks, svi
+from sloth_jax.inference.diagnostics import Diagnostics, judge_chains, smooth_ratios
+from sloth_jax.inference.finite import furthest_in_words
+from sloth_jax.inference.mode import Mode, Target, find_mode, target_of
+from sloth_jax.inference.nuts import NutsSettings, run_chains
+from sloth_jax.inference.observations import Observations, observe
 from sloth_jax.law.effects import Coefficients, Normals, at_models, condition, draw_normals, no_draw
 from sloth_jax.law.forward import Effects, scores
 from sloth_jax.law.hierarchical import Gauge, Prior, SharedLaw, effects_problem
 from sloth_jax.law.surface import SIZES, SURFACES, Surface, fit_surface
-from sloth_jax.mode import Mode, Target, find_mode, target_of
-from sloth_jax.nuts import NutsSettings, run_chains
-from sloth_jax.observations import Observations, observe
 
 INFERENCES = ("laplace", "nuts", "svi", "mode")
 DIVERGED = "every start of the fit diverged: look for extreme sizes or token counts in the table"
@@ -121,7 +121,7 @@ def fit_observations(observations: Observations, key: Array, settings: FitSettin
     """Fit the law to arrays by any inference but NUTS: a pure function, to be mapped over folds.
 
     Args:
-        observations: from :func:`sloth_jax.observations.observe`, perhaps with a mask.
+        observations: from :func:`sloth_jax.inference.observations.observe`, perhaps with a mask.
         key: random key.
         settings: what is fitted and how.
     """

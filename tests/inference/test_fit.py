@@ -33,9 +33,9 @@ from sloth_jax import (
     save_fit,
     to_arviz,
 )
-from sloth_jax.diagnostics import Diagnostics, import_arviz, judge_chains, smooth_ratios
-from sloth_jax.fit import INFERENCES, systematic
 from sloth_jax.forecasting import predictive_law
+from sloth_jax.inference.diagnostics import Diagnostics, import_arviz, judge_chains, smooth_ratios
+from sloth_jax.inference.fit import INFERENCES, systematic
 from sloth_jax.law.effects import walk_basis
 from sloth_jax.law.forward import linear_predictor
 
@@ -149,7 +149,7 @@ def test_more_skills_than_benchmarks_are_refused(data):
 
 
 def test_an_interrupted_run_goes_on_to_the_same_draws(fits, data, tmp_path, monkeypatch):
-    module = importlib.import_module("sloth_jax.checkpoint")
+    module = importlib.import_module("sloth_jax.inference.checkpoint")
     monkeypatch.setattr(module, "_EVERY", 0.0)
     kept = tmp_path / "fit.unfinished"
     nuts = replace(QUICK, inference="nuts")

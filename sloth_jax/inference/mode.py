@@ -16,6 +16,7 @@ import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
+from sloth_jax.inference.observations import Observations
 from sloth_jax.law.forward import matmul
 from sloth_jax.law.hierarchical import (
     Density,
@@ -30,7 +31,6 @@ from sloth_jax.law.hierarchical import (
     standardised_link,
 )
 from sloth_jax.law.links import SLACK
-from sloth_jax.observations import Observations
 
 _RATE = 0.05  # of Adam's first step, in standard deviations of the prior
 _JITTER = 0.3  # between random starts, in the same

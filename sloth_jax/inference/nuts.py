@@ -1,7 +1,7 @@
 """The No-U-Turn sampler over the numbers of the law, chains spread over devices.
 
 Chains move in the axes of the curvature at the mode
-(:func:`sloth_jax.approximations.by_curvature`), in which the posterior is nearly a standard normal:
+(:func:`sloth_jax.inference.approximations.by_curvature`), in which the posterior is nearly a standard normal:
 no mass matrix has to be learnt from draws, and trajectories are short. Source: Hoffman and Gelman
 2014; NumPyro's kernel.
 """
@@ -21,9 +21,9 @@ from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 from numpyro.infer.hmc import hmc
 
-from sloth_jax.approximations import Normal
-from sloth_jax.checkpoint import Checkpoint, fingerprint
-from sloth_jax.mode import Target
+from sloth_jax.inference.approximations import Normal
+from sloth_jax.inference.checkpoint import Checkpoint, fingerprint
+from sloth_jax.inference.mode import Target
 
 _CHUNK = 25  # transitions per compiled call; after each the progress bar moves
 _FIRST_STEP = 0.1

@@ -12,8 +12,8 @@ from small import table
 
 from sloth_jax import FitSettings, Prior, fit
 from sloth_jax.errors import Diverged
-from sloth_jax.finite import furthest_in_words
-from sloth_jax.mode import target_of
+from sloth_jax.inference.finite import furthest_in_words
+from sloth_jax.inference.mode import target_of
 
 QUICK = FitSettings("mode", skills=2, steps=10)
 
@@ -27,7 +27,9 @@ def test_the_model_that_is_furthest_is_named():
 @pytest.mark.parametrize("inference", ["mode", "nuts"])
 def test_a_fit_that_finds_no_start_says_what_is_furthest(monkeypatch, inference):
     data, _ = table()
-    module = importlib.import_module("sloth_jax.fit")  # the package's own name is the function
+    module = importlib.import_module(
+        "sloth_jax.inference.fit"
+    )  # the package's own name is the function
     found = module._fit_observations
 
     def diverge(*arguments):
@@ -41,7 +43,7 @@ def test_a_fit_that_finds_no_start_says_what_is_furthest(monkeypatch, inference)
 
 def test_draws_that_are_not_finite_are_an_error(monkeypatch):
     data, _ = table()
-    module = importlib.import_module("sloth_jax.fit")
+    module = importlib.import_module("sloth_jax.inference.fit")
     found = module._fit_observations
 
     def overflow(*arguments):

@@ -21,19 +21,19 @@ import numpy as np
 import xarray as xr
 from jax import Array
 
-from sloth_jax.approximations import map_in_chunks
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.diagnostics import Diagnostics, arviz_object
 from sloth_jax.errors import InputError
 from sloth_jax.files import check_writable, write_bytes
-from sloth_jax.fit import Fit, FitSettings, unweighted
 from sloth_jax.identifiability.report import Report
+from sloth_jax.inference.approximations import map_in_chunks
+from sloth_jax.inference.diagnostics import Diagnostics, arviz_object
+from sloth_jax.inference.fit import Fit, FitSettings, unweighted
+from sloth_jax.inference.mode import Mode
+from sloth_jax.inference.nuts import NutsSettings
+from sloth_jax.inference.observations import Observations, observe
 from sloth_jax.law.effects import lineage_densities
 from sloth_jax.law.hierarchical import Gauge, Prior, SharedLaw, effects_problem
 from sloth_jax.law.surface import Surface
-from sloth_jax.mode import Mode
-from sloth_jax.nuts import NutsSettings
-from sloth_jax.observations import Observations, observe
 from sloth_jax.provenance import versions
 
 FORMAT = "sloth-jax fit 1"
@@ -210,7 +210,7 @@ def load_fit(path: str | Path, table: Leaderboard | None = None) -> Fit:
         table: what it must have been fitted to; None takes the table in the file.
 
     Returns:
-        The same :class:`sloth_jax.fit.Fit`, with the same forecasts to the last bit.
+        The same :class:`sloth_jax.inference.fit.Fit`, with the same forecasts to the last bit.
 
     Raises:
         InputError: if the file cannot be read, is not such a file or of an older version, was

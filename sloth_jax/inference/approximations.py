@@ -6,7 +6,7 @@
   that curvature, by stochastic variational inference (Kucukelbir et al. 2017).
 
 Both come with the density's ratio to the approximation at each draw, by which
-:mod:`sloth_jax.diagnostics` judges them and weighs draws.
+:mod:`sloth_jax.inference.diagnostics` judges them and weighs draws.
 """
 
 from __future__ import annotations
@@ -20,9 +20,9 @@ import numpy as np
 import optax
 from jax import Array
 
+from sloth_jax.inference.mode import Target
 from sloth_jax.law.forward import matmul
 from sloth_jax.law.hierarchical import SharedLaw
-from sloth_jax.mode import Target
 
 _SVI_STEPS = 1000
 _SVI_RATE = 0.02

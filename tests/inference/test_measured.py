@@ -14,9 +14,9 @@ from small import table
 from sloth_jax.data.leaderboard import add_models, error_of_share, load_leaderboard
 from sloth_jax.data.query import Query
 from sloth_jax.data.tables import TableError
-from sloth_jax.fit import fit as fit_law
 from sloth_jax.forecasting import forecast, forecast_table
-from sloth_jax.storage import lineage_log_likelihood, load_fit, save_fit
+from sloth_jax.inference.fit import fit as fit_law
+from sloth_jax.inference.storage import lineage_log_likelihood, load_fit, save_fit
 
 MEASURED = """model,family,post_trained,params_b,tokens_t,MMLU,MMLU se,Mine,mine_items,source
 a-1b,a,false,1,1,0.30,0.01,0.2,50,board
