@@ -22,8 +22,8 @@ import pandas as pd
 
 from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.files import write_text
+from sloth_jax.forecasting.response import fit_items, simulate_attempts
 from sloth_jax.provenance import versions
-from sloth_jax.response import fit_items, simulate_attempts
 
 MODELS, SKILLS, TRIES = 100, 2, 100
 PROBLEMS = (1250, 5000, 20_000)

@@ -26,13 +26,13 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from sloth_jax.attempts import Attempts, chance_at_k, coverage, read_attempts
 from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.data.hub import download_attempts
 from sloth_jax.files import write_text
+from sloth_jax.forecasting.attempts import Attempts, chance_at_k, coverage, read_attempts
+from sloth_jax.forecasting.response import ItemFit, fit_items, forecast_coverage, simulate_attempts
 from sloth_jax.plots import BLUE, INK, style
 from sloth_jax.provenance import versions
-from sloth_jax.response import ItemFit, fit_items, forecast_coverage, simulate_attempts
 
 LEVEL = 0.9
 K = np.unique(np.geomspace(1, 10_000, 25).round().astype(int))

@@ -22,7 +22,7 @@ from sloth_jax.data.tasks import Task, load_task, read_task, with_tasks
 from sloth_jax.downstream import fit_task_on_skills
 from sloth_jax.errors import InputError
 from sloth_jax.folds import Folds, lineage_groups, make_folds
-from sloth_jax.forecasting import Forecast, forecast, forecast_table
+from sloth_jax.forecasting.forecast import Forecast, forecast, forecast_table
 from sloth_jax.identifiability.report import check_identifiability
 from sloth_jax.inference.diagnostics import Diagnostics
 from sloth_jax.inference.fit import Fit, FitSettings, fit

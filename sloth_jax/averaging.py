@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sloth_jax.errors import InputError
-from sloth_jax.forecasting import Forecast
+from sloth_jax.forecasting.forecast import Forecast
 from sloth_jax.inference.fit import Fit
 from sloth_jax.selection import leave_lineages_out
 

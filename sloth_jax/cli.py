@@ -40,7 +40,7 @@ from sloth_jax.data.quality import suspect_scores
 from sloth_jax.data.query import load_query
 from sloth_jax.data.tasks import bundled_tasks
 from sloth_jax.files import check_writable, clear_leftovers, frame_csv, write_text
-from sloth_jax.forecasting import forecast
+from sloth_jax.forecasting.forecast import forecast
 from sloth_jax.identifiability.report import check_identifiability
 from sloth_jax.inference.storage import save_fit
 

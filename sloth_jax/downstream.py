@@ -29,7 +29,7 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.query import Query
 from sloth_jax.data.tasks import Task, check_task
 from sloth_jax.errors import InputError
-from sloth_jax.forecasting import PredictiveLaw, predictive_law
+from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.skills import Skills
 

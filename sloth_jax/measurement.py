@@ -21,7 +21,7 @@ from jax import Array
 
 from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
-from sloth_jax.extrapolation import beyond_in_words
+from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.observations import Observations
 from sloth_jax.law.effects import Cells, dense_covariance, walk_basis

@@ -24,8 +24,8 @@ from jax.tree_util import Partial
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
-from sloth_jax.extrapolation import beyond_in_words
-from sloth_jax.forecasting import count_family_models, forecast, predictive_law
+from sloth_jax.forecasting.extrapolation import beyond_in_words
+from sloth_jax.forecasting.forecast import count_family_models, forecast, predictive_law
 from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
 from sloth_jax.skills import Skills

@@ -22,7 +22,7 @@ from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
-from sloth_jax.forecasting import family_effects, table_effects
+from sloth_jax.forecasting.forecast import family_effects, table_effects
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.forward import Effects, Params, matmul
 from sloth_jax.law.forward import skills as skills_of

@@ -18,7 +18,7 @@ from jax import Array
 from sloth_jax.data.columns import match_benchmark
 from sloth_jax.data.tables import did_you_mean, quoted
 from sloth_jax.errors import InputError
-from sloth_jax.forecasting import PredictiveLaw
+from sloth_jax.forecasting.forecast import PredictiveLaw
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.effects import walk_basis
 from sloth_jax.law.forward import Effects, linear_predictor, matmul, scores

@@ -12,7 +12,7 @@ from small import table
 
 from sloth_jax.averaging import average, stack, stacking_weights
 from sloth_jax.errors import InputError
-from sloth_jax.forecasting import forecast_table
+from sloth_jax.forecasting.forecast import forecast_table
 from sloth_jax.inference.fit import FitSettings, fit
 
 KEY = jax.random.key(0)

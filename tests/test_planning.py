@@ -15,8 +15,8 @@ from small import BENCHMARKS, random_params, table
 from sloth_jax.cli import main
 from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
-from sloth_jax.extrapolation import beyond, beyond_in_words
-from sloth_jax.forecasting import forecast, predictive_law
+from sloth_jax.forecasting.extrapolation import beyond, beyond_in_words
+from sloth_jax.forecasting.forecast import forecast, predictive_law
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.fit import fit as fit_law
 from sloth_jax.inference.storage import save_fit

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from sloth_jax import Diagnostics, Fit, FitSettings, InputError
-from sloth_jax.forecasting import family_effects, table_effects
+from sloth_jax.forecasting.forecast import family_effects, table_effects
 from sloth_jax.law.forward import Effects
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.hierarchical import SharedLaw, choose_gauge

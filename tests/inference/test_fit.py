@@ -33,7 +33,7 @@ from sloth_jax import (
     save_fit,
     to_arviz,
 )
-from sloth_jax.forecasting import predictive_law
+from sloth_jax.forecasting.forecast import predictive_law
 from sloth_jax.inference.diagnostics import Diagnostics, import_arviz, judge_chains, smooth_ratios
 from sloth_jax.inference.fit import INFERENCES, systematic
 from sloth_jax.law.effects import walk_basis

@@ -14,7 +14,7 @@ from small import table
 from sloth_jax.data.leaderboard import add_models, error_of_share, load_leaderboard
 from sloth_jax.data.query import Query
 from sloth_jax.data.tables import TableError
-from sloth_jax.forecasting import forecast, forecast_table
+from sloth_jax.forecasting.forecast import forecast, forecast_table
 from sloth_jax.inference.fit import fit as fit_law
 from sloth_jax.inference.storage import lineage_log_likelihood, load_fit, save_fit
 

@@ -26,8 +26,8 @@ import optax
 from jax import Array, lax
 from numpyro.infer import MCMC, NUTS
 
-from sloth_jax.attempts import Attempts, chance_at_k
 from sloth_jax.errors import InputError
+from sloth_jax.forecasting.attempts import Attempts, chance_at_k
 from sloth_jax.law.forward import matmul
 
 

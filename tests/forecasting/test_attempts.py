@@ -11,9 +11,9 @@ from math import comb
 import numpy as np
 import pytest
 
-from sloth_jax.attempts import Attempts, chance_at_k, coverage, pass_at_k, read_attempts
 from sloth_jax.data.hub import download_attempts
 from sloth_jax.errors import InputError
+from sloth_jax.forecasting.attempts import Attempts, chance_at_k, coverage, pass_at_k, read_attempts
 
 
 def test_pass_at_k_is_exact_to_rounding():

@@ -9,9 +9,9 @@ import pytest
 from numpyro.infer.util import log_density
 from scipy.stats import binom, norm
 
-from sloth_jax.attempts import Attempts, chance_at_k, coverage
 from sloth_jax.errors import InputError
-from sloth_jax.response import (
+from sloth_jax.forecasting.attempts import Attempts, chance_at_k, coverage
+from sloth_jax.forecasting.response import (
     ItemScales,
     fit_items,
     forecast_coverage,
