@@ -45,7 +45,7 @@ from sloth_jax.downstream import (
 )
 from sloth_jax.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.plots import style
-from sloth_jax.skills import propose_labels
+from sloth_jax.skills.interpret import propose_labels
 from sloth_jax.task_plots import (
     plot_family_errors,
     plot_task_curve,

@@ -32,7 +32,8 @@ from sloth_jax.law.hierarchical import shares, standardised_link
 from sloth_jax.law.links import QuantileMixture
 from sloth_jax.law.surface import LINEAR
 from sloth_jax.plots import BLUE, style
-from sloth_jax.rotation import (
+from sloth_jax.skills.interpret import interpret_skills
+from sloth_jax.skills.rotation import (
     align,
     canonical_order,
     match_skills,
@@ -40,7 +41,6 @@ from sloth_jax.rotation import (
     rotate_loading,
     whitening,
 )
-from sloth_jax.skills import interpret_skills
 from sloth_jax.synthetic import Truth, synthetic_table
 
 BENCHMARKS = 12

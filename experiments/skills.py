@@ -27,11 +27,9 @@ from _runner import command_line, execute, save
 import sloth_jax as sj
 from sloth_jax.baselines import published_skills
 from sloth_jax.console import number, tell
-from sloth_jax.contraction import contraction
 from sloth_jax.inference.fit import INFERENCES
 from sloth_jax.methods import SMOKE_SETTINGS
 from sloth_jax.plots import style
-from sloth_jax.rotation import geomin, local_optima, match_skills, rotate_loading, whitening
 from sloth_jax.skill_plots import (
     plot_congruence,
     plot_growth,
@@ -40,8 +38,10 @@ from sloth_jax.skill_plots import (
     plot_pairs,
     plot_shifts,
 )
-from sloth_jax.skills import Skills, propose_labels
-from sloth_jax.stability import stability
+from sloth_jax.skills.contraction import contraction
+from sloth_jax.skills.interpret import Skills, propose_labels
+from sloth_jax.skills.rotation import geomin, local_optima, match_skills, rotate_loading, whitening
+from sloth_jax.skills.stability import stability
 
 LEVEL = 0.9
 SIZES_B = np.geomspace(0.3, 200.0, 25)

@@ -30,10 +30,10 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import sloth_jax as sj
-from sloth_jax.contraction import contraction
 from sloth_jax.plots import style
 from sloth_jax.skill_plots import plot_growth, plot_level_curves, plot_loadings, plot_shifts
-from sloth_jax.skills import propose_labels
+from sloth_jax.skills.contraction import contraction
+from sloth_jax.skills.interpret import propose_labels
 
 QUICK = "SLOTH_JAX_QUICK" in os.environ
 

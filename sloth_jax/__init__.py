@@ -34,7 +34,7 @@ from sloth_jax.law.links import Logistic, MonotoneNetwork, QuantileMixture
 from sloth_jax.law.surface import Surface, fit_surface
 from sloth_jax.measurement import next_measurement
 from sloth_jax.planning import Bounds, Family, compare, compute_optimal, elasticity, required
-from sloth_jax.skills import Skills, interpret_skills
+from sloth_jax.skills.interpret import Skills, interpret_skills
 
 __version__ = "0.2.0"
 

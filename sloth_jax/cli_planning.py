@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
     from sloth_jax.inference.fit import Fit
     from sloth_jax.planning import Bounds, Family
-    from sloth_jax.skills import Skills
+    from sloth_jax.skills.interpret import Skills
 
 _SKILL = re.compile(r"skill \d+")
 
@@ -197,7 +197,7 @@ def _plan(options: argparse.Namespace) -> None:
 
     from sloth_jax.errors import InputError
     from sloth_jax.planning import check_budgets, compute_optimal
-    from sloth_jax.skills import interpret_skills
+    from sloth_jax.skills.interpret import interpret_skills
     from sloth_jax.targets import find_target
 
     _check_outputs(options)

@@ -31,7 +31,7 @@ from sloth_jax.data.tasks import Task, check_task
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
 from sloth_jax.law.forward import skills as skills_of
-from sloth_jax.skills import Skills
+from sloth_jax.skills.interpret import Skills
 
 _SLOPE = 1.5  # prior scale of a: a standard deviation of a feature has up to e^3 times the odds
 _BIAS = 3.0  # of b: an average model may score between 5 % and 95 %, or beyond

@@ -28,7 +28,7 @@ from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.forecasting.forecast import count_family_models, forecast, predictive_law
 from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
-from sloth_jax.skills import Skills
+from sloth_jax.skills.interpret import Skills
 from sloth_jax.targets import (
     MEAN,
     AimedLaw,
@@ -190,7 +190,7 @@ def compute_optimal(
             those whose interaction is carried to corners that no model of the table is near.
         level: probability inside the intervals, in (0, 1).
         key: random key.
-        skills: from :func:`sloth_jax.skills.interpret_skills` of the same fit; needed only where
+        skills: from :func:`sloth_jax.skills.interpret.interpret_skills` of the same fit; needed only where
             the target is a skill.
         draws: how many to use for the search, evenly thinned.
 
@@ -628,7 +628,7 @@ def elasticity(
         more: how much more, a fraction.
         level: probability inside the intervals, in (0, 1).
         key: random key.
-        skills: from :func:`sloth_jax.skills.interpret_skills` of the same fit; their changes, in
+        skills: from :func:`sloth_jax.skills.interpret.interpret_skills` of the same fit; their changes, in
             standard deviations over models, come first.
 
     Returns:

@@ -1,6 +1,6 @@
 """Figures of skills. Every function draws into the axes it is given and returns them.
 
-All take what a method of :class:`sloth_jax.skills.Skills` returns: medians with the ends of central
+All take what a method of :class:`sloth_jax.skills.interpret.Skills` returns: medians with the ends of central
 intervals, which are not drawn where there are none.
 """
 
@@ -26,7 +26,7 @@ def plot_loadings(rows: pd.DataFrame, skill: str, benchmarks: Sequence[str], *, 
     """Loadings of one skill on every benchmark, the first benchmark on top.
 
     Args:
-        rows: from :meth:`sloth_jax.skills.Skills.loadings`.
+        rows: from :meth:`sloth_jax.skills.interpret.Skills.loadings`.
         skill: which skill.
         benchmarks: which benchmarks, in order.
         ax: axes to draw into.
@@ -45,7 +45,7 @@ def plot_pairs(rows: pd.DataFrame, *, ax: Axes) -> Axes:
     """Correlations of skills, a line per pair.
 
     Args:
-        rows: from :meth:`sloth_jax.skills.Skills.correlations`.
+        rows: from :meth:`sloth_jax.skills.interpret.Skills.correlations`.
         ax: axes to draw into.
     """
     place = np.arange(len(rows))[::-1]
@@ -63,7 +63,7 @@ def plot_shifts(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
     """What post-training changes in one skill, the mean over pairs on top.
 
     Args:
-        rows: from :meth:`sloth_jax.skills.Skills.base_to_chat`.
+        rows: from :meth:`sloth_jax.skills.interpret.Skills.base_to_chat`.
         skill: which skill.
         ax: axes to draw into.
     """
@@ -85,7 +85,7 @@ def plot_growth(rows: pd.DataFrame, *, ax: Axes) -> Axes:
     """What ten times the parameters and ten times the tokens add to each skill.
 
     Args:
-        rows: from :meth:`sloth_jax.skills.Skills.growth`.
+        rows: from :meth:`sloth_jax.skills.interpret.Skills.growth`.
         ax: axes to draw into.
     """
     skills = list(dict.fromkeys(rows["skill"]))
@@ -107,7 +107,7 @@ def plot_level_curves(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
     """Sizes and tokens that give the average family the same skill; dashed where it is unsure.
 
     Args:
-        rows: from :meth:`sloth_jax.skills.Skills.level_curves`.
+        rows: from :meth:`sloth_jax.skills.interpret.Skills.level_curves`.
         skill: which skill.
         ax: axes to draw into.
 

@@ -25,7 +25,7 @@ from sloth_jax.law.forward import Effects, linear_predictor, matmul, scores
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.links import of_benchmarks
 from sloth_jax.law.surface import Surface
-from sloth_jax.skills import Skills
+from sloth_jax.skills.interpret import Skills
 
 MEAN = "mean"  # the target that weighs all benchmarks alike
 

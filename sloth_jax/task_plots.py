@@ -17,7 +17,7 @@ def plot_task_loadings(rows: pd.DataFrame, *, ax: Axes) -> Axes:
     """Which skills drive a task: its loading on each, with intervals.
 
     Args:
-        rows: of one task, from :meth:`sloth_jax.skills.Skills.loadings`.
+        rows: of one task, from :meth:`sloth_jax.skills.interpret.Skills.loadings`.
         ax: axes to draw into.
     """
     place = np.arange(len(rows))[::-1]

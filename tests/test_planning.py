@@ -25,7 +25,7 @@ from sloth_jax.law.forward import scores
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.measurement import next_measurement
 from sloth_jax.planning import Bounds, Family, compare, compute_optimal, elasticity, required
-from sloth_jax.skills import interpret_skills
+from sloth_jax.skills.interpret import interpret_skills
 
 KEY = jax.random.key(3)
 UNIT = 6e21

@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from sloth_jax import FitSettings, InputError
-from sloth_jax.stability import stability
+from sloth_jax.skills.stability import stability
 from sloth_jax.synthetic import synthetic_table
 
 

@@ -1,7 +1,7 @@
 """Would the skills come out again? Loadings from half of the lineages, or with another d.
 
 By the mode, whose seconds allow dozens of repetitions, in one compiled program. Intervals of
-loadings under the law are the posterior's (:mod:`sloth_jax.skills`); here is what happens had the
+loadings under the law are the posterior's (:mod:`sloth_jax.skills.interpret`); here is what happens had the
 table held other lineages of the same kind. A fit to a random half of them differs from the fit to
 all, to first order, as much as this one from the truth (the delete-half jackknife: Shao and Wu
 1989, "A general theory for jackknife variance estimation").
@@ -24,7 +24,7 @@ from sloth_jax.inference.fit import FitSettings, effects_of_table, fit_observati
 from sloth_jax.inference.observations import Observations, observe
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.surface import fit_surface
-from sloth_jax.rotation import (
+from sloth_jax.skills.rotation import (
     canonical_order,
     match_skills,
     rotate,

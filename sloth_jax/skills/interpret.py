@@ -26,7 +26,7 @@ from sloth_jax.forecasting.forecast import family_effects, table_effects
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.forward import Effects, Params, matmul
 from sloth_jax.law.forward import skills as skills_of
-from sloth_jax.rotation import align, canonical_order, rotate, rotate_loading, whitening
+from sloth_jax.skills.rotation import align, canonical_order, rotate, rotate_loading, whitening
 
 _SIZE_B, _TOKENS_T = 7.0, 2.0  # where families are compared: a common size, with usual tokens
 
@@ -268,7 +268,7 @@ def interpret_skills(
         fit: from :func:`sloth_jax.fit.fit`. What sets families and models apart is drawn with each
             draw of the law; of a mode it is at its expectation.
         key: random key of these draws and of the rotation's starts.
-        criterion: one of :data:`sloth_jax.rotation.CRITERIA`.
+        criterion: one of :data:`sloth_jax.skills.rotation.CRITERIA`.
         oblique: whether skills may correlate.
 
     Returns:

@@ -15,8 +15,8 @@ from sloth_jax.forecasting.forecast import family_effects, table_effects
 from sloth_jax.law.forward import Effects
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.hierarchical import SharedLaw, choose_gauge
-from sloth_jax.rotation import match_skills, rotate_params
-from sloth_jax.skills import interpret_skills, propose_labels
+from sloth_jax.skills.interpret import interpret_skills, propose_labels
+from sloth_jax.skills.rotation import match_skills, rotate_params
 from sloth_jax.synthetic import synthetic_table
 
 SKILLS, DRAWS = 3, 40
