@@ -32,8 +32,15 @@ from sloth_jax.law.forward import Effects, Params, scores
 from sloth_jax.law.hierarchical import Prior
 from sloth_jax.law.links import Logistic, MonotoneNetwork, QuantileMixture
 from sloth_jax.law.surface import Surface, fit_surface
-from sloth_jax.measurement import next_measurement
-from sloth_jax.planning import Bounds, Family, compare, compute_optimal, elasticity, required
+from sloth_jax.planning.experimental_design import next_measurement
+from sloth_jax.planning.optimal import (
+    Bounds,
+    Family,
+    compare,
+    compute_optimal,
+    elasticity,
+    required,
+)
 from sloth_jax.skills.interpret import Skills, interpret_skills
 
 __version__ = "0.2.0"

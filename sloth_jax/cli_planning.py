@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from sloth_jax.inference.fit import Fit
-    from sloth_jax.planning import Bounds, Family
+    from sloth_jax.planning.optimal import Bounds, Family
     from sloth_jax.skills.interpret import Skills
 
 _SKILL = re.compile(r"skill \d+")
@@ -162,13 +162,13 @@ def _target(text: str) -> str | dict[str, float]:
 
 
 def _family(options: argparse.Namespace) -> Family:
-    from sloth_jax.planning import Family
+    from sloth_jax.planning.optimal import Family
 
     return Family(options.family, options.lineage, options.post_trained, options.active_fraction)
 
 
 def _bounds(options: argparse.Namespace) -> Bounds:
-    from sloth_jax.planning import Bounds
+    from sloth_jax.planning.optimal import Bounds
 
     given = {
         name: tuple(getattr(options, f"{name}_bounds"))
@@ -196,9 +196,9 @@ def _plan(options: argparse.Namespace) -> None:
     import numpy as np
 
     from sloth_jax.errors import InputError
-    from sloth_jax.planning import check_budgets, compute_optimal
+    from sloth_jax.planning.optimal import check_budgets, compute_optimal
+    from sloth_jax.planning.targets import find_target
     from sloth_jax.skills.interpret import interpret_skills
-    from sloth_jax.targets import find_target
 
     _check_outputs(options)
     family, bounds, target = _family(options), _bounds(options), _target(options.target)
@@ -306,8 +306,8 @@ def _require(options: argparse.Namespace) -> None:
     import pandas as pd
 
     from sloth_jax.errors import InputError
-    from sloth_jax.planning import required
-    from sloth_jax.targets import find_target
+    from sloth_jax.planning.optimal import required
+    from sloth_jax.planning.targets import find_target
 
     _check_outputs(options)
     if options.params_b is not None and options.tokens_t is not None:
@@ -356,8 +356,8 @@ def _compare(options: argparse.Namespace) -> None:
     import jax
 
     from sloth_jax.data.query import load_query
-    from sloth_jax.planning import compare
-    from sloth_jax.targets import find_target
+    from sloth_jax.planning.optimal import compare
+    from sloth_jax.planning.targets import find_target
 
     _check_outputs(options)
     target = _target(options.target)

@@ -7,7 +7,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from sloth_jax.planning import FLOPS_UNIT, Plan, Requirement
+from sloth_jax.planning.optimal import FLOPS_UNIT, Plan, Requirement
 from sloth_jax.plots import BLUE, COLOURS, GREY, ORANGE
 
 _UNITS = {"params_b": "parameters (billions)", "tokens_t": "tokens (trillions)"}
@@ -35,7 +35,7 @@ def plot_splits(plan: Plan, flops: float, *, ax: Axes) -> Axes:
     """The target by the law along one budget, and the sizes that are as good as the best.
 
     Args:
-        plan: from :func:`sloth_jax.planning.compute_optimal`.
+        plan: from :func:`sloth_jax.planning.optimal.compute_optimal`.
         flops: which of its budgets.
         ax: axes to draw into.
     """
@@ -66,7 +66,7 @@ def plot_frontier(plan: Plan, name: str, *, ax: Axes) -> Axes:
     """Recommended sizes or tokens against the budget, with where the optimum may lie.
 
     Args:
-        plan: from :func:`sloth_jax.planning.compute_optimal`, of several budgets.
+        plan: from :func:`sloth_jax.planning.optimal.compute_optimal`, of several budgets.
         name: ``params_b`` or ``tokens_t``.
         ax: axes to draw into.
     """
@@ -135,7 +135,7 @@ def plot_candidates(rows: pd.DataFrame, *, ax: Axes) -> Axes:
     """Candidates side by side on every benchmark, overall on top.
 
     Args:
-        rows: from :func:`sloth_jax.planning.compare`.
+        rows: from :func:`sloth_jax.planning.optimal.compare`.
         ax: axes to draw into.
     """
     benchmarks = list(dict.fromkeys(rows["benchmark"]))

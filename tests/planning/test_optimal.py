@@ -23,8 +23,15 @@ from sloth_jax.inference.storage import save_fit
 from sloth_jax.law.effects import Spread
 from sloth_jax.law.forward import scores
 from sloth_jax.law.forward import skills as skills_of
-from sloth_jax.measurement import next_measurement
-from sloth_jax.planning import Bounds, Family, compare, compute_optimal, elasticity, required
+from sloth_jax.planning.experimental_design import next_measurement
+from sloth_jax.planning.optimal import (
+    Bounds,
+    Family,
+    compare,
+    compute_optimal,
+    elasticity,
+    required,
+)
 from sloth_jax.skills.interpret import interpret_skills
 
 KEY = jax.random.key(3)

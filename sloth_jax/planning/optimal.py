@@ -28,8 +28,7 @@ from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.forecasting.forecast import count_family_models, forecast, predictive_law
 from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
-from sloth_jax.skills.interpret import Skills
-from sloth_jax.targets import (
+from sloth_jax.planning.targets import (
     MEAN,
     AimedLaw,
     Places,
@@ -41,6 +40,7 @@ from sloth_jax.targets import (
     places,
     ranked,
 )
+from sloth_jax.skills.interpret import Skills
 
 FLOPS_UNIT = 6e21  # FLOPs to train a billion parameters on a trillion tokens: 6 s t
 

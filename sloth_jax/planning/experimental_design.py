@@ -27,8 +27,8 @@ from sloth_jax.inference.observations import Observations
 from sloth_jax.law.effects import Cells, dense_covariance, walk_basis
 from sloth_jax.law.forward import Params, linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
-from sloth_jax.planning import ANYWHERE, FLOPS_UNIT, Bounds, Family
-from sloth_jax.targets import MEAN, Target, find_target
+from sloth_jax.planning.optimal import ANYWHERE, FLOPS_UNIT, Bounds, Family
+from sloth_jax.planning.targets import MEAN, Target, find_target
 
 _SIZES = 8  # of candidates, where none are given
 _COPIES = 4  # of the large model in each draw: quantiles of weighted draws become smooth
