@@ -36,14 +36,14 @@ from jax.flatten_util import ravel_pytree
 
 import sloth_jax as sj
 from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod
+from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.files import write_text
 from sloth_jax.inference.mode import target_of
 from sloth_jax.inference.observations import observe
 from sloth_jax.law.hierarchical import blank_numbers, choose_gauge
-from sloth_jax.methods import SMOKE_SETTINGS, FitMethod
 from sloth_jax.plots import BLUE, GREEN, ORANGE, style
 from sloth_jax.provenance import versions
-from sloth_jax.synthetic import synthetic_table
 
 MODELS, BENCHMARKS, SKILLS = 96, 12, 1
 SIZES = 4  # models of a family

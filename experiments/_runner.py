@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.calibration import central_interval, covered, crps
 from sloth_jax.console import Parser, busy, number, run_and_exit
+from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod
+from sloth_jax.evaluation.scoring_rules import central_interval, covered, crps
 from sloth_jax.files import frame_csv, write_text
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.fit import INFERENCES
-from sloth_jax.methods import SMOKE_SETTINGS, FitMethod
 from sloth_jax.plots import plot_intervals, style
 from sloth_jax.provenance import versions
 
@@ -146,7 +146,7 @@ def predict_held_out(
 def score_rows(
     table: sj.Leaderboard, model: np.ndarray, benchmark: np.ndarray, draws: np.ndarray
 ) -> pd.DataFrame:
-    """Predictive draws of measured scores, judged; see :mod:`sloth_jax.calibration`.
+    """Predictive draws of measured scores, judged; see :mod:`sloth_jax.evaluation.scoring_rules`.
 
     Args:
         table: models and scores.

@@ -28,7 +28,19 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.calibration import (
+from sloth_jax.console import Parser, busy, number, run_and_exit, tell
+from sloth_jax.evaluation.folds import (
+    LEADERBOARDS,
+    PROTOCOLS,
+    Folds,
+    leaderboard_benchmarks,
+    make_folds,
+    published_groups,
+    size_ratio,
+)
+from sloth_jax.evaluation.methods import FOLD_SETTINGS, SMOKE_SETTINGS, FitMethod
+from sloth_jax.evaluation.scoring import published_mean
+from sloth_jax.evaluation.scoring_rules import (
     LEVELS,
     central_interval,
     conformal_draws,
@@ -39,23 +51,11 @@ from sloth_jax.calibration import (
     mean_over_families,
     probability_integral_transform,
 )
-from sloth_jax.console import Parser, busy, number, run_and_exit, tell
 from sloth_jax.files import write_text
-from sloth_jax.folds import (
-    LEADERBOARDS,
-    PROTOCOLS,
-    Folds,
-    leaderboard_benchmarks,
-    make_folds,
-    published_groups,
-    size_ratio,
-)
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.fit import INFERENCES
-from sloth_jax.methods import FOLD_SETTINGS, SMOKE_SETTINGS, FitMethod
 from sloth_jax.plots import plot_coverage, plot_pit, style
 from sloth_jax.provenance import versions
-from sloth_jax.scoring import published_mean
 
 RATIOS = (2.0, 8.0)  # held-out size over the largest training size of its family
 

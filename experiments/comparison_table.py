@@ -16,12 +16,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sloth_jax.baselines import published_methods
 from sloth_jax.console import Parser, run_and_exit
 from sloth_jax.errors import InputError
+from sloth_jax.evaluation.baselines import published_methods
+from sloth_jax.evaluation.folds import LEADERBOARDS, PROTOCOLS, published_errors
+from sloth_jax.evaluation.methods import ABLATIONS, FOLD_SETTINGS, OURS
 from sloth_jax.files import check_writable, write_text
-from sloth_jax.folds import LEADERBOARDS, PROTOCOLS, published_errors
-from sloth_jax.methods import ABLATIONS, FOLD_SETTINGS, OURS
 
 PLAIN = "logF_sigmoid_faminter"
 SETTINGS = [(leaderboard, n_train) for n_train in (1, 2) for leaderboard in LEADERBOARDS]
@@ -133,7 +133,7 @@ def page(summaries: Averages, records: dict[tuple[str, str, int], dict]) -> str:
         "`fit_mode` the mode around which it draws, `fit_svi` and `fit_nuts` the other inferences;",
         "they learn from every observed score, the 28 from complete rows.",
         "The best of the 28 is picked after seeing the answers. The settings of ours were chosen",
-        "on other splits (`sloth_jax/splits.py`); the forms of their links and of the noise are",
+        "on other splits (`sloth_jax/evaluation/splits.py`); the forms of their links and of the noise are",
         "older and were chosen with these folds in view. How well intervals hold:",
         "[calibration.md](calibration.md).",
         "",
@@ -213,7 +213,7 @@ def page(summaries: Averages, records: dict[tuple[str, str, int], dict]) -> str:
         "",
         "Fits with a logistic link start where the published ones started and stop by their rule,",
         "so they end where those did. Networks (`trainlink`) start where the published ones did,",
-        "but stop sooner (see `sloth_jax/baselines.py`). Training errors are in a run's",
+        "but stop sooner (see `sloth_jax/evaluation/baselines.py`). Training errors are in a run's",
         "summary.csv; the published ones are not known, so where a mean differs nobody can say",
         "which fit is closer to its minimum.",
         "",

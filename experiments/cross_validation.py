@@ -30,11 +30,10 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.baselines import Baseline, log_flops
 from sloth_jax.console import Parser, number, run_and_exit, tell
-from sloth_jax.crossval import Method, cross_validate, held_out_errors
-from sloth_jax.files import write_text
-from sloth_jax.folds import (
+from sloth_jax.evaluation.baselines import Baseline, log_flops
+from sloth_jax.evaluation.crossval import Method, cross_validate, held_out_errors
+from sloth_jax.evaluation.folds import (
     Folds,
     leaderboard_benchmarks,
     make_folds,
@@ -43,24 +42,25 @@ from sloth_jax.folds import (
     rank_deficiencies,
     size_ratio,
 )
-from sloth_jax.inference.devices import use_cores
-from sloth_jax.law.surface import LINEAR, fit_surface
-from sloth_jax.methods import (
+from sloth_jax.evaluation.methods import (
     ABLATIONS,
     SMOKE_SETTINGS,
     FitMethod,
     all_methods,
     choose_methods,
 )
-from sloth_jax.plots import heatmap_size, plot_curves, plot_differences, plot_heatmap, style
-from sloth_jax.provenance import versions
-from sloth_jax.scoring import (
+from sloth_jax.evaluation.scoring import (
     Difference,
     benchmark_means,
     bootstrap_difference,
     by_size_ratio,
     published_mean,
 )
+from sloth_jax.files import write_text
+from sloth_jax.inference.devices import use_cores
+from sloth_jax.law.surface import LINEAR, fit_surface
+from sloth_jax.plots import heatmap_size, plot_curves, plot_differences, plot_heatmap, style
+from sloth_jax.provenance import versions
 
 PLAIN = "logF_sigmoid_faminter"  # the plain baseline, to which all others are compared
 CURVES = (

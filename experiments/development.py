@@ -1,6 +1,6 @@
 """How good is a configuration of the fit? Scores on development splits, on which defaults rest.
 
-Splits of :mod:`sloth_jax.splits`: later releases, whole lineages but for their families' n smallest
+Splits of :mod:`sloth_jax.evaluation.splits`: later releases, whole lineages but for their families' n smallest
 models, the corner of large models with many tokens, tables of two dozen models, and lineages of a
 table with other benchmarks. The published folds are not among them, so that they remain a test.
 Per split: mean absolute error of the median, CRPS, shares of scores inside 50 % and 90 % intervals,
@@ -34,10 +34,16 @@ from _runner import (
 
 import sloth_jax as sj
 from sloth_jax.console import number, tell
+from sloth_jax.evaluation.methods import FOLD_SETTINGS
+from sloth_jax.evaluation.splits import (
+    Split,
+    small_tables,
+    split_by_corner,
+    split_by_date,
+    split_by_lineage,
+)
 from sloth_jax.files import frame_csv, write_text
 from sloth_jax.law.surface import SIZES, SURFACES
-from sloth_jax.methods import FOLD_SETTINGS
-from sloth_jax.splits import Split, small_tables, split_by_corner, split_by_date, split_by_lineage
 
 COUNTS = (0, 1, 2, 3)  # models of a family that stay
 SMALL = 24  # models of a small table

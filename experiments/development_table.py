@@ -27,7 +27,7 @@ HEAD = """# Development splits
 
 Defaults are chosen here, and not on the published folds, which are kept for
 [the comparison](comparison.md) and [the calibration](calibration.md). Each split of the bundled
-table (`sloth_jax/splits.py`) hides models and predicts them from what is left:
+table (`sloth_jax/evaluation/splits.py`) hides models and predicts them from what is left:
 
 - *by date*: models of families that were first released in July 2023, January 2024 or May 2024 or
   later, but for the smallest of each family;

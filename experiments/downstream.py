@@ -33,17 +33,17 @@ import pandas as pd
 from _runner import command_line, execute, save, settings_of
 
 import sloth_jax as sj
-from sloth_jax.baselines import log_flops
-from sloth_jax.calibration import central_interval, crps
 from sloth_jax.console import busy, tell
 from sloth_jax.data.tasks import LEAST, bundled_tasks
-from sloth_jax.downstream import (
+from sloth_jax.evaluation.baselines import log_flops
+from sloth_jax.evaluation.downstream import (
     compute_features,
     fit_task,
     principal_components,
     without_families,
 )
-from sloth_jax.methods import FOLD_SETTINGS, FitMethod
+from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
+from sloth_jax.evaluation.scoring_rules import central_interval, crps
 from sloth_jax.plots import style
 from sloth_jax.skills.interpret import propose_labels
 from sloth_jax.task_plots import (

@@ -26,6 +26,7 @@ from jax import Array
 import sloth_jax as sj
 from sloth_jax.console import number, tell
 from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.evaluation.synthetic import Truth, synthetic_table
 from sloth_jax.inference.observations import observe
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.hierarchical import shares, standardised_link
@@ -41,7 +42,6 @@ from sloth_jax.skills.rotation import (
     rotate_loading,
     whitening,
 )
-from sloth_jax.synthetic import Truth, synthetic_table
 
 BENCHMARKS = 12
 LEVEL = 0.9

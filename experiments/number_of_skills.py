@@ -24,12 +24,17 @@ import pandas as pd
 import sloth_jax as sj
 from sloth_jax.console import Parser, number, run_and_exit, tell
 from sloth_jax.data.columns import bundled_items
+from sloth_jax.evaluation.leave_lineage_out import (
+    LeftOut,
+    Refitted,
+    leave_lineages_out,
+    refit_without_lineages,
+)
+from sloth_jax.evaluation.methods import FOLD_SETTINGS, SMOKE_SETTINGS
 from sloth_jax.files import write_text
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.fit import INFERENCES, FitSettings, fit
-from sloth_jax.methods import FOLD_SETTINGS, SMOKE_SETTINGS
 from sloth_jax.provenance import versions
-from sloth_jax.selection import LeftOut, Refitted, leave_lineages_out, refit_without_lineages
 
 
 def choose(refitted: dict[int, Refitted], left_out: dict[int, LeftOut]) -> tuple[int, pd.DataFrame]:

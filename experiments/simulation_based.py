@@ -25,15 +25,15 @@ from scipy import stats
 
 import sloth_jax as sj
 from sloth_jax.console import number, tell
-from sloth_jax.crossval import map_folds
+from sloth_jax.evaluation.crossval import map_folds
+from sloth_jax.evaluation.methods import SMOKE_SETTINGS, sample_observations
+from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.inference.fit import effects_of_table
 from sloth_jax.inference.observations import Observations, observe
 from sloth_jax.law.forward import linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, blank_numbers, log_likelihood, shared_law
 from sloth_jax.law.links import QuantileMixture
-from sloth_jax.methods import SMOKE_SETTINGS, sample_observations
 from sloth_jax.plots import BLUE, style
-from sloth_jax.synthetic import synthetic_table
 
 # A law that can be drawn from: its link does not look at the scores. It is a little narrower than
 # the default, so that most scores lie between chance and perfect.
@@ -64,7 +64,7 @@ def design() -> Observations:
 
 @dataclass(frozen=True)
 class Simulate:
-    """One simulation, for :func:`sloth_jax.crossval.map_folds`."""
+    """One simulation, for :func:`sloth_jax.evaluation.crossval.map_folds`."""
 
     settings: sj.FitSettings
 

@@ -25,10 +25,10 @@ import pandas as pd
 from _runner import command_line, execute, save
 
 import sloth_jax as sj
-from sloth_jax.baselines import published_skills
 from sloth_jax.console import number, tell
+from sloth_jax.evaluation.baselines import published_skills
+from sloth_jax.evaluation.methods import SMOKE_SETTINGS
 from sloth_jax.inference.fit import INFERENCES
-from sloth_jax.methods import SMOKE_SETTINGS
 from sloth_jax.plots import style
 from sloth_jax.skill_plots import (
     plot_congruence,
@@ -148,7 +148,7 @@ def against_published(
     """Every local optimum of the rotation of the published law's fit, and the published loadings.
 
     Args:
-        settings: of :func:`sloth_jax.baselines.published_skills`, on the complete rows of the
+        settings: of :func:`sloth_jax.evaluation.baselines.published_skills`, on the complete rows of the
             uncorrected table.
         key: random key.
         starts: of the rotation.

@@ -32,7 +32,7 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.downstream import skills_of_query
+from sloth_jax.evaluation.downstream import skills_of_query
 from sloth_jax.forecasting.attempts import coverage
 from sloth_jax.forecasting.response import fit_items, forecast_coverage, simulate_attempts
 from sloth_jax.plots import COLOURS, INK, style

@@ -7,8 +7,6 @@ its mode. :func:`forecast` answers queries with predictive draws, :func:`compute
 :func:`cross_validate` lay methods side by side on held-out models.
 """
 
-from sloth_jax.averaging import average, stacking_weights
-from sloth_jax.crossval import cross_validate
 from sloth_jax.data.leaderboard import (
     Leaderboard,
     add_models,
@@ -19,9 +17,11 @@ from sloth_jax.data.leaderboard import (
 from sloth_jax.data.query import Query, load_query
 from sloth_jax.data.tables import TableError
 from sloth_jax.data.tasks import Task, load_task, read_task, with_tasks
-from sloth_jax.downstream import fit_task_on_skills
 from sloth_jax.errors import InputError
-from sloth_jax.folds import Folds, lineage_groups, make_folds
+from sloth_jax.evaluation.averaging import average, stacking_weights
+from sloth_jax.evaluation.crossval import cross_validate
+from sloth_jax.evaluation.downstream import fit_task_on_skills
+from sloth_jax.evaluation.folds import Folds, lineage_groups, make_folds
 from sloth_jax.forecasting.forecast import Forecast, forecast, forecast_table
 from sloth_jax.identifiability.report import check_identifiability
 from sloth_jax.inference.diagnostics import Diagnostics

@@ -17,7 +17,7 @@ from numpy.typing import ArrayLike
 
 from sloth_jax.data.tables import quoted
 from sloth_jax.errors import InputError
-from sloth_jax.scoring import Difference
+from sloth_jax.evaluation.scoring import Difference
 
 # Okabe and Ito (2008): distinguishable with every common kind of colour blindness.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"

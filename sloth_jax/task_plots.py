@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from sloth_jax.downstream import TaskFit
+from sloth_jax.evaluation.downstream import TaskFit
 from sloth_jax.plots import BLUE, COLOURS, GREEN, GREY, INK, ORANGE
 
 

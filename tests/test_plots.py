@@ -13,6 +13,7 @@ from matplotlib.colors import to_rgb
 from matplotlib.lines import Line2D
 
 from sloth_jax import InputError
+from sloth_jax.evaluation.scoring import Difference
 from sloth_jax.plots import (
     ORANGE,
     heatmap_size,
@@ -21,7 +22,6 @@ from sloth_jax.plots import (
     plot_heatmap,
     style,
 )
-from sloth_jax.scoring import Difference
 
 
 @pytest.fixture

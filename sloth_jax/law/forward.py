@@ -16,7 +16,7 @@ and ``d`` are zero. Source: Maia Polo et al., "Sloth: scaling laws for LLM skill
 arXiv 2412.06540, section 3.
 
 :func:`scores` is what every fit, forecast and figure calls, the published methods of
-:mod:`sloth_jax.baselines` among them. Nothing here validates; tables are checked where they enter,
+:mod:`sloth_jax.evaluation.baselines` among them. Nothing here validates; tables are checked where they enter,
 in :mod:`sloth_jax.data.leaderboard`.
 """
 

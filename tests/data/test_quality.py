@@ -11,7 +11,7 @@ import pytest
 from sloth_jax import load_leaderboard
 from sloth_jax.cli import main
 from sloth_jax.data.quality import suspect_scores
-from sloth_jax.synthetic import synthetic_table
+from sloth_jax.evaluation.synthetic import synthetic_table
 
 
 def test_a_score_that_was_not_parsed_is_listed_first():

@@ -12,10 +12,10 @@ import pytest
 from small import table
 
 from sloth_jax import InputError, Query, fit, interpret_skills, load_leaderboard
-from sloth_jax.baselines import log_flops
 from sloth_jax.data.leaderboard import load_observational, observational_frame
 from sloth_jax.data.tasks import Task, bundled_tasks, load_task, read_task, with_tasks
-from sloth_jax.downstream import (
+from sloth_jax.evaluation.baselines import log_flops
+from sloth_jax.evaluation.downstream import (
     compute_features,
     fit_task,
     fit_task_on_skills,

@@ -11,9 +11,9 @@ import pytest
 from small import table
 
 from sloth_jax import Effects, InputError, Logistic, Params, fit_surface, load_leaderboard, scores
-from sloth_jax.folds import leaderboard_benchmarks
+from sloth_jax.evaluation.folds import leaderboard_benchmarks
+from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.identifiability.report import check_identifiability, local_rank, supported_skills
-from sloth_jax.synthetic import synthetic_table
 
 
 def made(seed: int = 0, *, families: int = 8, skills: int = 2):

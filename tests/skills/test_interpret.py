@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 
 from sloth_jax import Diagnostics, Fit, FitSettings, InputError
+from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.forecasting.forecast import family_effects, table_effects
 from sloth_jax.law.forward import Effects
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.hierarchical import SharedLaw, choose_gauge
 from sloth_jax.skills.interpret import interpret_skills, propose_labels
 from sloth_jax.skills.rotation import match_skills, rotate_params
-from sloth_jax.synthetic import synthetic_table
 
 SKILLS, DRAWS = 3, 40
 TABLE, TRUTH = synthetic_table(0, families=12, benchmarks=9, skills=SKILLS, own=0.0)

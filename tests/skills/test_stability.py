@@ -6,8 +6,8 @@ import jax
 import pytest
 
 from sloth_jax import FitSettings, InputError
+from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.skills.stability import stability
-from sloth_jax.synthetic import synthetic_table
 
 
 def test_clear_skills_come_out_again():

@@ -15,11 +15,23 @@ import pytest
 from small import table
 
 from sloth_jax import InputError
-from sloth_jax.crossval import PREDICTION_COLUMNS, cross_validate, held_out_errors, map_folds
-from sloth_jax.folds import lineage_groups, make_folds
+from sloth_jax.evaluation.crossval import (
+    PREDICTION_COLUMNS,
+    cross_validate,
+    held_out_errors,
+    map_folds,
+)
+from sloth_jax.evaluation.folds import lineage_groups, make_folds
+from sloth_jax.evaluation.methods import (
+    ABLATIONS,
+    OURS,
+    FitMethod,
+    _Fold,
+    all_methods,
+    choose_methods,
+)
 from sloth_jax.inference.fit import FitSettings, fit, predict_table
 from sloth_jax.inference.nuts import NutsSettings
-from sloth_jax.methods import ABLATIONS, OURS, FitMethod, _Fold, all_methods, choose_methods
 
 KEY = jax.random.key(3)
 QUICK = FitSettings(
@@ -98,7 +110,9 @@ def test_draws_of_a_good_approximation_are_weighed_and_those_of_a_bad_one_are_no
     one_draw, plain = np.eye(QUICK.draws)[7], LAPLACE.sample(folds.table, folds.train, KEY).draws
 
     def sample(k):
-        monkeypatch.setattr("sloth_jax.methods.smooth_ratios", lambda ratio: (one_draw, k))
+        monkeypatch.setattr(
+            "sloth_jax.evaluation.methods.smooth_ratios", lambda ratio: (one_draw, k)
+        )
         return LAPLACE.sample(folds.table, folds.train, KEY)
 
     good, bad = sample(0.3), sample(0.8)
@@ -141,7 +155,7 @@ jax.config.update("jax_enable_x64", True)
 import numpy as np
 sys.path.insert(0, "tests")
 from test_crossval import KEY, MODE, Scaled, small_folds
-from sloth_jax.crossval import Mesh, _map_folds
+from sloth_jax.evaluation.crossval import Mesh, _map_folds
 from test_baselines import baseline
 folds = small_folds()
 methods = (MODE, baseline())
@@ -212,6 +226,6 @@ class Failing:
 def test_a_fit_that_diverges_names_its_fold(monkeypatch):
     folds = small_folds()
     train = np.stack([folds.table.observed, np.zeros_like(folds.table.observed)])
-    monkeypatch.setattr("sloth_jax.methods._FitFold", Failing)
+    monkeypatch.setattr("sloth_jax.evaluation.methods._FitFold", Failing)
     with pytest.raises(InputError, match="fold 1: every start of the fit diverged"):
         MODE(folds.table, train, KEY)

@@ -1,7 +1,7 @@
 """Development splits: held-out models on which defaults are chosen, apart from the published folds.
 
 A split hides scores of a table and says which models are to be predicted; it is a mask, as a fold
-of :mod:`sloth_jax.folds` is. Kinds:
+of :mod:`sloth_jax.evaluation.folds` is. Kinds:
 
 * by date (:func:`split_by_date`): what was released later is predicted from what was there before,
   and from the smallest model of each later family;

@@ -7,7 +7,7 @@ import pytest
 
 import sloth_jax as sj
 from sloth_jax.errors import InputError
-from sloth_jax.splits import (
+from sloth_jax.evaluation.splits import (
     DATES,
     small_tables,
     smallest,

@@ -11,15 +11,15 @@ from scipy.special import logsumexp
 from small import table
 
 from sloth_jax.errors import InputError
-from sloth_jax.inference.fit import FitSettings, fit
-from sloth_jax.inference.storage import lineage_log_likelihood
-from sloth_jax.law.hierarchical import log_likelihood
-from sloth_jax.selection import (
+from sloth_jax.evaluation.leave_lineage_out import (
     LeftOut,
     deal_lineages,
     leave_lineages_out,
     refit_without_lineages,
 )
+from sloth_jax.inference.fit import FitSettings, fit
+from sloth_jax.inference.storage import lineage_log_likelihood
+from sloth_jax.law.hierarchical import log_likelihood
 
 KEY = jax.random.key(0)
 QUICK = FitSettings(skills=1, surface="translog", draws=40, steps=60)

@@ -24,11 +24,11 @@ from jax import Array
 from scipy.optimize import least_squares
 from scipy.special import expit
 
-from sloth_jax.baselines import log_flops
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.query import Query
 from sloth_jax.data.tasks import Task, check_task
 from sloth_jax.errors import InputError
+from sloth_jax.evaluation.baselines import log_flops
 from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.skills.interpret import Skills

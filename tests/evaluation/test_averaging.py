@@ -10,8 +10,8 @@ import pytest
 from scipy.optimize import minimize
 from small import table
 
-from sloth_jax.averaging import average, stack, stacking_weights
 from sloth_jax.errors import InputError
+from sloth_jax.evaluation.averaging import average, stack, stacking_weights
 from sloth_jax.forecasting.forecast import forecast_table
 from sloth_jax.inference.fit import FitSettings, fit
 

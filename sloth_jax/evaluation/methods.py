@@ -15,11 +15,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sloth_jax.baselines import published_methods
-from sloth_jax.crossval import Method, map_folds
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.tables import did_you_mean, quoted
 from sloth_jax.errors import Diverged, InputError
+from sloth_jax.evaluation.baselines import published_methods
+from sloth_jax.evaluation.crossval import Method, map_folds
 from sloth_jax.identifiability.report import check_skills
 from sloth_jax.inference.approximations import by_curvature, map_in_chunks
 from sloth_jax.inference.diagnostics import agreement, smooth_ratios
@@ -69,7 +69,7 @@ class FoldDraws(NamedTuple):
 
 @dataclass(frozen=True)
 class FitMethod:
-    """The law, fitted to every fold; call it as a :class:`sloth_jax.crossval.Method` for medians.
+    """The law, fitted to every fold; call it as a :class:`sloth_jax.evaluation.crossval.Method` for medians.
 
     Attributes:
         settings: what is fitted and how; of a mode, ``draws`` counts those of effects and noise.

@@ -2,8 +2,8 @@
 
 A **method** is a function ``method(table, train, key)`` of a table, masks of the scores it may
 use, ``(fold, model, benchmark)``, and a random key, that returns expected scores of all rows,
-``(fold, model, benchmark)``. Folds come from :mod:`sloth_jax.folds`, errors are summarised by
-:mod:`sloth_jax.scoring`.
+``(fold, model, benchmark)``. Folds come from :mod:`sloth_jax.evaluation.folds`, errors are summarised by
+:mod:`sloth_jax.evaluation.scoring`.
 
 Methods of this package fit all folds in one compiled program, :func:`map_folds`: one ``vmap`` over
 folds, block by block so that memory stays bounded, on all devices where there are several.
@@ -22,7 +22,7 @@ from jax import Array
 from jax.sharding import Mesh, PartitionSpec
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.folds import Folds
+from sloth_jax.evaluation.folds import Folds
 
 # Folds computed at a time on a device. Few: a block takes as long as its slowest fold, so that
 # larger ones were slower, by a fifth to a factor of two, on two CPU cores.
@@ -122,7 +122,7 @@ def cross_validate(method: Method, folds: Folds, *, key: Array) -> Validation:
 
     Args:
         method: see :class:`Method`.
-        folds: from :func:`sloth_jax.folds.make_folds`.
+        folds: from :func:`sloth_jax.evaluation.folds.make_folds`.
         key: random key.
 
     Returns:
@@ -155,7 +155,7 @@ def cross_validate(method: Method, folds: Folds, *, key: Array) -> Validation:
 
 
 def held_out_errors(predictions: pd.DataFrame, method: str) -> pd.DataFrame:
-    """Absolute errors on held-out models, as :mod:`sloth_jax.scoring` wants them.
+    """Absolute errors on held-out models, as :mod:`sloth_jax.evaluation.scoring` wants them.
 
     Args:
         predictions: of a :class:`Validation`.

@@ -18,13 +18,13 @@ import numpy as np
 from jax import Array
 from scipy.special import logsumexp
 
-from sloth_jax.calibration import crps
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
+from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
+from sloth_jax.evaluation.scoring_rules import crps
 from sloth_jax.inference.diagnostics import smooth_ratios
 from sloth_jax.inference.fit import Fit, FitSettings
 from sloth_jax.inference.storage import lineage_log_likelihood
-from sloth_jax.methods import FOLD_SETTINGS, FitMethod
 
 
 @dataclass(frozen=True, eq=False)

@@ -14,8 +14,8 @@ Source: Maia Polo et al., arXiv 2412.06540, experiments and appendix. In a name
 * ``faminter``: an intercept per family, where there is otherwise one for all.
 
 Every one of them but PCA is :func:`sloth_jax.law.forward.scores` with something left out. They are fitted
-as published: raw logarithms as columns, one start (:mod:`sloth_jax.published_starts`), Adam
-from three rates (:func:`sloth_jax.optimise.descend_on_plateau`), the smallest training error kept.
+as published: raw logarithms as columns, one start (:mod:`sloth_jax.evaluation.published_starts`), Adam
+from three rates (:func:`sloth_jax.evaluation.optimise.descend_on_plateau`), the smallest training error kept.
 All folds of one method are one compiled program, and so are all numbers of skills: what a method
 has fewer of is held at zero, where its gradient is zero as well.
 """
@@ -33,13 +33,13 @@ import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from sloth_jax.crossval import BLOCK, Method, map_folds
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
+from sloth_jax.evaluation.crossval import BLOCK, Method, map_folds
+from sloth_jax.evaluation.optimise import Plateau, descend_on_plateau
+from sloth_jax.evaluation.published_starts import PublishedGenerator
 from sloth_jax.law.forward import Effects, Params, scores
 from sloth_jax.law.links import Link, Logistic, MonotoneNetwork
-from sloth_jax.optimise import Plateau, descend_on_plateau
-from sloth_jax.published_starts import PublishedGenerator
 
 RATES = (0.1, 0.01, 0.001)
 MAX_SKILLS = 4
@@ -161,7 +161,7 @@ def _lower_bounds(params: _Optimised) -> _Optimised:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A published method other than PCA; call it as a :class:`sloth_jax.crossval.Method`.
+    """A published method other than PCA; call it as a :class:`sloth_jax.evaluation.crossval.Method`.
 
     Its random start is the published one, so it does not use the key.
 
@@ -185,7 +185,7 @@ class Baseline:
     max_steps: int = Plateau().max_steps
 
     def __call__(self, table: Leaderboard, train: np.ndarray, key: Array) -> np.ndarray:
-        """Fit every fold and predict every row; see :class:`sloth_jax.crossval.Method`."""
+        """Fit every fold and predict every row; see :class:`sloth_jax.evaluation.crossval.Method`."""
         del key
         task = _Task(table, train.shape[0], train.tobytes())
         basic = _fit_basic(replace(self, link="logistic"), task)
@@ -387,7 +387,7 @@ def log_flops(table: Leaderboard) -> np.ndarray:
 class PrincipalComponents:
     """PCA of the training scores, components regressed on log FLOPs and family, mapped back.
 
-    Call it as a :class:`sloth_jax.crossval.Method`; nothing in it is random.
+    Call it as a :class:`sloth_jax.evaluation.crossval.Method`; nothing in it is random.
 
     Attributes:
         components: how many.
@@ -400,7 +400,7 @@ class PrincipalComponents:
     complete: bool = True
 
     def __call__(self, table: Leaderboard, train: np.ndarray, key: Array) -> np.ndarray:
-        """Fit every fold and predict every row; see :class:`sloth_jax.crossval.Method`.
+        """Fit every fold and predict every row; see :class:`sloth_jax.evaluation.crossval.Method`.
 
         Raises:
             InputError: if a training row lacks a score, or there are fewer benchmarks than

@@ -7,7 +7,7 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sloth_jax.optimise import Plateau, descend_on_plateau
+from sloth_jax.evaluation.optimise import Plateau, descend_on_plateau
 
 
 def absolute_distance(target):

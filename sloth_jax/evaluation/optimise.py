@@ -2,7 +2,7 @@
 
 Adam whose rate falls whenever the loss stops falling, and which keeps the parameters with the
 smallest mean absolute error it has seen. Where such a fit stops is part of what was published, so
-:mod:`sloth_jax.baselines` needs it. A pure function of arrays: folds are ``vmap``-ed.
+:mod:`sloth_jax.evaluation.baselines` needs it. A pure function of arrays: folds are ``vmap``-ed.
 """
 
 from __future__ import annotations

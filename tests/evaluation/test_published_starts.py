@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sloth_jax.published_starts import PublishedGenerator
+from sloth_jax.evaluation.published_starts import PublishedGenerator
 
 # Last digits differ: PyTorch has its own logarithm and cosine for vectors.
 ROUNDING = 1e-6

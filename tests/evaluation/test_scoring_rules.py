@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from sloth_jax.calibration import (
+from sloth_jax.evaluation.scoring_rules import (
     conformal_draws,
     corrected_levels,
     covered,

@@ -13,9 +13,9 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sloth_jax.errors import InputError
+from sloth_jax.evaluation.leave_lineage_out import leave_lineages_out
 from sloth_jax.forecasting.forecast import Forecast
 from sloth_jax.inference.fit import Fit
-from sloth_jax.selection import leave_lineages_out
 
 _STEPS = 500  # of expectation maximisation: far more than weights need
 

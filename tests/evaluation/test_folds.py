@@ -14,7 +14,7 @@ from small import BENCHMARKS, leaderboard, table
 
 from sloth_jax.data.leaderboard import Leaderboard, load_leaderboard
 from sloth_jax.errors import InputError
-from sloth_jax.folds import (
+from sloth_jax.evaluation.folds import (
     LEADERBOARDS,
     Folds,
     leaderboard_benchmarks,

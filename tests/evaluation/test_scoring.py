@@ -10,7 +10,7 @@ import pytest
 from small import EXACT
 
 from sloth_jax import InputError
-from sloth_jax.scoring import (
+from sloth_jax.evaluation.scoring import (
     COLUMNS,
     benchmark_means,
     bootstrap_difference,
