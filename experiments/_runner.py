@@ -26,7 +26,7 @@ from sloth_jax.evaluation.scoring_rules import central_interval, covered, crps
 from sloth_jax.files import frame_csv, write_text
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.fit import INFERENCES
-from sloth_jax.plots import plot_intervals, style
+from sloth_jax.plotting.plots import plot_intervals, style
 from sloth_jax.provenance import versions
 
 

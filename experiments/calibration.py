@@ -54,7 +54,7 @@ from sloth_jax.evaluation.scoring_rules import (
 from sloth_jax.files import write_text
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.fit import INFERENCES
-from sloth_jax.plots import plot_coverage, plot_pit, style
+from sloth_jax.plotting.plots import plot_coverage, plot_pit, style
 from sloth_jax.provenance import versions
 
 RATIOS = (2.0, 8.0)  # held-out size over the largest training size of its family

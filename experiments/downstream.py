@@ -44,14 +44,14 @@ from sloth_jax.evaluation.downstream import (
 )
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.evaluation.scoring_rules import central_interval, crps
-from sloth_jax.plots import style
-from sloth_jax.skills.interpret import propose_labels
-from sloth_jax.task_plots import (
+from sloth_jax.plotting.plots import style
+from sloth_jax.plotting.tasks import (
     plot_family_errors,
     plot_task_curve,
     plot_task_loadings,
     plot_task_panel,
 )
+from sloth_jax.skills.interpret import propose_labels
 
 LEVEL = 0.9
 JOINT, NO_FAMILIES = "law, jointly", "law, jointly, no families"

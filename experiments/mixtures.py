@@ -25,7 +25,7 @@ import sloth_jax as sj
 from sloth_jax.console import tell
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
 from sloth_jax.law.surface import SIZES
-from sloth_jax.plots import BLUE, ORANGE, style
+from sloth_jax.plotting.plots import BLUE, ORANGE, style
 
 SCORED = ["error", "crps", "covered_90", "width_90"]
 

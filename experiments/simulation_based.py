@@ -33,7 +33,7 @@ from sloth_jax.inference.observations import Observations, observe
 from sloth_jax.law.forward import linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, blank_numbers, log_likelihood, shared_law
 from sloth_jax.law.links import QuantileMixture
-from sloth_jax.plots import BLUE, style
+from sloth_jax.plotting.plots import BLUE, style
 
 # A law that can be drawn from: its link does not look at the scores. It is a little narrower than
 # the default, so that most scores lie between chance and perfect.

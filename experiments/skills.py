@@ -29,8 +29,8 @@ from sloth_jax.console import number, tell
 from sloth_jax.evaluation.baselines import published_skills
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS
 from sloth_jax.inference.fit import INFERENCES
-from sloth_jax.plots import style
-from sloth_jax.skill_plots import (
+from sloth_jax.plotting.plots import style
+from sloth_jax.plotting.skills import (
     plot_congruence,
     plot_growth,
     plot_level_curves,

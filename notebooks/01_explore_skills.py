@@ -30,8 +30,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import sloth_jax as sj
-from sloth_jax.plots import style
-from sloth_jax.skill_plots import plot_growth, plot_level_curves, plot_loadings, plot_shifts
+from sloth_jax.plotting.plots import style
+from sloth_jax.plotting.skills import plot_growth, plot_level_curves, plot_loadings, plot_shifts
 from sloth_jax.skills.contraction import contraction
 from sloth_jax.skills.interpret import propose_labels
 

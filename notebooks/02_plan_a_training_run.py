@@ -34,14 +34,14 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.planning_plots import (
+from sloth_jax.plotting.planning import (
     plot_candidates,
     plot_frontier,
     plot_reached,
     plot_requirement,
     plot_splits,
 )
-from sloth_jax.plots import style
+from sloth_jax.plotting.plots import style
 
 QUICK = "SLOTH_JAX_QUICK" in os.environ
 

@@ -269,7 +269,7 @@ def plan_in_words(plan: Any) -> str:
 
 
 def _draw_plan(plan: Any, path: str) -> None:
-    from sloth_jax.planning_plots import plot_frontier, plot_reached, plot_splits
+    from sloth_jax.plotting.planning import plot_frontier, plot_reached, plot_splits
 
     if len(plan.frontier) == 1:
         _draw(path, 1, lambda axes: plot_splits(plan, plan.frontier["flops"].iloc[0], ax=axes[0]))
@@ -289,7 +289,7 @@ def _draw(path: str, panels: int, draw: Any, size: tuple[float, float] = (4.6, 3
     matplotlib.use("Agg")  # a command writes files and needs no window
     import matplotlib.pyplot as plt
 
-    from sloth_jax.plots import style
+    from sloth_jax.plotting.plots import style
 
     with style():
         shape = (size[0] * panels, size[1])
@@ -332,7 +332,7 @@ def _require(options: argparse.Namespace) -> None:
     tell_of_new_families((family.name,), table)
     tell_of_extrapolation((family.name,), (found.outside,))
     if options.plot is not None:
-        from sloth_jax.planning_plots import plot_requirement  # Matplotlib takes a second
+        from sloth_jax.plotting.planning import plot_requirement  # Matplotlib takes a second
 
         _draw(options.plot, 1, lambda axes: plot_requirement(found, ax=axes[0]))
     row = {name: value for name, value in vars(found).items() if name != "curve"}
@@ -376,7 +376,7 @@ def _compare(options: argparse.Namespace) -> None:
     once = rows[rows["benchmark"] == rows["benchmark"].iloc[0]]
     tell_of_extrapolation(tuple(once["model"]), tuple(once["outside"]))
     if options.plot is not None:
-        from sloth_jax.planning_plots import plot_candidates
+        from sloth_jax.plotting.planning import plot_candidates
 
         _draw(options.plot, 1, lambda axes: plot_candidates(rows, ax=axes[0]), (6.4, 4.6))
     words = rows.drop(columns=["level", "outside"]).to_string(index=False, float_format="%.3f")

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from sloth_jax.plots import BLUE, COLOURS, GREY, ORANGE
+from sloth_jax.plotting.plots import BLUE, COLOURS, GREY, ORANGE
 
 
 def _points(rows: pd.DataFrame, place: np.ndarray, colour: str, ax: Axes) -> None:

@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
 from sloth_jax.planning.optimal import FLOPS_UNIT, Plan, Requirement
-from sloth_jax.plots import BLUE, COLOURS, GREY, ORANGE
+from sloth_jax.plotting.plots import BLUE, COLOURS, GREY, ORANGE
 
 _UNITS = {"params_b": "parameters (billions)", "tokens_t": "tokens (trillions)"}
 

@@ -10,7 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
 from sloth_jax.evaluation.downstream import TaskFit
-from sloth_jax.plots import BLUE, COLOURS, GREEN, GREY, INK, ORANGE
+from sloth_jax.plotting.plots import BLUE, COLOURS, GREEN, GREY, INK, ORANGE
 
 
 def plot_task_loadings(rows: pd.DataFrame, *, ax: Axes) -> Axes:

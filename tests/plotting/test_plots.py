@@ -14,7 +14,7 @@ from matplotlib.lines import Line2D
 
 from sloth_jax import InputError
 from sloth_jax.evaluation.scoring import Difference
-from sloth_jax.plots import (
+from sloth_jax.plotting.plots import (
     ORANGE,
     heatmap_size,
     plot_curves,
