@@ -35,7 +35,7 @@ import pandas as pd
 from jax.flatten_util import ravel_pytree
 
 import sloth_jax as sj
-from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.cli.console import Parser, number, run_and_exit, tell
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod
 from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.files import write_text

@@ -20,7 +20,7 @@ import jax
 import numpy as np
 import pandas as pd
 
-from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.cli.console import Parser, number, run_and_exit, tell
 from sloth_jax.files import write_text
 from sloth_jax.forecasting.response import fit_items, simulate_attempts
 from sloth_jax.provenance import versions

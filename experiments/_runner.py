@@ -20,7 +20,7 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.console import Parser, busy, number, run_and_exit
+from sloth_jax.cli.console import Parser, busy, number, run_and_exit
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod
 from sloth_jax.evaluation.scoring_rules import central_interval, covered, crps
 from sloth_jax.files import frame_csv, write_text

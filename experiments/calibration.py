@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.console import Parser, busy, number, run_and_exit, tell
+from sloth_jax.cli.console import Parser, busy, number, run_and_exit, tell
 from sloth_jax.evaluation.folds import (
     LEADERBOARDS,
     PROTOCOLS,

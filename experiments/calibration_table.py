@@ -13,7 +13,7 @@ from typing import Any
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.console import Parser, run_and_exit
+from sloth_jax.cli.console import Parser, run_and_exit
 from sloth_jax.files import write_text
 
 ROWS = {

@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sloth_jax.console import Parser, run_and_exit
+from sloth_jax.cli.console import Parser, run_and_exit
 from sloth_jax.errors import InputError
 from sloth_jax.evaluation.baselines import published_methods
 from sloth_jax.evaluation.folds import LEADERBOARDS, PROTOCOLS, published_errors

@@ -30,7 +30,7 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.cli.console import Parser, number, run_and_exit, tell
 from sloth_jax.evaluation.baselines import Baseline, log_flops
 from sloth_jax.evaluation.crossval import Method, cross_validate, held_out_errors
 from sloth_jax.evaluation.folds import (

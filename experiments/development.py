@@ -33,7 +33,7 @@ from _runner import (
 )
 
 import sloth_jax as sj
-from sloth_jax.console import number, tell
+from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
 from sloth_jax.evaluation.splits import (
     Split,

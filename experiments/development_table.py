@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import sloth_jax as sj
-from sloth_jax.console import Parser, run_and_exit
+from sloth_jax.cli.console import Parser, run_and_exit
 from sloth_jax.files import write_text
 
 COLUMNS = {

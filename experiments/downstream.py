@@ -33,7 +33,7 @@ import pandas as pd
 from _runner import command_line, execute, save, settings_of
 
 import sloth_jax as sj
-from sloth_jax.console import busy, tell
+from sloth_jax.cli.console import busy, tell
 from sloth_jax.data.tasks import LEAST, bundled_tasks
 from sloth_jax.evaluation.baselines import log_flops
 from sloth_jax.evaluation.downstream import (

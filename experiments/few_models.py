@@ -20,7 +20,7 @@ import pandas as pd
 from _runner import command_line, execute, mean_and_error, predict_held_out, save, settings_of
 
 import sloth_jax as sj
-from sloth_jax.console import tell
+from sloth_jax.cli.console import tell
 from sloth_jax.evaluation.folds import LEADERBOARDS, Folds, leaderboard_benchmarks
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
 from sloth_jax.plotting.plots import BLUE, style

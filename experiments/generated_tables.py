@@ -27,7 +27,7 @@ from _runner import command_line, execute, save
 from tqdm import tqdm
 
 import sloth_jax as sj
-from sloth_jax.console import number, tell
+from sloth_jax.cli.console import number, tell
 from sloth_jax.data.quality import suspect_scores
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS
 from sloth_jax.files import write_text

@@ -13,7 +13,7 @@ import numpy as np
 from _runner import command_line, draw_intervals, execute, save, settings_of
 
 import sloth_jax as sj
-from sloth_jax.console import tell
+from sloth_jax.cli.console import tell
 from sloth_jax.data.columns import COLUMNS
 
 LINEAGE = "meta-llama-3"

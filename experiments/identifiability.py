@@ -24,7 +24,7 @@ from _runner import command_line, execute, save, settings_of
 from jax import Array
 
 import sloth_jax as sj
-from sloth_jax.console import number, tell
+from sloth_jax.cli.console import number, tell
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.evaluation.synthetic import Truth, synthetic_table
 from sloth_jax.inference.observations import observe

@@ -26,7 +26,7 @@ import pandas as pd
 from _runner import command_line, execute, save
 
 import sloth_jax as sj
-from sloth_jax.console import number, tell
+from sloth_jax.cli.console import number, tell
 
 MODELS = 24
 QUERY = "model,family,params_b,tokens_t\nbig,bloom,400,2\nnew,nobody,7,2\n"
@@ -34,7 +34,7 @@ QUERY = "model,family,params_b,tokens_t\nbig,bloom,400,2\nnew,nobody,7,2\n"
 
 def command(*arguments: object) -> list[str]:
     """The command line of ``sloth-jax`` in this environment."""
-    return [sys.executable, "-m", "sloth_jax.cli", *(str(argument) for argument in arguments)]
+    return [sys.executable, "-m", "sloth_jax.cli.main", *(str(argument) for argument in arguments)]
 
 
 def predictions(fit: Path, query: Path, environment: dict[str, str]) -> bytes:

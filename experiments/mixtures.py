@@ -22,7 +22,7 @@ import pandas as pd
 from _runner import command_line, execute, mean_and_error, predict_held_out, save, settings_of
 
 import sloth_jax as sj
-from sloth_jax.console import tell
+from sloth_jax.cli.console import tell
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
 from sloth_jax.law.surface import SIZES
 from sloth_jax.plotting.plots import BLUE, ORANGE, style

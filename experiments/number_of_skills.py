@@ -22,7 +22,7 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.cli.console import Parser, number, run_and_exit, tell
 from sloth_jax.data.columns import bundled_items
 from sloth_jax.evaluation.leave_lineage_out import (
     LeftOut,

@@ -18,7 +18,7 @@ import pandas as pd
 from _runner import command_line, draw_intervals, execute, save, settings_of
 
 import sloth_jax as sj
-from sloth_jax.console import number, tell
+from sloth_jax.cli.console import number, tell
 from sloth_jax.data.columns import COLUMNS
 from sloth_jax.files import frame_csv, write_text
 

@@ -24,7 +24,7 @@ from jax.flatten_util import ravel_pytree
 from scipy import stats
 
 import sloth_jax as sj
-from sloth_jax.console import number, tell
+from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.crossval import map_folds
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS, sample_observations
 from sloth_jax.evaluation.synthetic import synthetic_table

@@ -25,7 +25,7 @@ import pandas as pd
 from _runner import command_line, execute, save
 
 import sloth_jax as sj
-from sloth_jax.console import number, tell
+from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.baselines import published_skills
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS
 from sloth_jax.inference.fit import INFERENCES

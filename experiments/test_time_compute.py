@@ -26,7 +26,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from sloth_jax.console import Parser, number, run_and_exit, tell
+from sloth_jax.cli.console import Parser, number, run_and_exit, tell
 from sloth_jax.data.hub import download_attempts
 from sloth_jax.files import write_text
 from sloth_jax.forecasting.attempts import Attempts, chance_at_k, coverage, read_attempts

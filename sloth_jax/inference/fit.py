@@ -19,7 +19,7 @@ import numpy as np
 from jax import Array
 from tqdm import tqdm
 
-from sloth_jax.console import busy
+from sloth_jax.cli.console import busy
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.tables import did_you_mean, quoted
 from sloth_jax.errors import Diverged

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from sloth_jax import load_leaderboard
-from sloth_jax.cli import main
+from sloth_jax.cli.main import main
 from sloth_jax.data.quality import suspect_scores
 from sloth_jax.evaluation.synthetic import synthetic_table
 

@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 from small import BENCHMARKS, random_params, table
 
-from sloth_jax.cli import main
+from sloth_jax.cli.main import main
 from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.extrapolation import beyond, beyond_in_words

@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from sloth_jax.console import number, tell
+from sloth_jax.cli.console import number, tell
 from sloth_jax.data.leaderboard import Leaderboard, add_models, load_leaderboard
 from sloth_jax.data.tables import did_you_mean, spelling
 from sloth_jax.data.tasks import SCALES, Task, bundled_tasks, load_task, read_task, with_tasks

@@ -9,7 +9,8 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sloth_jax.cli_fit import (
+from sloth_jax.cli.console import busy, number, tell
+from sloth_jax.cli.fit import (
     about_fit,
     add_source_options,
     kept_fit,
@@ -21,7 +22,6 @@ from sloth_jax.cli_fit import (
     tell_of_extrapolation,
     tell_of_new_families,
 )
-from sloth_jax.console import busy, number, tell
 from sloth_jax.files import check_writable, frame_csv, write_text
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sloth_jax.console import Parser, busy, tell
+from sloth_jax.cli.console import Parser, busy, tell
 from sloth_jax.files import check_writable, frame_csv, write_text
 
 _FORMATS = ("lm-eval", "open-llm-leaderboard-v1", "open-llm-leaderboard-v2", "table")

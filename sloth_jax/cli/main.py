@@ -18,7 +18,8 @@ import jax
 import numpy as np
 
 from sloth_jax import __version__
-from sloth_jax.cli_fit import (
+from sloth_jax.cli.console import Parser, busy, number, run_and_exit, tell
+from sloth_jax.cli.fit import (
     USUAL,
     add_fit_options,
     add_source_options,
@@ -32,9 +33,8 @@ from sloth_jax.cli_fit import (
     tell_of_fit,
     tell_of_new_families,
 )
-from sloth_jax.cli_import import add_import_command
-from sloth_jax.cli_planning import add_planning_commands
-from sloth_jax.console import Parser, busy, number, run_and_exit, tell
+from sloth_jax.cli.importing import add_import_command
+from sloth_jax.cli.planning import add_planning_commands
 from sloth_jax.data.leaderboard import load_leaderboard
 from sloth_jax.data.quality import suspect_scores
 from sloth_jax.data.query import load_query

@@ -16,8 +16,8 @@ import pytest
 from small import table
 
 import sloth_jax
-from sloth_jax import cli_fit
-from sloth_jax.cli import main
+from sloth_jax.cli import fit as cli_fit
+from sloth_jax.cli.main import main
 from sloth_jax.files import check_writable, write_text
 
 QUERY = "model,family,params_b,tokens_t\nbig,family0,64,2\nother,unheard-of,8,2\n"
@@ -391,7 +391,7 @@ def test_data_writes_a_table_that_predict_accepts(tmp_path, capsys):
 
 KEPT = """
 import jax
-from sloth_jax.cli_fit import prepare
+from sloth_jax.cli.fit import prepare
 prepare()
 print(jax.config.jax_compilation_cache_dir)
 """
@@ -429,7 +429,7 @@ def test_help_shows_an_example(command, capsys):
 
 def test_the_installed_command_runs():
     done = subprocess.run(
-        [sys.executable, "-m", "sloth_jax.cli", "--version"], capture_output=True, text=True
+        [sys.executable, "-m", "sloth_jax.cli.main", "--version"], capture_output=True, text=True
     )
     assert done.returncode == 0
     assert done.stdout.startswith("sloth-jax ")

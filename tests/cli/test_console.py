@@ -11,14 +11,14 @@ import time
 
 import pytest
 
-from sloth_jax.console import busy, run_and_exit
+from sloth_jax.cli.console import busy, run_and_exit
 
 # A shell that starts its commands in the background has them ignore interrupts.
 LONG = """
 import signal
 signal.signal(signal.SIGINT, signal.default_int_handler)
 import jax
-from sloth_jax.console import run_and_exit, tell
+from sloth_jax.cli.console import run_and_exit, tell
 def work():
     forever = lambda x: jax.lax.while_loop(lambda x: x < 2.0, jax.numpy.sin, x)
     program = jax.jit(forever).lower(0.1).compile()
