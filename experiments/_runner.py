@@ -20,12 +20,12 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.cli.console import Parser, busy, number, run_and_exit
+from sloth_jax.cli.console import Parser, number, run_and_exit, show_progress
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod
 from sloth_jax.evaluation.scoring_rules import central_interval, covered, crps
 from sloth_jax.files import frame_csv, write_text
 from sloth_jax.inference.devices import use_cores
-from sloth_jax.inference.fit import INFERENCES
+from sloth_jax.inference.settings import INFERENCES
 from sloth_jax.plotting.plots import plot_intervals, style
 from sloth_jax.provenance import versions
 
@@ -134,7 +134,7 @@ def predict_held_out(
         A row per held-out score: ``fold``, the columns of :func:`score_rows`, and ``pareto_k`` and
         ``max_rhat`` of the fold's fit.
     """
-    with busy("fitting every fold"):
+    with show_progress("fitting every fold"):
         fitted = FitMethod(settings).sample(table, train, key)
     fold, model, benchmark = np.nonzero(test[:, :, None] & table.observed[None])
     draws = fitted.draws.transpose(1, 0, 2, 3)[:, fold, model, benchmark].astype(np.float64)

@@ -28,7 +28,7 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.cli.console import Parser, busy, number, run_and_exit, tell
+from sloth_jax.cli.console import Parser, number, run_and_exit, show_progress, tell
 from sloth_jax.evaluation.folds import (
     LEADERBOARDS,
     PROTOCOLS,
@@ -53,7 +53,7 @@ from sloth_jax.evaluation.scoring_rules import (
 )
 from sloth_jax.files import write_text
 from sloth_jax.inference.devices import use_cores
-from sloth_jax.inference.fit import INFERENCES
+from sloth_jax.inference.settings import INFERENCES
 from sloth_jax.plotting.plots import plot_coverage, plot_pit, style
 from sloth_jax.provenance import versions
 
@@ -71,10 +71,10 @@ def run(options: argparse.Namespace) -> None:
     key = jax.random.key(options.seed)
     tell(f"{len(folds.tested)} folds, {len(jax.devices())} devices")
     began = time.perf_counter()
-    with busy("fitting every fold"):
+    with show_progress("fitting every fold"):
         fitted = FitMethod(settings).sample(table, folds.train, key)
     seconds = time.perf_counter() - began
-    with busy("finding the mode of every fold"):
+    with show_progress("finding the mode of every fold"):
         modes = FitMethod(replace(settings, inference="mode"))(table, folds.train, key)
 
     fold, model, benchmark = np.nonzero(folds.test[:, :, None] & table.observed[None])

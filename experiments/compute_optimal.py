@@ -148,7 +148,7 @@ def run(options: argparse.Namespace) -> None:
         fit = sj.load_fit(options.fit)
     else:
         tell("fitting the whole table ...")
-        fit = sj.fit(table, key=key, settings=settings, progress=True)
+        fit = sj.fit(table, key=key, settings=settings, progress=sj.show_progress)
     for problem in fit.diagnostics.problems():
         tell(f"warning: {problem}")
     rows = frontier(fit, budgets, key, 2 if options.smoke else None)

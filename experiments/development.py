@@ -1,11 +1,12 @@
 """How good is a configuration of the fit? Scores on development splits, on which defaults rest.
 
-Splits of :mod:`sloth_jax.evaluation.splits`: later releases, whole lineages but for their families' n smallest
-models, the corner of large models with many tokens, tables of two dozen models, and lineages of a
-table with other benchmarks. The published folds are not among them, so that they remain a test.
-Per split: mean absolute error of the median, CRPS, shares of scores inside 50 % and 90 % intervals,
-counted over scores and over families, mean width; with standard errors over lineages. Writes
-scores.csv, summary.json and splits/, a file per split: a run that is stopped goes on with the next.
+Splits of :mod:`sloth_jax.evaluation.splits`: later releases, whole lineages but for their families'
+n smallest models, the corner of large models with many tokens, tables of two dozen models, and
+lineages of a table with other benchmarks. The published folds are not among them, so that they
+remain a test. Per split: mean absolute error of the median, CRPS, shares of scores inside 50 % and
+90 % intervals, counted over scores and over families, mean width; with standard errors over
+lineages. Writes scores.csv, summary.json and splits/, a file per split: a run that is stopped goes
+on with the next.
 
 Run: python experiments/development.py --out out/development
 """

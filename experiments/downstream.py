@@ -33,7 +33,7 @@ import pandas as pd
 from _runner import command_line, execute, save, settings_of
 
 import sloth_jax as sj
-from sloth_jax.cli.console import busy, tell
+from sloth_jax.cli.console import show_progress, tell
 from sloth_jax.data.tasks import LEAST, bundled_tasks
 from sloth_jax.evaluation.baselines import log_flops
 from sloth_jax.evaluation.downstream import (
@@ -192,7 +192,7 @@ def families(run: Run) -> None:
         folds = folds[:2]
     tell(f"families: {len(folds)} folds ...")
     train = np.stack([train for _, _, train in folds])
-    with busy("fitting every fold"):
+    with show_progress("fitting every fold"):
         fitted = FitMethod(run.of_fold).sample(full, train, run.key)
     worst = {"Pareto k": fitted.pareto_k, "R-hat": fitted.max_rhat}
     run.problems["families"] = [

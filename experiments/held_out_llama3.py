@@ -37,7 +37,7 @@ def run(options: argparse.Namespace) -> None:
 
     settings = settings_of(options)
     fit_key, forecast_key = jax.random.split(jax.random.key(options.seed))
-    fit = sj.fit(training, key=fit_key, settings=settings, progress=not options.smoke)
+    fit = sj.fit(training, key=fit_key, settings=settings, progress=sj.show_progress)
     predictions = sj.forecast(fit, query, key=forecast_key)
     table = predictions.summary(LEVEL).assign(truth=truth.ravel())
     table["inside"] = table["truth"].between(table["lower"], table["upper"])

@@ -27,7 +27,7 @@ import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.evaluation.synthetic import Truth, synthetic_table
-from sloth_jax.inference.observations import observe
+from sloth_jax.inference.observe import observe
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.hierarchical import shares, standardised_link
 from sloth_jax.law.links import QuantileMixture
@@ -168,7 +168,7 @@ def run(options: argparse.Namespace) -> None:
     for seed in range(tables):
         table, truth = made(100 + seed, large)
         tell(f"{len(table.models)} models, table {seed + 1} of {tables} ...")
-        fit = sj.fit(table, key=keys[2], settings=settings, progress=not options.smoke)
+        fit = sj.fit(table, key=keys[2], settings=settings, progress=sj.show_progress)
         for problem in fit.diagnostics.problems():
             tell(f"warning: {problem}")
         parts.append(recover(table, truth, fit, keys[1]).assign(table=seed))

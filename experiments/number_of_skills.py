@@ -33,7 +33,8 @@ from sloth_jax.evaluation.leave_lineage_out import (
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, SMOKE_SETTINGS
 from sloth_jax.files import write_text
 from sloth_jax.inference.devices import use_cores
-from sloth_jax.inference.fit import INFERENCES, FitSettings, fit
+from sloth_jax.inference.fit import fit
+from sloth_jax.inference.settings import INFERENCES, FitSettings
 from sloth_jax.provenance import versions
 
 
@@ -100,7 +101,7 @@ def run(options: argparse.Namespace) -> None:
             table, key=key, settings=replace(of_fold, skills=skills), groups=groups
         )
         tell(f"{skills} skills: the whole table ...")
-        whole = fit(table, key=key, settings=settings, skills=skills, progress=not options.smoke)
+        whole = fit(table, key=key, settings=settings, skills=skills, progress=sj.show_progress)
         left_out[skills] = leave_lineages_out(whole)
         seconds[skills] = round(time.perf_counter() - began, 1)
         problems[skills] = whole.diagnostics.problems()

@@ -45,7 +45,7 @@ def run(options: argparse.Namespace) -> None:
     truth = full.scores[large]
     for name, table in tables.items():
         tell(f"{name}: fitting ...")
-        fit = sj.fit(table, key=fit_key, settings=settings, progress=not options.smoke)
+        fit = sj.fit(table, key=fit_key, settings=settings, progress=sj.show_progress)
         problems[name] = fit.diagnostics.problems()
         query = sj.Query.from_frame(rows.iloc[[large]][list(COLUMNS)], table)
         forecasts[name] = sj.forecast(fit, query, key=forecast_key)

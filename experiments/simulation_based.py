@@ -28,11 +28,12 @@ from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.crossval import map_folds
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS, sample_observations
 from sloth_jax.evaluation.synthetic import synthetic_table
-from sloth_jax.inference.fit import effects_of_table
-from sloth_jax.inference.observations import Observations, observe
+from sloth_jax.inference.observe import observe
+from sloth_jax.inference.predictive import effects_of_table
 from sloth_jax.law.forward import linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, blank_numbers, log_likelihood, shared_law
 from sloth_jax.law.links import QuantileMixture
+from sloth_jax.law.observations import Observations
 from sloth_jax.plotting.plots import BLUE, style
 
 # A law that can be drawn from: its link does not look at the scores. It is a little narrower than

@@ -28,7 +28,7 @@ import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.baselines import published_skills
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS
-from sloth_jax.inference.fit import INFERENCES
+from sloth_jax.inference.settings import INFERENCES
 from sloth_jax.plotting.plots import style
 from sloth_jax.plotting.skills import (
     plot_congruence,
@@ -148,8 +148,8 @@ def against_published(
     """Every local optimum of the rotation of the published law's fit, and the published loadings.
 
     Args:
-        settings: of :func:`sloth_jax.evaluation.baselines.published_skills`, on the complete rows of the
-            uncorrected table.
+        settings: of :func:`sloth_jax.evaluation.baselines.published_skills`, on the complete rows
+            of the uncorrected table.
         key: random key.
         starts: of the rotation.
         steps: most steps of the rotation from each.

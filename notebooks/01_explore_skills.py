@@ -73,7 +73,7 @@ settings = sj.FitSettings(skills=3)
 if QUICK:
     settings = sj.FitSettings(skills=3, draws=10, steps=20)
 fit_key, turn_key = jax.random.split(jax.random.key(0))
-fit = sj.fit(table, key=fit_key, settings=settings, progress=not QUICK)
+fit = sj.fit(table, key=fit_key, settings=settings, progress=sj.show_progress)
 print("problems:", fit.diagnostics.problems() or "none")
 
 # %% [markdown]

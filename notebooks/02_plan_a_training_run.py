@@ -74,7 +74,7 @@ print(f"{len(table.models)} models, one of them ours")
 # %%
 settings = sj.FitSettings(skills=1, draws=10, steps=20) if QUICK else sj.FitSettings()
 fit_key, key = jax.random.split(jax.random.key(0))
-fit = sj.fit(table, key=fit_key, settings=settings, progress=not QUICK)
+fit = sj.fit(table, key=fit_key, settings=settings, progress=sj.show_progress)
 print("problems:", fit.diagnostics.problems() or "none")
 
 # %% [markdown]

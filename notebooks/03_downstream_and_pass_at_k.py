@@ -57,7 +57,7 @@ print(f"{np.isfinite(table.scores[:, -1]).sum()} of {len(table.models)} models h
 
 # %%
 settings = sj.FitSettings(skills=2, draws=10, steps=20) if QUICK else sj.FitSettings()
-fit = sj.fit(table, key=jax.random.key(0), settings=settings, progress=not QUICK)
+fit = sj.fit(table, key=jax.random.key(0), settings=settings, progress=sj.show_progress)
 print("problems:", fit.diagnostics.problems() or "none")
 
 # %% [markdown]

@@ -72,7 +72,7 @@ from sloth_jax.files import OutputError, csv_text, write_text
 
 ROOT = Path(__file__).resolve().parents[1]
 CARDS = ROOT / "scripts" / "model_cards.csv"
-OUT = ROOT / "sloth_jax" / "data"
+OUT = ROOT / "sloth_jax" / "data" / "bundled"
 
 SIZE_TOLERANCE = 0.10
 TOKENS_TOLERANCE = 0.01

@@ -1,8 +1,8 @@
 """Predict how language models score on benchmarks before they are trained.
 
 The public face of the package. A table is read by :func:`load_leaderboard`; the law is
-:func:`sloth_jax.law.forward.scores`, and :func:`fit` fits it, by Laplace's approximation, NUTS, SVI or at
-its mode. :func:`forecast` answers queries with predictive draws, :func:`compute_optimal`,
+:func:`sloth_jax.law.forward.scores`, and :func:`fit` fits it, by Laplace's approximation, NUTS, SVI
+or at its mode. :func:`forecast` answers queries with predictive draws, :func:`compute_optimal`,
 :func:`required` and :func:`compare` decide with them. :func:`make_folds` and
 :func:`cross_validate` lay methods side by side on held-out models.
 """
@@ -25,8 +25,9 @@ from sloth_jax.evaluation.folds import Folds, lineage_groups, make_folds
 from sloth_jax.forecasting.forecast import Forecast, forecast, forecast_table
 from sloth_jax.identifiability.report import check_identifiability
 from sloth_jax.inference.diagnostics import Diagnostics
-from sloth_jax.inference.fit import Fit, FitSettings, fit
+from sloth_jax.inference.fit import Fit, fit
 from sloth_jax.inference.nuts import NutsSettings
+from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.storage import load_fit, save_fit, to_arviz
 from sloth_jax.law.forward import Effects, Params, scores
 from sloth_jax.law.hierarchical import Prior

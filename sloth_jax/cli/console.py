@@ -34,17 +34,23 @@ def tell(text: str) -> None:
 
 
 @contextmanager
-def busy(what: str, *, show: bool = True) -> Iterator[None]:
-    """Show on a terminal that something is being done and for how long, where it takes over 2 s.
-
-    For work that is one compiled program, which cannot say how far it is.
+def show_progress(what: str, total: int | None = None) -> Iterator[Callable[[int], Any]]:
+    """Show on stderr how far something is; a :class:`sloth_jax.inference.progress.Progress`.
 
     Args:
         what: what is done, for the user.
-        show: False does nothing.
+        total: of how many steps. None where it is one compiled program, which cannot say how far
+            it is: then for how long, on a terminal only, and where it takes over 2 s.
+
+    Yields:
+        What to call with every number of steps that is done.
     """
-    if not show or not sys.stderr.isatty():
-        yield
+    if total is not None:
+        with tqdm(total=total, desc=what) as bar:
+            yield bar.update
+        return
+    if not sys.stderr.isatty():
+        yield lambda count: None
         return
     done = threading.Event()
     with tqdm(desc=what, bar_format="{desc} ... {elapsed}", delay=2.0, leave=False) as bar:
@@ -57,7 +63,7 @@ def busy(what: str, *, show: bool = True) -> Iterator[None]:
         ticker = threading.Thread(target=tick, daemon=True)
         ticker.start()
         try:
-            yield
+            yield lambda count: None
         finally:
             done.set()
             ticker.join()

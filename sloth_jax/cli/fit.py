@@ -14,7 +14,7 @@ import jax
 import numpy as np
 from jax import Array
 
-from sloth_jax.cli.console import number, tell
+from sloth_jax.cli.console import number, show_progress, tell
 from sloth_jax.data.leaderboard import Leaderboard, add_models, load_leaderboard
 from sloth_jax.data.tables import did_you_mean, spelling
 from sloth_jax.data.tasks import SCALES, Task, bundled_tasks, load_task, read_task, with_tasks
@@ -22,7 +22,8 @@ from sloth_jax.errors import InputError
 from sloth_jax.forecasting.forecast import count_family_models
 from sloth_jax.identifiability.report import check_skills
 from sloth_jax.inference.devices import use_cores
-from sloth_jax.inference.fit import INFERENCES, Fit, FitSettings, fit
+from sloth_jax.inference.fit import Fit, fit
+from sloth_jax.inference.settings import INFERENCES, FitSettings
 from sloth_jax.inference.storage import load_fit
 from sloth_jax.law.surface import SIZES, SURFACES
 
@@ -237,7 +238,7 @@ def new_fit(
         f"Fitting {len(table.models)} models on {len(table.benchmarks)} benchmarks "
         f"({settings.inference}{chains if settings.inference == 'nuts' else ''}) ..."
     )
-    return fit(table, key=key, settings=settings, progress=True, checkpoint=checkpoint)
+    return fit(table, key=key, settings=settings, progress=show_progress, checkpoint=checkpoint)
 
 
 def tell_of_fit(fit: Fit) -> None:

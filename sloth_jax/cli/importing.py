@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sloth_jax.cli.console import Parser, busy, tell
+from sloth_jax.cli.console import Parser, show_progress, tell
 from sloth_jax.files import check_writable, frame_csv, write_text
 
 _FORMATS = ("lm-eval", "open-llm-leaderboard-v1", "open-llm-leaderboard-v2", "table")
@@ -49,7 +49,7 @@ def _import(options: argparse.Namespace) -> None:
     for path in (options.out, options.rejected, options.guessed):
         if path is not None:
             check_writable(path)
-    with busy("reading"):
+    with show_progress("reading"):
         found = import_scores(options.source, kind=options.format, without=options.without)
 
     def write(path: str | None, rows: pd.DataFrame) -> None:

@@ -18,7 +18,7 @@ import jax
 import numpy as np
 
 from sloth_jax import __version__
-from sloth_jax.cli.console import Parser, busy, number, run_and_exit, tell
+from sloth_jax.cli.console import Parser, number, run_and_exit, show_progress, tell
 from sloth_jax.cli.fit import (
     USUAL,
     add_fit_options,
@@ -160,7 +160,7 @@ def _predict(options: argparse.Namespace) -> None:
         tell(f"note: {warning}")
     fit_key, forecast_key = jax.random.split(jax.random.key(options.seed))
     fit = make_fit(options, kept, table, fit_key)
-    with busy("predicting"):
+    with show_progress("predicting"):
         predictions = forecast(fit, query, key=forecast_key)
         summary = predictions.summary(options.level)
     tell_of_new_families(query.families, table)
@@ -179,7 +179,7 @@ def _check(options: argparse.Namespace) -> None:
     for warning in table.warnings:
         tell(f"note: {warning}")
     skills = skills_wanted(options, table)
-    with busy("checking"):
+    with show_progress("checking"):
         report = check_identifiability(table, skills=skills)
         suspects = suspect_scores(table)
     if options.json:

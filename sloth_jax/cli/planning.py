@@ -9,7 +9,7 @@ import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
-from sloth_jax.cli.console import busy, number, tell
+from sloth_jax.cli.console import number, show_progress, tell
 from sloth_jax.cli.fit import (
     about_fit,
     add_source_options,
@@ -216,7 +216,7 @@ def _plan(options: argparse.Namespace) -> None:
     fit_key, plan_key, skill_key = jax.random.split(jax.random.key(options.seed), 3)
     fit = make_fit(options, kept, table, fit_key)
     interpreted: Skills | None = interpret_skills(fit, key=skill_key) if of_skill else None
-    with busy("searching"):
+    with show_progress("searching"):
         plan = compute_optimal(
             fit, flops, family=family, target=target, bounds=bounds,
             spend_all=not options.may_spend_less, level=options.level, key=plan_key,
@@ -323,7 +323,7 @@ def _require(options: argparse.Namespace) -> None:
     find_target({options.benchmark: 1.0}, table.benchmarks)
     fit_key, key = jax.random.split(jax.random.key(options.seed))
     fit = make_fit(options, kept, table, fit_key)
-    with busy("searching"):
+    with show_progress("searching"):
         found = required(
             fit, options.benchmark, options.score, family=family,
             probability=options.probability, params_b=options.params_b,
@@ -370,7 +370,7 @@ def _compare(options: argparse.Namespace) -> None:
     # The same keys as predict: the same candidates have the same predictions.
     fit_key, key = jax.random.split(jax.random.key(options.seed))
     fit = make_fit(options, kept, table, fit_key)
-    with busy("comparing"):
+    with show_progress("comparing"):
         rows = compare(fit, query, target=target, level=options.level, key=key)
     tell_of_new_families(query.families, table)
     once = rows[rows["benchmark"] == rows["benchmark"].iloc[0]]

@@ -13,11 +13,12 @@ Source: Maia Polo et al., arXiv 2412.06540, experiments and appendix. In a name
   of the ``sigmoid`` fit and with learnt floors;
 * ``faminter``: an intercept per family, where there is otherwise one for all.
 
-Every one of them but PCA is :func:`sloth_jax.law.forward.scores` with something left out. They are fitted
-as published: raw logarithms as columns, one start (:mod:`sloth_jax.evaluation.published_starts`), Adam
-from three rates (:func:`sloth_jax.evaluation.optimise.descend_on_plateau`), the smallest training error kept.
-All folds of one method are one compiled program, and so are all numbers of skills: what a method
-has fewer of is held at zero, where its gradient is zero as well.
+Every one of them but PCA is :func:`sloth_jax.law.forward.scores` with something left out. They are
+fitted as published: raw logarithms as columns, one start
+(:mod:`sloth_jax.evaluation.published_starts`), Adam from three rates
+(:func:`sloth_jax.evaluation.optimise.descend_on_plateau`), the smallest training error kept. All
+folds of one method are one compiled program, and so are all numbers of skills: what a method has
+fewer of is held at zero, where its gradient is zero as well.
 """
 
 from __future__ import annotations
@@ -161,7 +162,7 @@ def _lower_bounds(params: _Optimised) -> _Optimised:
 
 @dataclass(frozen=True)
 class Baseline:
-    """A published method other than PCA; call it as a :class:`sloth_jax.evaluation.crossval.Method`.
+    """A published method other than PCA, a :class:`sloth_jax.evaluation.crossval.Method`.
 
     Its random start is the published one, so it does not use the key.
 
@@ -185,7 +186,7 @@ class Baseline:
     max_steps: int = Plateau().max_steps
 
     def __call__(self, table: Leaderboard, train: np.ndarray, key: Array) -> np.ndarray:
-        """Fit every fold and predict every row; see :class:`sloth_jax.evaluation.crossval.Method`."""
+        """Fit every fold and predict every row."""
         del key
         task = _Task(table, train.shape[0], train.tobytes())
         basic = _fit_basic(replace(self, link="logistic"), task)

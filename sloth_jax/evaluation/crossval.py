@@ -2,8 +2,8 @@
 
 A **method** is a function ``method(table, train, key)`` of a table, masks of the scores it may
 use, ``(fold, model, benchmark)``, and a random key, that returns expected scores of all rows,
-``(fold, model, benchmark)``. Folds come from :mod:`sloth_jax.evaluation.folds`, errors are summarised by
-:mod:`sloth_jax.evaluation.scoring`.
+``(fold, model, benchmark)``. Folds come from :mod:`sloth_jax.evaluation.folds`, errors are
+summarised by :mod:`sloth_jax.evaluation.scoring`.
 
 Methods of this package fit all folds in one compiled program, :func:`map_folds`: one ``vmap`` over
 folds, block by block so that memory stays bounded, on all devices where there are several.

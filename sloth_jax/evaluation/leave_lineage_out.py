@@ -23,7 +23,8 @@ from sloth_jax.errors import InputError
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.evaluation.scoring_rules import crps
 from sloth_jax.inference.diagnostics import smooth_ratios
-from sloth_jax.inference.fit import Fit, FitSettings
+from sloth_jax.inference.fit import Fit
+from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.storage import lineage_log_likelihood
 
 

@@ -23,20 +23,14 @@ from sloth_jax.evaluation.crossval import Method, map_folds
 from sloth_jax.identifiability.report import check_skills
 from sloth_jax.inference.approximations import by_curvature, map_in_chunks
 from sloth_jax.inference.diagnostics import agreement, smooth_ratios
+from sloth_jax.inference.draws import Draws, TargetOf, fit_observations, systematic, unweighted
 from sloth_jax.inference.finite import furthest_in_words
-from sloth_jax.inference.fit import (
-    DIVERGED,
-    INFERENCES,
-    Draws,
-    FitSettings,
-    TargetOf,
-    fit_observations,
-    predict_table,
-    systematic,
-    unweighted,
-)
+from sloth_jax.inference.fit import DIVERGED
 from sloth_jax.inference.nuts import NutsSettings, begin_chains, transitions
-from sloth_jax.inference.observations import Observations, observe
+from sloth_jax.inference.observe import observe
+from sloth_jax.inference.predictive import predict_table
+from sloth_jax.inference.settings import INFERENCES, FitSettings
+from sloth_jax.law.observations import Observations
 from sloth_jax.law.surface import SURFACES, fit_surface
 
 # The default with fewer draws than a single fit has: errors and coverage are means over hundreds of
@@ -69,7 +63,7 @@ class FoldDraws(NamedTuple):
 
 @dataclass(frozen=True)
 class FitMethod:
-    """The law, fitted to every fold; call it as a :class:`sloth_jax.evaluation.crossval.Method` for medians.
+    """The law, fitted to every fold; a :class:`sloth_jax.evaluation.crossval.Method` by medians.
 
     Attributes:
         settings: what is fitted and how; of a mode, ``draws`` counts those of effects and noise.

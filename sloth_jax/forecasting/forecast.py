@@ -17,14 +17,13 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.query import Query
 from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.inference.approximations import map_in_chunks
-from sloth_jax.inference.fit import (
-    Fit,
+from sloth_jax.inference.fit import Fit
+from sloth_jax.inference.predictive import (
     coefficients_of_table,
     effects_of_table,
     noisy_scores,
     predict_table,
 )
-from sloth_jax.inference.observations import Observations
 from sloth_jax.law.effects import (
     Members,
     condition,
@@ -35,6 +34,7 @@ from sloth_jax.law.effects import (
 )
 from sloth_jax.law.forward import Effects
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
+from sloth_jax.law.observations import Observations
 
 COLUMNS = (
     "model",

@@ -154,8 +154,8 @@ def check_identifiability(
     Args:
         table: models and scores; models without a score are left out.
         skills: number of skills d.
-        surface: one of :data:`sloth_jax.law.surface.SURFACES`. Slopes of its linear columns are looked
-            at; its smooth part is held by a prior.
+        surface: one of :data:`sloth_jax.law.surface.SURFACES`. Slopes of its linear columns are
+            looked at; its smooth part is held by a prior.
         seed: of the generic point at which the law is differentiated, and of the noise.
 
     Returns:
@@ -369,8 +369,8 @@ def local_rank(
     Args:
         table: models and scores, every model with at least one.
         skills: number of skills d.
-        surface: one of :data:`sloth_jax.law.surface.SURFACES`. Slopes of its linear columns are looked
-            at; its smooth part is held by a prior.
+        surface: one of :data:`sloth_jax.law.surface.SURFACES`. Slopes of its linear columns are
+            looked at; its smooth part is held by a prior.
         seed: of the point.
 
     Returns:
@@ -418,8 +418,8 @@ def supported_skills(
 
     Args:
         table: models and scores.
-        surface: one of :data:`sloth_jax.law.surface.SURFACES`. Slopes of its linear columns are looked
-            at; its smooth part is held by a prior.
+        surface: one of :data:`sloth_jax.law.surface.SURFACES`. Slopes of its linear columns are
+            looked at; its smooth part is held by a prior.
         seed: of the noise.
 
     Returns:

@@ -18,7 +18,7 @@ class Diagnostics:
     Loadings and skills are not judged here: they are defined up to a rotation only.
 
     Attributes:
-        inference: how they were drawn, of :data:`sloth_jax.inference.fit.INFERENCES`.
+        inference: how they were drawn, of :data:`sloth_jax.inference.settings.INFERENCES`.
         draws: draws of all chains together.
         seconds: that the fit took, compilation included.
         max_rhat: of NUTS, the largest rank-normalised R-hat of the expected scores of the training

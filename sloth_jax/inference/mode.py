@@ -1,8 +1,8 @@
 """The mode of the hierarchical law: where every inference begins, and a prediction in a second.
 
-All effects are integrated out (:mod:`sloth_jax.law.effects`), so the mode of what is left is a sensible
-estimate, as type-II maximum a posteriori or empirical Bayes: a mode over the effects too would put
-all learnt spreads at zero.
+All effects are integrated out (:mod:`sloth_jax.law.effects`), so the mode of what is left is a
+sensible estimate, as type-II maximum a posteriori or empirical Bayes: a mode over the effects too
+would put all learnt spreads at zero.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from sloth_jax.inference.observations import Observations
 from sloth_jax.law.forward import matmul
 from sloth_jax.law.hierarchical import (
     Density,
@@ -31,6 +30,7 @@ from sloth_jax.law.hierarchical import (
     standardised_link,
 )
 from sloth_jax.law.links import SLACK
+from sloth_jax.law.observations import Observations
 
 _RATE = 0.05  # of Adam's first step, in standard deviations of the prior
 _JITTER = 0.3  # between random starts, in the same

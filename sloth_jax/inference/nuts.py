@@ -1,9 +1,9 @@
 """The No-U-Turn sampler over the numbers of the law, chains spread over devices.
 
 Chains move in the axes of the curvature at the mode
-(:func:`sloth_jax.inference.approximations.by_curvature`), in which the posterior is nearly a standard normal:
-no mass matrix has to be learnt from draws, and trajectories are short. Source: Hoffman and Gelman
-2014; NumPyro's kernel.
+(:func:`sloth_jax.inference.approximations.by_curvature`), in which the posterior is nearly a
+standard normal: no mass matrix has to be learnt from draws, and trajectories are short. Source:
+Hoffman and Gelman 2014; NumPyro's kernel.
 """
 
 from __future__ import annotations

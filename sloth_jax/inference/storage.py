@@ -1,8 +1,8 @@
 """Fits as files, and as arviz objects.
 
 A file is netCDF 4 and holds numbers and names, never code, and a digest of both. The draws are in
-it as the numbers that were learnt (:class:`sloth_jax.law.hierarchical.Numbers`); the law of each draw
-is computed from them again, to the last bit where the versions and the device are the same.
+it as the numbers that were learnt (:class:`sloth_jax.law.hierarchical.Numbers`); the law of each
+draw is computed from them again, to the last bit where the versions and the device are the same.
 """
 
 from __future__ import annotations
@@ -27,12 +27,15 @@ from sloth_jax.files import check_writable, write_bytes
 from sloth_jax.identifiability.report import Report
 from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.diagnostics import Diagnostics, arviz_object
-from sloth_jax.inference.fit import Fit, FitSettings, unweighted
+from sloth_jax.inference.draws import unweighted
+from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.mode import Mode
 from sloth_jax.inference.nuts import NutsSettings
-from sloth_jax.inference.observations import Observations, observe
+from sloth_jax.inference.observe import observe
+from sloth_jax.inference.settings import FitSettings
 from sloth_jax.law.effects import lineage_densities
 from sloth_jax.law.hierarchical import Gauge, Prior, SharedLaw, effects_problem
+from sloth_jax.law.observations import Observations
 from sloth_jax.law.surface import Surface
 from sloth_jax.provenance import versions
 
@@ -99,8 +102,8 @@ def to_arviz(fit: Fit) -> Any:
     ``posterior`` holds the law by its parameters, with the dimensions ``chain``, ``draw``,
     ``column`` (of the surface), ``skill``, ``benchmark``, ``source`` and ``piece`` (of the link);
     spreads of effects as ``skill_lineage``, ``benchmark_family_walk`` and so on
-    (:class:`sloth_jax.law.effects.Spread`). ``log_likelihood`` has an entry per lineage with a score,
-    all effects integrated out, so that ``az.loo`` leaves whole lineages out.
+    (:class:`sloth_jax.law.effects.Spread`). ``log_likelihood`` has an entry per lineage with a
+    score, all effects integrated out, so that ``az.loo`` leaves whole lineages out.
 
     Args:
         fit: from :func:`sloth_jax.fit.fit`.

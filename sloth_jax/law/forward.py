@@ -8,16 +8,16 @@ and scores on benchmark ``j``
 
     mu_mj = c_j + (1 - c_j) g_j( lambda_j' theta_m + b_j + d_j' x_m + u_mj )
 
-with columns ``x`` from :mod:`sloth_jax.law.surface` (functions of log size and log tokens, and whether
-the model is post-trained), a chance floor ``c`` and an increasing link ``g`` from
-:mod:`sloth_jax.law.links`. ``e`` and ``u`` are what sets the model, its family and its lineage apart,
-in skills and on single benchmarks; in the published law ``e`` is an intercept per family and ``u``
-and ``d`` are zero. Source: Maia Polo et al., "Sloth: scaling laws for LLM skills",
+with columns ``x`` from :mod:`sloth_jax.law.surface` (functions of log size and log tokens, and
+whether the model is post-trained), a chance floor ``c`` and an increasing link ``g`` from
+:mod:`sloth_jax.law.links`. ``e`` and ``u`` are what sets the model, its family and its lineage
+apart, in skills and on single benchmarks; in the published law ``e`` is an intercept per family and
+``u`` and ``d`` are zero. Source: Maia Polo et al., "Sloth: scaling laws for LLM skills",
 arXiv 2412.06540, section 3.
 
 :func:`scores` is what every fit, forecast and figure calls, the published methods of
-:mod:`sloth_jax.evaluation.baselines` among them. Nothing here validates; tables are checked where they enter,
-in :mod:`sloth_jax.data.leaderboard`.
+:mod:`sloth_jax.evaluation.baselines` among them. Nothing here validates; tables are checked where
+they enter, in :mod:`sloth_jax.data.leaderboard`.
 """
 
 from __future__ import annotations

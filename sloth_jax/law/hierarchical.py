@@ -11,10 +11,11 @@ lineages and families differ by a level and by a random walk in log size, on ski
 benchmarks, and a model departs from its family in skills, hence on all benchmarks together.
 
 The noise is inside the link ``g``, whose inverse is known in closed form
-(:class:`sloth_jax.law.links.QuantileMixture`). A score then tells its own predictor, scatter shrinks
-towards floor and ceiling by itself, and the law is linear in all effects: they are integrated out
-exactly, and drawn afterwards. What is left, some four hundred :class:`Numbers`, are standard normal
-a priori, every one of them, so that the prior is the unit of every step and of every width.
+(:class:`sloth_jax.law.links.QuantileMixture`). A score then tells its own predictor, scatter
+shrinks towards floor and ceiling by itself, and the law is linear in all effects: they are
+integrated out exactly, and drawn afterwards. What is left, some four hundred :class:`Numbers`, are
+standard normal a priori, every one of them, so that the prior is the unit of every step and of
+every width.
 
 The predictor is measured in standard deviations of a benchmark's scores after the inverse link, so
 that one prior suits every benchmark.
@@ -46,10 +47,10 @@ from jax.scipy.special import gammaln
 from jax.typing import ArrayLike
 from numpyro.distributions import constraints
 
-from sloth_jax.inference.observations import Observations
 from sloth_jax.law.effects import Problem, Spread, log_density
 from sloth_jax.law.forward import Params, linear_predictor, matmul
 from sloth_jax.law.links import PIECES, SLACK, QuantileMixture
+from sloth_jax.law.observations import Observations
 
 _EVEN = 21  # shares that stand in for one more model
 

@@ -190,8 +190,8 @@ def compute_optimal(
             those whose interaction is carried to corners that no model of the table is near.
         level: probability inside the intervals, in (0, 1).
         key: random key.
-        skills: from :func:`sloth_jax.skills.interpret.interpret_skills` of the same fit; needed only where
-            the target is a skill.
+        skills: from :func:`sloth_jax.skills.interpret.interpret_skills` of the same fit; needed
+            only where the target is a skill.
         draws: how many to use for the search, evenly thinned.
 
     Returns:
@@ -628,8 +628,8 @@ def elasticity(
         more: how much more, a fraction.
         level: probability inside the intervals, in (0, 1).
         key: random key.
-        skills: from :func:`sloth_jax.skills.interpret.interpret_skills` of the same fit; their changes, in
-            standard deviations over models, come first.
+        skills: from :func:`sloth_jax.skills.interpret.interpret_skills` of the same fit; their
+            changes, in standard deviations over models, come first.
 
     Returns:
         A row per skill or benchmark and kind of growth: ``kind`` (``skill`` or ``benchmark``),

@@ -1,7 +1,7 @@
 """Figures of skills. Every function draws into the axes it is given and returns them.
 
-All take what a method of :class:`sloth_jax.skills.interpret.Skills` returns: medians with the ends of central
-intervals, which are not drawn where there are none.
+All take what a method of :class:`sloth_jax.skills.interpret.Skills` returns: medians with the ends
+of central intervals, which are not drawn where there are none.
 """
 
 from __future__ import annotations

@@ -2,8 +2,8 @@
 
 The contraction of a number is ``1 - Var(posterior) / Var(prior)`` (Schad, Betancourt and Vasishth
 2021, "Toward a principled Bayesian workflow in cognitive science"): near 1 the table decided, near
-0 the prior did. All :class:`sloth_jax.law.hierarchical.Numbers` are standard normal a priori. Loadings
-and slopes are measured by their length over skills, which no rotation changes.
+0 the prior did. All :class:`sloth_jax.law.hierarchical.Numbers` are standard normal a priori.
+Loadings and slopes are measured by their length over skills, which no rotation changes.
 """
 
 from __future__ import annotations

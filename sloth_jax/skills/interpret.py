@@ -1,8 +1,8 @@
 """Skills to look at: loadings, skills of models and families, and how sure one may be of each.
 
-A fit knows its skills up to an invertible matrix (:mod:`sloth_jax.identifiability.report`). Here every
-draw is brought to one form: skills with mean zero and unit variance over the scored models of the
-table, rotated to simple loadings (oblique geomin, as published), the draws alike in order and
+A fit knows its skills up to an invertible matrix (:mod:`sloth_jax.identifiability.report`). Here
+every draw is brought to one form: skills with mean zero and unit variance over the scored models of
+the table, rotated to simple loadings (oblique geomin, as published), the draws alike in order and
 signs. Then each loading, and each skill of each model, has an interval. Sources: Maia Polo et al.,
 arXiv 2412.06540, sections 3.2 and 5 (scaling, rotation, readings); Papastamoulis and Ntzoufras 2022
 (alignment of draws); Tucker 1951 and Lorenzo-Seva and ten Berge 2006 (congruence).

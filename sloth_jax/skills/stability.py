@@ -1,10 +1,10 @@
 """Would the skills come out again? Loadings from half of the lineages, or with another d.
 
 By the mode, whose seconds allow dozens of repetitions, in one compiled program. Intervals of
-loadings under the law are the posterior's (:mod:`sloth_jax.skills.interpret`); here is what happens had the
-table held other lineages of the same kind. A fit to a random half of them differs from the fit to
-all, to first order, as much as this one from the truth (the delete-half jackknife: Shao and Wu
-1989, "A general theory for jackknife variance estimation").
+loadings under the law are the posterior's (:mod:`sloth_jax.skills.interpret`); here is what happens
+had the table held other lineages of the same kind. A fit to a random half of them differs from the
+fit to all, to first order, as much as this one from the truth (the delete-half jackknife: Shao and
+Wu 1989, "A general theory for jackknife variance estimation").
 """
 
 from __future__ import annotations
@@ -20,9 +20,12 @@ from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.identifiability.report import check_skills
-from sloth_jax.inference.fit import FitSettings, effects_of_table, fit_observations
-from sloth_jax.inference.observations import Observations, observe
+from sloth_jax.inference.draws import fit_observations
+from sloth_jax.inference.observe import observe
+from sloth_jax.inference.predictive import effects_of_table
+from sloth_jax.inference.settings import FitSettings
 from sloth_jax.law.forward import skills as skills_of
+from sloth_jax.law.observations import Observations
 from sloth_jax.law.surface import fit_surface
 from sloth_jax.skills.rotation import (
     canonical_order,

@@ -11,7 +11,7 @@ import time
 
 import pytest
 
-from sloth_jax.cli.console import busy, run_and_exit
+from sloth_jax.cli.console import run_and_exit, show_progress
 
 # A shell that starts its commands in the background has them ignore interrupts.
 LONG = """
@@ -64,9 +64,9 @@ class Terminal(io.StringIO):
 def test_long_work_is_shown_on_a_terminal_only(monkeypatch, stream, shown):
     terminal = stream()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with busy("waiting"):
+    with show_progress("waiting"):
         time.sleep(3.2)
-    with busy("hardly"):
+    with show_progress("hardly"):
         pass
     monkeypatch.undo()
     assert ("waiting ... 00:0" in terminal.getvalue()) is shown

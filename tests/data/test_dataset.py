@@ -15,8 +15,8 @@ from sloth_jax.data.columns import COLUMNS
 from sloth_jax.data.leaderboard import bundled_mixtures, load_leaderboard
 from sloth_jax.files import csv_text, write_text
 
-ROOT = Path(__file__).resolve().parents[1]
-DATA = ROOT / "sloth_jax" / "data"
+ROOT = Path(__file__).resolve().parents[2]
+DATA = ROOT / "sloth_jax" / "data" / "bundled"
 PUBLISHED = ROOT.parent / "shared" / "data" / "sloth_leaderboard.csv"
 
 needs_published = pytest.mark.skipif(

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sloth_jax import InputError, cli_import, load_leaderboard
+from sloth_jax import InputError, load_leaderboard
+from sloth_jax.cli import importing as cli_importing
 from sloth_jax.cli.main import main
 from sloth_jax.data.imports import FORMATS, KINDS, LM_EVAL, TABLE, V1, V2, import_scores
 from sloth_jax.data.model_names import family_in_name, post_training_in_name, size_in_name
@@ -315,8 +316,8 @@ def test_families_that_differ_in_what_they_come_from_are_told_apart(tmp_path):
 
 
 def test_the_command_knows_what_the_reader_knows():
-    assert set(cli_import._FORMATS) == set(FORMATS)
-    assert cli_import._KINDS == KINDS
+    assert set(cli_importing._FORMATS) == set(FORMATS)
+    assert cli_importing._KINDS == KINDS
 
 
 def test_the_command_writes_a_table_that_the_law_reads(export, tmp_path, capsys):

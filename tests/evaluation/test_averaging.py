@@ -13,7 +13,8 @@ from small import table
 from sloth_jax.errors import InputError
 from sloth_jax.evaluation.averaging import average, stack, stacking_weights
 from sloth_jax.forecasting.forecast import forecast_table
-from sloth_jax.inference.fit import FitSettings, fit
+from sloth_jax.inference.fit import fit
+from sloth_jax.inference.settings import FitSettings
 
 KEY = jax.random.key(0)
 QUICK = FitSettings(skills=1, surface="translog", draws=40, steps=60)

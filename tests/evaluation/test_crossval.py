@@ -30,8 +30,10 @@ from sloth_jax.evaluation.methods import (
     all_methods,
     choose_methods,
 )
-from sloth_jax.inference.fit import FitSettings, fit, predict_table
+from sloth_jax.inference.fit import fit
 from sloth_jax.inference.nuts import NutsSettings
+from sloth_jax.inference.predictive import predict_table
+from sloth_jax.inference.settings import FitSettings
 
 KEY = jax.random.key(3)
 QUICK = FitSettings(
@@ -170,7 +172,7 @@ print([name for name in meetings if name in program.as_text()])
 
 
 def test_four_devices_give_the_numbers_of_one_and_never_wait_for_each_other(tmp_path):
-    root = Path(__file__).resolve().parents[1]
+    root = Path(__file__).resolve().parents[2]
     flags = os.environ.get("XLA_FLAGS", "") + " --xla_force_host_platform_device_count=4"
     done = subprocess.run(
         [sys.executable, "-c", SCRIPT, str(tmp_path / "four.npy")],

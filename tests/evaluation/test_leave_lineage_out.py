@@ -17,7 +17,8 @@ from sloth_jax.evaluation.leave_lineage_out import (
     leave_lineages_out,
     refit_without_lineages,
 )
-from sloth_jax.inference.fit import FitSettings, fit
+from sloth_jax.inference.fit import fit
+from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.storage import lineage_log_likelihood
 from sloth_jax.law.hierarchical import log_likelihood
 

@@ -35,7 +35,8 @@ from sloth_jax import (
 )
 from sloth_jax.forecasting.forecast import predictive_law
 from sloth_jax.inference.diagnostics import Diagnostics, import_arviz, judge_chains, smooth_ratios
-from sloth_jax.inference.fit import INFERENCES, systematic
+from sloth_jax.inference.draws import systematic
+from sloth_jax.inference.settings import INFERENCES
 from sloth_jax.law.effects import walk_basis
 from sloth_jax.law.forward import linear_predictor
 

@@ -13,8 +13,8 @@ from scipy import stats
 from scipy.special import expit
 from small import table
 
-from sloth_jax.inference.fit import effects_of_table, noisy_scores
-from sloth_jax.inference.observations import Observations, observe
+from sloth_jax.inference.observe import observe
+from sloth_jax.inference.predictive import effects_of_table, noisy_scores
 from sloth_jax.law.effects import no_draw
 from sloth_jax.law.forward import Effects, linear_predictor
 from sloth_jax.law.hierarchical import (
@@ -29,6 +29,7 @@ from sloth_jax.law.hierarchical import (
     log_likelihood,
 )
 from sloth_jax.law.links import STEPS
+from sloth_jax.law.observations import Observations
 from sloth_jax.law.surface import fit_surface
 
 SKILLS = 2

@@ -1,48 +1,14 @@
-"""The numbers of a table as arrays without labels: what every inference works on."""
+"""A table's numbers as arrays without labels: what every inference works on."""
 
 from __future__ import annotations
 
-from typing import NamedTuple
-
 import jax.numpy as jnp
 import numpy as np
-from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.law.effects import Bins, Members, fill_bins, name_numbers, walk_basis
+from sloth_jax.law.effects import Members, fill_bins, name_numbers, walk_basis
+from sloth_jax.law.observations import Observations
 from sloth_jax.law.surface import Surface
-
-
-class Observations(NamedTuple):
-    """Arrays of a table, of the same shapes whichever of its scores are hidden.
-
-    So all folds of a cross-validation are one compiled program.
-
-    Attributes:
-        scores: fractions, ``(model, benchmark)``; 0 where not observed.
-        observed: whether a score may be used, ``(model, benchmark)``, bool.
-        design: columns of the surface, ``(model, column)``.
-        members: lineage and family of each model, and where on their walks it stands.
-        bins: lineages side by side.
-        floor: chance floors, ``(benchmark,)``.
-        standard_error: sampling error of each score, a fraction, ``(model, benchmark)``; 0 where
-            nothing is known of it.
-        items: number of items of each benchmark, ``(benchmark,)``; infinite where not known.
-        source: index of where each score is from, ``(model, benchmark)``.
-        offset_free: 1 where a source may differ from the one that has most of a benchmark's scores,
-            to which predictions are true, else 0, ``(source, benchmark)``.
-    """
-
-    scores: Array
-    observed: Array
-    design: Array
-    members: Members
-    bins: tuple[Bins, ...]
-    floor: Array
-    standard_error: Array
-    items: Array
-    source: Array
-    offset_free: Array
 
 
 def observe(table: Leaderboard, surface: Surface) -> Observations:

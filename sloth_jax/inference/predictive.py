@@ -1,0 +1,89 @@
+"""What one draw of the law says about the models of a table."""
+
+from __future__ import annotations
+
+import jax.numpy as jnp
+from jax import Array
+
+from sloth_jax.law.effects import Coefficients, Normals, at_models, condition, draw_normals, no_draw
+from sloth_jax.law.forward import Effects, scores
+from sloth_jax.law.hierarchical import SharedLaw, effects_problem
+from sloth_jax.law.observations import Observations
+
+
+def predict_table(observations: Observations, law: SharedLaw, key: Array | None = None) -> Array:
+    """Scores of all models of a table by one draw, those that were not observed among them.
+
+    A score that was observed is predicted as if it were measured again.
+
+    Args:
+        observations: arrays of the table, perhaps with a mask.
+        law: one draw.
+        key: random key of effects and noise; None for expected scores, without noise and with
+            effects at their expectation.
+
+    Returns:
+        Fractions, ``(model, benchmark)``.
+    """
+    effects, normals = effects_of_table(observations, law, key)
+    if key is None:
+        return scores(law.params, observations.design, effects)
+    return noisy_scores(
+        law, observations.design, effects, normals.again, normals.items, observations.items
+    )
+
+
+def coefficients_of_table(
+    observations: Observations, law: SharedLaw, key: Array | None = None
+) -> tuple[Coefficients, Normals]:
+    """Effects of a table's lineages, families and models by one draw, given its scores.
+
+    Args:
+        observations: arrays of the table.
+        law: one draw.
+        key: random key; None for expectations.
+
+    Returns:
+        Levels and walks, and the standard normal numbers that they were drawn with.
+    """
+    problem, _ = effects_problem(law, observations)
+    members, (benchmarks, skills) = observations.members, problem.loading.shape
+    if key is None:
+        normals = no_draw(members, benchmarks, skills)
+    else:
+        normals = draw_normals(members, benchmarks, skills, key)
+    return condition(problem, observations.bins, members, normals), normals
+
+
+def effects_of_table(
+    observations: Observations, law: SharedLaw, key: Array | None = None
+) -> tuple[Effects, Normals]:
+    """Effects on all models of a table by one draw; arguments as :func:`coefficients_of_table`."""
+    found, normals = coefficients_of_table(observations, law, key)
+    skills = law.params.loading.shape[1]
+    skill, benchmark = at_models(found, observations.members, skills)
+    return Effects(skill, benchmark), normals
+
+
+def noisy_scores(
+    law: SharedLaw, design: Array, effects: Effects, noise: Array, luck: Array, items: Array
+) -> Array:
+    """Scores as they may be measured.
+
+    Args:
+        law: one draw.
+        design: ``(model, column)``.
+        effects: of the models.
+        noise: standard normals inside the link, ``(model, benchmark)``.
+        luck: standard normals of which items a benchmark happens to have, of the same shape.
+        items: number of items, ``(benchmark,)``; infinite where not known.
+
+    Returns:
+        Fractions, ``(model, benchmark)``.
+    """
+    benchmark = law.noise[None, :] * noise
+    if effects.benchmark is not None:
+        benchmark += effects.benchmark
+    made = scores(law.params, design, Effects(effects.skill, benchmark))
+    # sqrt(p (1 - p) / n)
+    return jnp.clip(made + jnp.sqrt(made * (1.0 - made) / items[None, :]) * luck, 0.0, 1.0)

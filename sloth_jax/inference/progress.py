@@ -1,0 +1,32 @@
+"""How a fit tells how far it is, without knowing to whom: a terminal, a notebook or nobody."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, Protocol
+
+
+class Progress(Protocol):
+    """What is told of each stage; :func:`sloth_jax.cli.console.show_progress` shows it."""
+
+    def __call__(
+        self, what: str, total: int | None = None
+    ) -> AbstractContextManager[Callable[[int], Any]]:
+        """Enter a stage.
+
+        Args:
+            what: what is done, for the user.
+            total: of how many steps; None where it is one compiled program, which cannot say.
+
+        Returns:
+            A context in which the work is done; it gives a function to call with every number of
+            steps that is done.
+        """
+        ...
+
+
+@contextmanager
+def silent(what: str, total: int | None = None) -> Iterator[Callable[[int], Any]]:
+    """Tell nobody."""
+    yield lambda count: None

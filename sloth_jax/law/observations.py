@@ -1,0 +1,41 @@
+"""What is observed, as arrays without labels: what the density of the law is a function of."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+from jax import Array
+
+from sloth_jax.law.effects import Bins, Members
+
+
+class Observations(NamedTuple):
+    """Arrays of a table, of the same shapes whichever of its scores are hidden.
+
+    So all folds of a cross-validation are one compiled program.
+
+    Attributes:
+        scores: fractions, ``(model, benchmark)``; 0 where not observed.
+        observed: whether a score may be used, ``(model, benchmark)``, bool.
+        design: columns of the surface, ``(model, column)``.
+        members: lineage and family of each model, and where on their walks it stands.
+        bins: lineages side by side.
+        floor: chance floors, ``(benchmark,)``.
+        standard_error: sampling error of each score, a fraction, ``(model, benchmark)``; 0 where
+            nothing is known of it.
+        items: number of items of each benchmark, ``(benchmark,)``; infinite where not known.
+        source: index of where each score is from, ``(model, benchmark)``.
+        offset_free: 1 where a source may differ from the one that has most of a benchmark's scores,
+            to which predictions are true, else 0, ``(source, benchmark)``.
+    """
+
+    scores: Array
+    observed: Array
+    design: Array
+    members: Members
+    bins: tuple[Bins, ...]
+    floor: Array
+    standard_error: Array
+    items: Array
+    source: Array
+    offset_free: Array
