@@ -41,7 +41,8 @@ from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.files import write_text
 from sloth_jax.inference.mode import target_of
 from sloth_jax.inference.observe import observe
-from sloth_jax.law.hierarchical import blank_numbers, choose_gauge
+from sloth_jax.law.gauge import choose_gauge
+from sloth_jax.law.hierarchical import blank_numbers
 from sloth_jax.plotting.plots import BLUE, GREEN, ORANGE, style
 from sloth_jax.provenance import versions
 

@@ -44,7 +44,7 @@ from sloth_jax.evaluation.splits import (
     split_by_lineage,
 )
 from sloth_jax.files import frame_csv, write_text
-from sloth_jax.law.surface import SIZES, SURFACES
+from sloth_jax.law.options import SIZES, SURFACES
 
 COUNTS = (0, 1, 2, 3)  # models of a family that stay
 SMALL = 24  # models of a small table

@@ -24,7 +24,7 @@ from _runner import command_line, execute, mean_and_error, predict_held_out, sav
 import sloth_jax as sj
 from sloth_jax.cli.console import tell
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
-from sloth_jax.law.surface import SIZES
+from sloth_jax.law.options import SIZES
 from sloth_jax.plotting.plots import BLUE, ORANGE, style
 
 SCORED = ["error", "crps", "covered_90", "width_90"]

@@ -1,1 +1,1 @@
-"""cli."""
+"""The command ``sloth-jax``: the only room that knows a terminal."""

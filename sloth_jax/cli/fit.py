@@ -16,7 +16,6 @@ from jax import Array
 
 from sloth_jax.cli.console import number, show_progress, tell
 from sloth_jax.data.leaderboard import Leaderboard, add_models, load_leaderboard
-from sloth_jax.data.tables import did_you_mean, spelling
 from sloth_jax.data.tasks import SCALES, Task, bundled_tasks, load_task, read_task, with_tasks
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.forecast import count_family_models
@@ -25,7 +24,8 @@ from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.fit import Fit, fit
 from sloth_jax.inference.settings import INFERENCES, FitSettings
 from sloth_jax.inference.storage import load_fit
-from sloth_jax.law.surface import SIZES, SURFACES
+from sloth_jax.law.options import SIZES, SURFACES
+from sloth_jax.wording import did_you_mean, spelling
 
 USUAL = FitSettings()
 _SHOWN = 3  # notes of a kind, before the rest is counted

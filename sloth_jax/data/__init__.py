@@ -1,1 +1,1 @@
-"""data."""
+"""Tables in: files, names, corrections, tasks."""

@@ -15,14 +15,8 @@ from typing import NamedTuple, TypeVar
 
 import numpy as np
 
-from sloth_jax.data.tables import (
-    MODEL_SPELLINGS,
-    RawTable,
-    did_you_mean,
-    quoted,
-    read_bundled,
-    spelling,
-)
+from sloth_jax.data.tables import MODEL_SPELLINGS, RawTable, read_bundled
+from sloth_jax.wording import did_you_mean, quoted, spelling
 
 COLUMNS = (
     "model",

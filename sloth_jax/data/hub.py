@@ -11,9 +11,9 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from sloth_jax.data.tables import one_line, quoted
 from sloth_jax.errors import InputError
 from sloth_jax.files import write_text
+from sloth_jax.wording import one_line, quoted
 
 REPOSITORY = "ScalingIntelligence/monkey_business"
 """Data set of Brown et al. 2024: 128 problems of MATH, 10,000 attempts at each."""

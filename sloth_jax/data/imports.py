@@ -33,15 +33,9 @@ from sloth_jax.data.model_names import (
     size_in_name,
 )
 from sloth_jax.data.pretraining_runs import pretraining_of
-from sloth_jax.data.tables import (
-    RawTable,
-    TableError,
-    did_you_mean,
-    quoted,
-    read_table,
-    spelling,
-)
+from sloth_jax.data.tables import RawTable, TableError, read_table
 from sloth_jax.errors import InputError
+from sloth_jax.wording import did_you_mean, quoted, spelling
 
 V1, V2, LM_EVAL, TABLE = (
     "open-llm-leaderboard-v1", "open-llm-leaderboard-v2", "lm-eval", "table",

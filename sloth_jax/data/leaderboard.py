@@ -31,17 +31,9 @@ from sloth_jax.data.columns import (
     sort_columns,
     with_facts,
 )
-from sloth_jax.data.tables import (
-    RawTable,
-    TableError,
-    cell_text,
-    did_you_mean,
-    quoted,
-    read_bundled,
-    read_table,
-    spelling,
-)
+from sloth_jax.data.tables import RawTable, TableError, cell_text, read_bundled, read_table
 from sloth_jax.files import csv_text, write_text
+from sloth_jax.wording import did_you_mean, quoted, spelling
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,14 +17,8 @@ from sloth_jax.data.columns import (
     sort_columns,
 )
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.data.tables import (
-    RawTable,
-    did_you_mean,
-    quoted,
-    read_table,
-    spelling,
-    table_from_frame,
-)
+from sloth_jax.data.tables import RawTable, read_table, table_from_frame
+from sloth_jax.wording import did_you_mean, quoted, spelling
 
 
 @dataclass(frozen=True, eq=False)

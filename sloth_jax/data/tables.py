@@ -8,11 +8,9 @@ unpickled.
 from __future__ import annotations
 
 import csv
-import difflib
 import importlib.resources
 import io
 import math
-from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,10 +20,10 @@ import pandas as pd
 
 from sloth_jax.errors import InputError
 from sloth_jax.files import FORMULAS
+from sloth_jax.wording import one_line, quoted, spelling
 
 MODEL_SPELLINGS = frozenset({"model", "modelname", "name"})
 """Spellings (see :func:`spelling`) of the column that names a row, which errors quote."""
-
 _EMPTY = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
 
 
@@ -194,25 +192,3 @@ def _clean(cell: str) -> str:
 
 def _blank(cell: str) -> str:
     return "" if cell.lower() in _EMPTY else cell
-
-
-def one_line(text: str) -> str:
-    """Squeezes a text into one printable line."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
-
-
-def quoted(value: str) -> str:
-    """Quotes a value for a message; long ones are cut."""
-    return repr(value if len(value) <= 60 else value[:57] + "...")
-
-
-def spelling(name: str) -> str:
-    """Reduces a name to its letters and digits, so that spellings can be compared."""
-    return "".join(c for c in name.casefold() if c.isalnum()) or name
-
-
-def did_you_mean(name: str, choices: Iterable[str]) -> str:
-    """Returns a question that names the closest of the choices, or nothing."""
-    keys = {spelling(choice): choice for choice in choices}
-    close = difflib.get_close_matches(spelling(name), list(keys), n=1)
-    return f"; did you mean {quoted(keys[close[0]])}?" if close else ""

@@ -16,8 +16,9 @@ import numpy as np
 
 from sloth_jax.data.columns import number_of
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.data.tables import did_you_mean, quoted, read_bundled, read_table
+from sloth_jax.data.tables import read_bundled, read_table
 from sloth_jax.errors import InputError
+from sloth_jax.wording import did_you_mean, quoted
 
 SCALES: dict[str, tuple[float, float]] = {"fraction": (0.0, 1.0), "percent": (0.0, 100.0)}
 """Name of a scale -> what is 0 and what is 1 on it."""

@@ -19,8 +19,9 @@ from typing import NamedTuple
 import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.data.tables import did_you_mean, one_line, quoted, read_bundled
+from sloth_jax.data.tables import read_bundled
 from sloth_jax.errors import InputError
+from sloth_jax.wording import did_you_mean, one_line, quoted
 
 LEADERBOARDS = ("v1", "v2", "both")
 """The two Open LLM Leaderboards with 6 benchmarks each, and their 12 together."""

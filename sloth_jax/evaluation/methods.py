@@ -16,7 +16,6 @@ import numpy as np
 from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.data.tables import did_you_mean, quoted
 from sloth_jax.errors import Diverged, InputError
 from sloth_jax.evaluation.baselines import published_methods
 from sloth_jax.evaluation.crossval import Method, map_folds
@@ -26,12 +25,14 @@ from sloth_jax.inference.diagnostics import agreement, smooth_ratios
 from sloth_jax.inference.draws import Draws, TargetOf, fit_observations, systematic, unweighted
 from sloth_jax.inference.finite import furthest_in_words
 from sloth_jax.inference.fit import DIVERGED
-from sloth_jax.inference.nuts import NutsSettings, begin_chains, transitions
+from sloth_jax.inference.nuts import begin_chains, transitions
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.predictive import predict_table
-from sloth_jax.inference.settings import INFERENCES, FitSettings
+from sloth_jax.inference.settings import INFERENCES, FitSettings, NutsSettings
 from sloth_jax.law.observations import Observations
-from sloth_jax.law.surface import SURFACES, fit_surface
+from sloth_jax.law.options import SURFACES
+from sloth_jax.law.surface import fit_surface
+from sloth_jax.wording import did_you_mean, quoted
 
 # The default with fewer draws than a single fit has: errors and coverage are means over hundreds of
 # scores, over which Monte Carlo errors average out.

@@ -18,8 +18,8 @@ from itertools import pairwise
 import numpy as np
 import pandas as pd
 
-from sloth_jax.data.tables import did_you_mean, one_line, quoted
 from sloth_jax.errors import InputError
+from sloth_jax.wording import did_you_mean, one_line, quoted
 
 COLUMNS = ("fold", "method", "model", "benchmark", "abs_error")
 _ENTRY = ["fold", "model", "benchmark"]

@@ -11,8 +11,9 @@ import numpy as np
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.law.effects import Spread, walk_basis
 from sloth_jax.law.forward import Effects, Params, linear_predictor, scores
-from sloth_jax.law.hierarchical import Prior, SharedLaw, standardised_link
+from sloth_jax.law.hierarchical import SharedLaw, standardised_link
 from sloth_jax.law.links import PIECES, SLACK
+from sloth_jax.law.options import Prior
 from sloth_jax.law.surface import Surface, fit_surface
 
 _SLOPES = (1.2, 0.7, 0.2, 0.3)  # of log size, log tokens, their product and post-training, about
@@ -50,7 +51,7 @@ def synthetic_table(
 
     Two families, a base and a post-trained one, descend from each lineage. Sizes and tokens vary
     inside families. Every second benchmark has a floor of 0.25. Lineages and families differ as
-    much as :class:`sloth_jax.law.hierarchical.Prior` expects.
+    much as :class:`sloth_jax.law.options.Prior` expects.
 
     Args:
         seed: of everything that is drawn.

@@ -14,8 +14,8 @@ from typing import Any
 
 import numpy as np
 
-from sloth_jax.data.tables import one_line, quoted
 from sloth_jax.errors import InputError
+from sloth_jax.wording import one_line, quoted
 
 
 @dataclass(frozen=True, eq=False)

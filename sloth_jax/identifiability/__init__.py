@@ -1,1 +1,1 @@
-"""identifiability."""
+"""May skills be interpreted: what a design determines."""

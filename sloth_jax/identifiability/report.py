@@ -154,7 +154,7 @@ def check_identifiability(
     Args:
         table: models and scores; models without a score are left out.
         skills: number of skills d.
-        surface: one of :data:`sloth_jax.law.surface.SURFACES`. Slopes of its linear columns are
+        surface: one of :data:`sloth_jax.law.options.SURFACES`. Slopes of its linear columns are
             looked at; its smooth part is held by a prior.
         seed: of the generic point at which the law is differentiated, and of the noise.
 
@@ -369,7 +369,7 @@ def local_rank(
     Args:
         table: models and scores, every model with at least one.
         skills: number of skills d.
-        surface: one of :data:`sloth_jax.law.surface.SURFACES`. Slopes of its linear columns are
+        surface: one of :data:`sloth_jax.law.options.SURFACES`. Slopes of its linear columns are
             looked at; its smooth part is held by a prior.
         seed: of the point.
 
@@ -418,7 +418,7 @@ def supported_skills(
 
     Args:
         table: models and scores.
-        surface: one of :data:`sloth_jax.law.surface.SURFACES`. Slopes of its linear columns are
+        surface: one of :data:`sloth_jax.law.options.SURFACES`. Slopes of its linear columns are
             looked at; its smooth part is held by a prior.
         seed: of the noise.
 

@@ -1,1 +1,1 @@
-"""inference."""
+"""From a table to draws of the law."""

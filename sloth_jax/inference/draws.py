@@ -13,8 +13,10 @@ from jax import Array
 from sloth_jax.inference.approximations import by_curvature, laplace, svi
 from sloth_jax.inference.mode import Mode, Target, find_mode, target_of
 from sloth_jax.inference.settings import FitSettings
-from sloth_jax.law.hierarchical import Gauge, Prior, SharedLaw
+from sloth_jax.law.gauge import Gauge
+from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.options import Prior
 
 
 class Draws(NamedTuple):

@@ -31,7 +31,8 @@ from sloth_jax.inference.observe import observe
 from sloth_jax.inference.predictive import predict_table
 from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.inference.settings import FitSettings
-from sloth_jax.law.hierarchical import Gauge, SharedLaw
+from sloth_jax.law.gauge import Gauge
+from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.surface import Surface, fit_surface
 

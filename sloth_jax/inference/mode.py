@@ -17,20 +17,18 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 
 from sloth_jax.law.forward import matmul
+from sloth_jax.law.gauge import Gauge, GaugedLoadings, choose_gauge
 from sloth_jax.law.hierarchical import (
     Density,
-    Gauge,
-    GaugedLoadings,
     Numbers,
-    Prior,
     SharedLaw,
     blank_numbers,
-    choose_gauge,
     shares,
     standardised_link,
 )
 from sloth_jax.law.links import SLACK
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.options import Prior
 
 _RATE = 0.05  # of Adam's first step, in standard deviations of the prior
 _JITTER = 0.3  # between random starts, in the same

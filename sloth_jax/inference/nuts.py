@@ -9,7 +9,6 @@ Hoffman and Gelman 2014; NumPyro's kernel.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -24,40 +23,10 @@ from numpyro.infer.hmc import hmc
 from sloth_jax.inference.approximations import Normal
 from sloth_jax.inference.checkpoint import Checkpoint, fingerprint
 from sloth_jax.inference.mode import Target
+from sloth_jax.inference.settings import NutsSettings
 
 _CHUNK = 25  # transitions per compiled call; after each the progress bar moves
 _FIRST_STEP = 0.1
-
-
-@dataclass(frozen=True)
-class NutsSettings:
-    """How chains move.
-
-    Attributes:
-        chains: number of chains.
-        warmup: draws per chain spent on adaptation.
-        draws: draws per chain kept.
-        max_tree_depth: longest trajectory is ``2 ** max_tree_depth - 1`` leapfrog steps.
-        target_accept: acceptance probability that the step size is tuned to.
-    """
-
-    chains: int = 4
-    warmup: int = 200
-    draws: int = 400
-    max_tree_depth: int = 6
-    target_accept: float = 0.8
-
-    def __post_init__(self) -> None:
-        """Check the numbers.
-
-        Raises:
-            ValueError: naming the setting that cannot be.
-        """
-        for name in ("chains", "warmup", "draws", "max_tree_depth"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} is not a positive whole number")
-        if not 0.0 < self.target_accept < 1.0:
-            raise ValueError(f"target_accept {self.target_accept} is not between 0 and 1")
 
 
 class Trace(NamedTuple):

@@ -1,15 +1,44 @@
-"""What is fitted and how."""
+"""What is fitted and how: plain Python, so that a command line loads no JAX for its defaults."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from sloth_jax.data.tables import did_you_mean, quoted
-from sloth_jax.inference.nuts import NutsSettings
-from sloth_jax.law.hierarchical import Prior
-from sloth_jax.law.surface import SIZES, SURFACES
+from sloth_jax.law.options import SIZES, SURFACES, Prior
+from sloth_jax.wording import did_you_mean, quoted
 
 INFERENCES = ("laplace", "nuts", "svi", "mode")
+
+
+@dataclass(frozen=True)
+class NutsSettings:
+    """How chains move.
+
+    Attributes:
+        chains: number of chains.
+        warmup: draws per chain spent on adaptation.
+        draws: draws per chain kept.
+        max_tree_depth: longest trajectory is ``2 ** max_tree_depth - 1`` leapfrog steps.
+        target_accept: acceptance probability that the step size is tuned to.
+    """
+
+    chains: int = 4
+    warmup: int = 200
+    draws: int = 400
+    max_tree_depth: int = 6
+    target_accept: float = 0.8
+
+    def __post_init__(self) -> None:
+        """Check the numbers.
+
+        Raises:
+            ValueError: naming the setting that cannot be.
+        """
+        for name in ("chains", "warmup", "draws", "max_tree_depth"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name} {getattr(self, name)} is not a positive whole number")
+        if not 0.0 < self.target_accept < 1.0:
+            raise ValueError(f"target_accept {self.target_accept} is not between 0 and 1")
 
 
 @dataclass(frozen=True)
@@ -19,9 +48,9 @@ class FitSettings:
     Attributes:
         inference: one of :data:`INFERENCES`.
         skills: number of skills; fewer where a table has fewer benchmarks.
-        surface: one of :data:`sloth_jax.law.surface.SURFACES`.
+        surface: one of :data:`sloth_jax.law.options.SURFACES`.
         size: what counts as the size of a mixture of experts, one of
-            :data:`sloth_jax.law.surface.SIZES`.
+            :data:`sloth_jax.law.options.SIZES`.
         draws: of an approximation.
         starts: of the search for the mode.
         steps: of each.

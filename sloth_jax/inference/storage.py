@@ -30,12 +30,13 @@ from sloth_jax.inference.diagnostics import Diagnostics, arviz_object
 from sloth_jax.inference.draws import unweighted
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.mode import Mode
-from sloth_jax.inference.nuts import NutsSettings
 from sloth_jax.inference.observe import observe
-from sloth_jax.inference.settings import FitSettings
+from sloth_jax.inference.settings import FitSettings, NutsSettings
 from sloth_jax.law.effects import lineage_densities
-from sloth_jax.law.hierarchical import Gauge, Prior, SharedLaw, effects_problem
+from sloth_jax.law.gauge import Gauge
+from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.options import Prior
 from sloth_jax.law.surface import Surface
 from sloth_jax.provenance import versions
 

@@ -1,1 +1,1 @@
-"""law."""
+"""What is believed: the forward function, its surface and links, effects, priors."""

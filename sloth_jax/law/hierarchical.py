@@ -35,87 +35,21 @@ Bartlett decomposition), so predictions have the same prior as with free loading
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
-import jax
 import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 from jax import Array
-from jax.scipy.special import gammaln
-from jax.typing import ArrayLike
-from numpyro.distributions import constraints
 
 from sloth_jax.law.effects import Problem, Spread, log_density
-from sloth_jax.law.forward import Params, linear_predictor, matmul
+from sloth_jax.law.forward import Params, linear_predictor
+from sloth_jax.law.gauge import Gauge, GaugedLoadings
 from sloth_jax.law.links import PIECES, SLACK, QuantileMixture
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.options import Prior
 
 _EVEN = 21  # shares that stand in for one more model
-
-
-@dataclass(frozen=True)
-class Prior:
-    """How far each part of the law may go, before any score is seen.
-
-    The predictor's unit is one standard deviation of a benchmark's scores after the inverse link;
-    a skill's unit is what moves a predictor by about one. Spreads and noise are learnt: their
-    priors are log-normal around the medians given here, with log standard deviation ``level`` for
-    all benchmarks together and ``between`` for each on its own.
-
-    Attributes:
-        slope: of columns on skills, in skill units.
-        specific_slope: of columns on single benchmarks, in predictor units; a tenth, since most of
-            what size and tokens do they do to several benchmarks.
-        loading: predictor units per skill unit.
-        bias: predictor of an average model, which is 0 by standardisation, give or take a unit.
-        post_training: shift of post-trained models in skills.
-        specific_post_training: the same on single benchmarks.
-        lineage: median spread of lineages in skills, in skill units.
-        family: of families within a lineage.
-        lineage_walk: of lineages' growth with size, per standard deviation of log size.
-        family_walk: of families'.
-        model: of models around their family.
-        specific_lineage: the same five on single benchmarks, in predictor units; a model's own
-            departure on a single benchmark is noise.
-        specific_family: see ``specific_lineage``.
-        specific_lineage_walk: see ``specific_lineage``.
-        specific_family_walk: see ``specific_lineage``.
-        noise: median scale of the noise, in predictor units.
-        offset: median spread of sources' offsets, in predictor units; a tenth of the spread of
-            models, for sources that mean to measure the same.
-        link: tilt of a piece's weight in the link; e-fold changes are plausible.
-        slack: log standard deviation of the link's slack.
-        level: log standard deviation of a kind of spread, all benchmarks together.
-        between: of a benchmark's spread around that.
-        link_from_scores: whether a link's inverse is standardised to the observed scores, as the
-            units above assume. False takes evenly spread shares instead, so that the prior is a
-            distribution of scores that can be drawn from.
-    """
-
-    slope: float = 1.0
-    specific_slope: float = 0.1
-    loading: float = 1.0
-    bias: float = 1.0
-    post_training: float = 1.0
-    specific_post_training: float = 0.3
-    lineage: float = 0.7
-    family: float = 0.7
-    lineage_walk: float = 0.3
-    family_walk: float = 0.3
-    model: float = 0.2
-    specific_lineage: float = 0.3
-    specific_family: float = 0.3
-    specific_lineage_walk: float = 0.15
-    specific_family_walk: float = 0.15
-    noise: float = 0.15
-    offset: float = 0.1
-    link: float = 1.0
-    slack: float = 0.7
-    level: float = 0.7
-    between: float = 0.4
-    link_from_scores: bool = True
 
 
 class Numbers(NamedTuple):
@@ -170,110 +104,6 @@ class SharedLaw(NamedTuple):
     benchmark: Spread
     noise: Array
     offset: Array
-
-
-class Gauge(NamedTuple):
-    """Which loadings fix the rotation of the skills.
-
-    Attributes:
-        diagonal: 1 at each pivot benchmark's own skill, whose loading is positive, else 0,
-            ``(benchmark, skill)``.
-        above: 1 at the skills that follow it, whose loadings are zero, else 0, of the same shape.
-    """
-
-    diagonal: Array
-    above: Array
-
-
-def choose_gauge(loading: Array) -> tuple[Array, Gauge]:
-    """Pick as many pivot benchmarks as skills, with loadings that differ most. Pure.
-
-    Args:
-        loading: ``(benchmark, skill)`` of a fit, at least as many benchmarks as skills.
-
-    Returns:
-        The rotation ``(skill, skill)`` after which the pivots' loadings are lower triangular with
-        a positive diagonal, and the gauge. Pivots are those of a column-pivoted QR decomposition
-        (Golub and Van Loan, Matrix Computations, section 5.4), so the diagonal is far from zero.
-    """
-    benchmarks, skills = loading.shape
-    rest, pivots = loading, []
-    for _ in range(skills):
-        pivot = jnp.argmax(jnp.sum(rest**2, axis=1))
-        unit = rest[pivot] / jnp.maximum(jnp.linalg.norm(rest[pivot]), 1e-30)
-        rest = rest - jnp.outer(matmul(rest, unit), unit)
-        pivots.append(pivot)
-    # top' = Q R, hence top Q = R', which is lower triangular.
-    q, r = jnp.linalg.qr(loading[jnp.stack(pivots)].T)
-    rotation = q * jnp.where(jnp.diag(r) < 0, -1.0, 1.0)[None, :]
-    diagonal = jax.nn.one_hot(jnp.stack(pivots), benchmarks, dtype=loading.dtype).T
-    return rotation, Gauge(diagonal, matmul(diagonal, jnp.triu(jnp.ones((skills, skills)), 1)))
-
-
-class GaugedLoadings(dist.Distribution):
-    """Loadings under a gauge, by real numbers without constraints, ``(benchmark, skill)``.
-
-    A number is the loading itself; at the gauge's diagonal its logarithm; above it nothing, and
-    stands in as an independent standard normal so that shapes stay fixed.
-
-    Args:
-        scale: standard deviation of loadings without a gauge, positive.
-        gauge: which loadings are fixed.
-    """
-
-    # NumPyro declares these as instance attributes and sets them on classes, as here.
-    arg_constraints: ClassVar[dict[str, Any]] = {}  # pyright: ignore
-    support = constraints.real_matrix  # pyright: ignore
-
-    def __init__(self, scale: float, gauge: Gauge) -> None:
-        """Build the distribution with event shape ``(benchmark, skill)``."""
-        self.scale, self.gauge = scale, gauge
-        super().__init__((), gauge.diagonal.shape, validate_args=False)
-
-    def _freedom(self) -> Array:
-        # chi of skill i has skills - i degrees of freedom
-        return jnp.broadcast_to(jnp.arange(self.event_shape[1], 0, -1.0), self.event_shape)
-
-    def sample(self, key: Array | None, sample_shape: tuple[int, ...] = ()) -> Array:
-        """Draw numbers, ``sample_shape + (benchmark, skill)``."""
-        assert key is not None
-        shape = sample_shape + self.event_shape
-        normal_key, chi_key = jax.random.split(key)
-        normal = jax.random.normal(normal_key, shape)
-        square = 2.0 * jax.random.gamma(chi_key, jnp.broadcast_to(self._freedom() / 2.0, shape))
-        log_chi = math.log(self.scale) + 0.5 * jnp.log(square)
-        above, diagonal = (jnp.broadcast_to(mask > 0, shape) for mask in reversed(self.gauge))
-        usual = jnp.where(above, normal, self.scale * normal)
-        return jnp.where(diagonal, log_chi, usual)
-
-    def log_prob(self, value: ArrayLike, intermediates: Any = None) -> Array:
-        """Log density of numbers ``(benchmark, skill)``, scalar."""
-        value, k = jnp.asarray(value), self._freedom()
-        usual = dist.Normal(0.0, self.scale).log_prob(value)
-        stand_in = dist.Normal(0.0, 1.0).log_prob(value)
-        # x ~ scale chi_k:  log p(log x) = k log(x/scale) - x^2/(2 scale^2) - log(2^(k/2-1) G(k/2))
-        z = value - math.log(self.scale)
-        chi = k * z - 0.5 * jnp.exp(2.0 * z) - (k / 2.0 - 1.0) * math.log(2.0) - gammaln(k / 2.0)
-        cell = jnp.where(self.gauge.above > 0, stand_in, usual)
-        return jnp.sum(jnp.where(self.gauge.diagonal > 0, chi, cell))
-
-    def loading(self, value: Array) -> Array:
-        """Loadings that numbers ``(benchmark, skill)`` stand for."""
-        at_pivot = jnp.where(self.gauge.diagonal > 0, value, 0.0)
-        return jnp.where(
-            self.gauge.diagonal > 0,
-            jnp.exp(at_pivot),
-            jnp.where(self.gauge.above > 0, 0.0, value),
-        )
-
-    def numbers(self, loading: Array) -> Array:
-        """Numbers that stand for loadings that obey the gauge; zeros above it."""
-        positive = jnp.where(self.gauge.diagonal > 0, jnp.maximum(loading, 1e-6), 1.0)
-        return jnp.where(
-            self.gauge.diagonal > 0,
-            jnp.log(positive),
-            jnp.where(self.gauge.above > 0, 0.0, loading),
-        )
 
 
 def blank_numbers(observations: Observations, skills: int) -> Numbers:

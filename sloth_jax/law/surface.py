@@ -32,8 +32,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-SURFACES = ("smooth", "translog", "additive", "flops")
-SIZES = ("active", "total")
+from sloth_jax.law.options import SIZES, SURFACES
 
 # Of the Gaussian process, on the standardised axes: three places along each cover the two standard
 # deviations in which nearly all models lie, and its length scale is about their distance, so that
@@ -41,7 +40,6 @@ SIZES = ("active", "total")
 _PLACES = (-1.5, 0.0, 1.5)
 _LENGTH = 1.7
 _HEIGHT = 1.0
-
 LINEAR = {
     "smooth": ("log_params", "log_tokens", "log_params_x_log_tokens"),
     "translog": ("log_params", "log_tokens", "log_params_x_log_tokens"),

@@ -16,16 +16,15 @@ import numpy as np
 from jax import Array
 
 from sloth_jax.data.columns import match_benchmark
-from sloth_jax.data.tables import did_you_mean, quoted
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.forecast import PredictiveLaw
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.effects import walk_basis
-from sloth_jax.law.forward import Effects, linear_predictor, matmul, scores
-from sloth_jax.law.forward import skills as skills_of
+from sloth_jax.law.forward import Effects, linear_predictor, matmul, scores, skills as skills_of
 from sloth_jax.law.links import of_benchmarks
 from sloth_jax.law.surface import Surface
 from sloth_jax.skills.interpret import Skills
+from sloth_jax.wording import did_you_mean, quoted
 
 MEAN = "mean"  # the target that weighs all benchmarks alike
 

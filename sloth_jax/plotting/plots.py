@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import matplotlib as mpl
 import matplotlib.pyplot as plt
@@ -15,9 +15,11 @@ from matplotlib.colors import Normalize
 from matplotlib.ticker import FixedLocator, FuncFormatter, NullLocator, PercentFormatter
 from numpy.typing import ArrayLike
 
-from sloth_jax.data.tables import quoted
 from sloth_jax.errors import InputError
-from sloth_jax.evaluation.scoring import Difference
+from sloth_jax.wording import quoted
+
+if TYPE_CHECKING:
+    from sloth_jax.evaluation.scoring import Difference
 
 # Okabe and Ito (2008): distinguishable with every common kind of colour blindness.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from sloth_jax.evaluation.downstream import TaskFit
 from sloth_jax.plotting.plots import BLUE, COLOURS, GREEN, GREY, INK, ORANGE
+
+if TYPE_CHECKING:
+    from sloth_jax.evaluation.downstream import TaskFit
 
 
 def plot_task_loadings(rows: pd.DataFrame, *, ax: Axes) -> Axes:

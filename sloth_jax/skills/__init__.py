@@ -1,1 +1,5 @@
-"""skills."""
+"""Which skills to look at, with intervals, and how stable they are."""
+
+import lazy_loader
+
+__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)

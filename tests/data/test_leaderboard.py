@@ -8,8 +8,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
-from hypothesis import HealthCheck, given, settings
-from hypothesis import strategies as st
+from hypothesis import HealthCheck, given, settings, strategies as st
 
 from sloth_jax.data.leaderboard import Leaderboard, add_models, load_floors, load_leaderboard
 from sloth_jax.data.query import Query, load_query

@@ -31,9 +31,8 @@ from sloth_jax.evaluation.methods import (
     choose_methods,
 )
 from sloth_jax.inference.fit import fit
-from sloth_jax.inference.nuts import NutsSettings
 from sloth_jax.inference.predictive import predict_table
-from sloth_jax.inference.settings import FitSettings
+from sloth_jax.inference.settings import FitSettings, NutsSettings
 
 KEY = jax.random.key(3)
 QUICK = FitSettings(

@@ -17,19 +17,17 @@ from sloth_jax.inference.observe import observe
 from sloth_jax.inference.predictive import effects_of_table, noisy_scores
 from sloth_jax.law.effects import no_draw
 from sloth_jax.law.forward import Effects, linear_predictor
+from sloth_jax.law.gauge import Gauge, GaugedLoadings, choose_gauge
 from sloth_jax.law.hierarchical import (
     Density,
-    Gauge,
-    GaugedLoadings,
     Numbers,
-    Prior,
     blank_numbers,
-    choose_gauge,
     effects_problem,
     log_likelihood,
 )
 from sloth_jax.law.links import STEPS
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.options import Prior
 from sloth_jax.law.surface import fit_surface
 
 SKILLS = 2

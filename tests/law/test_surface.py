@@ -9,7 +9,8 @@ import numpy as np
 import pytest
 from small import EXACT, table
 
-from sloth_jax.law.surface import LINEAR, SURFACES, Surface, fit_surface
+from sloth_jax.law.options import SURFACES
+from sloth_jax.law.surface import LINEAR, Surface, fit_surface
 
 PLACES = np.array([(p, q) for p in (-1.5, 0.0, 1.5) for q in (-1.5, 0.0, 1.5)])
 

@@ -17,12 +17,10 @@ from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.extrapolation import beyond, beyond_in_words
 from sloth_jax.forecasting.forecast import forecast, predictive_law
-from sloth_jax.inference.fit import Fit
-from sloth_jax.inference.fit import fit as fit_law
+from sloth_jax.inference.fit import Fit, fit as fit_law
 from sloth_jax.inference.storage import save_fit
 from sloth_jax.law.effects import Spread
-from sloth_jax.law.forward import scores
-from sloth_jax.law.forward import skills as skills_of
+from sloth_jax.law.forward import scores, skills as skills_of
 from sloth_jax.planning.experimental_design import next_measurement
 from sloth_jax.planning.optimal import (
     Bounds,

@@ -12,7 +12,7 @@ from small import table
 
 from sloth_jax import InputError, fit
 from sloth_jax.inference.mode import blank_numbers
-from sloth_jax.law.hierarchical import GaugedLoadings
+from sloth_jax.law.gauge import GaugedLoadings
 from sloth_jax.skills.contraction import contraction
 
 KEY, DRAWS = jax.random.key(0), 4000

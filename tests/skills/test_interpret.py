@@ -13,9 +13,9 @@ import pytest
 from sloth_jax import Diagnostics, Fit, FitSettings, InputError
 from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.forecasting.forecast import family_effects, table_effects
-from sloth_jax.law.forward import Effects
-from sloth_jax.law.forward import skills as skills_of
-from sloth_jax.law.hierarchical import SharedLaw, choose_gauge
+from sloth_jax.law.forward import Effects, skills as skills_of
+from sloth_jax.law.gauge import choose_gauge
+from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.skills.interpret import interpret_skills, propose_labels
 from sloth_jax.skills.rotation import match_skills, rotate_params
 

@@ -10,8 +10,7 @@ from factor_analyzer.rotator import Rotator
 from small import random_links, random_params
 
 from sloth_jax import InputError
-from sloth_jax.law.forward import Effects, scores
-from sloth_jax.law.forward import skills as skills_of
+from sloth_jax.law.forward import Effects, scores, skills as skills_of
 from sloth_jax.skills.rotation import (
     CRITERIA,
     align,

@@ -1,0 +1,91 @@
+from . import evaluation, forecasting, planning, plotting, skills
+from .cli.console import show_progress
+from .data.leaderboard import (
+    Leaderboard,
+    add_models,
+    bundled_mixtures,
+    load_leaderboard,
+    load_observational,
+)
+from .data.query import Query, load_query
+from .data.tables import TableError
+from .data.tasks import Task, load_task, read_task, with_tasks
+from .errors import InputError
+from .evaluation.averaging import average, stacking_weights
+from .evaluation.crossval import cross_validate
+from .evaluation.downstream import fit_task_on_skills
+from .evaluation.folds import Folds, lineage_groups, make_folds
+from .forecasting.forecast import Forecast, forecast, forecast_table
+from .identifiability.report import check_identifiability
+from .inference.diagnostics import Diagnostics
+from .inference.fit import Fit, fit
+from .inference.settings import FitSettings, NutsSettings
+from .inference.storage import load_fit, save_fit, to_arviz
+from .law.forward import Effects, Params, scores
+from .law.links import Logistic, MonotoneNetwork, QuantileMixture
+from .law.options import Prior
+from .law.surface import Surface, fit_surface
+from .planning.experimental_design import next_measurement
+from .planning.optimal import Bounds, Family, compare, compute_optimal, elasticity, required
+from .skills.interpret import Skills, interpret_skills
+
+__version__: str
+
+__all__ = [
+    "Bounds",
+    "Diagnostics",
+    "Effects",
+    "Family",
+    "Fit",
+    "FitSettings",
+    "Folds",
+    "Forecast",
+    "InputError",
+    "Leaderboard",
+    "Logistic",
+    "MonotoneNetwork",
+    "NutsSettings",
+    "Params",
+    "Prior",
+    "QuantileMixture",
+    "Query",
+    "Skills",
+    "Surface",
+    "TableError",
+    "Task",
+    "add_models",
+    "average",
+    "bundled_mixtures",
+    "check_identifiability",
+    "compare",
+    "compute_optimal",
+    "cross_validate",
+    "elasticity",
+    "evaluation",
+    "fit",
+    "fit_surface",
+    "fit_task_on_skills",
+    "forecast",
+    "forecast_table",
+    "forecasting",
+    "interpret_skills",
+    "lineage_groups",
+    "load_fit",
+    "load_leaderboard",
+    "load_observational",
+    "load_query",
+    "load_task",
+    "make_folds",
+    "next_measurement",
+    "planning",
+    "plotting",
+    "read_task",
+    "required",
+    "save_fit",
+    "scores",
+    "show_progress",
+    "skills",
+    "stacking_weights",
+    "to_arviz",
+    "with_tasks",
+]

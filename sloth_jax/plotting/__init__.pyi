@@ -1,0 +1,50 @@
+from .planning import plot_candidates, plot_frontier, plot_reached, plot_requirement, plot_splits
+from .plots import (
+    COLOURS,
+    INK,
+    heatmap_size,
+    plot_coverage,
+    plot_curves,
+    plot_differences,
+    plot_heatmap,
+    plot_intervals,
+    plot_pit,
+    style,
+)
+from .skills import (
+    plot_congruence,
+    plot_growth,
+    plot_level_curves,
+    plot_loadings,
+    plot_pairs,
+    plot_shifts,
+)
+from .tasks import plot_family_errors, plot_task_curve, plot_task_loadings, plot_task_panel
+
+__all__ = [
+    "COLOURS",
+    "INK",
+    "heatmap_size",
+    "plot_candidates",
+    "plot_congruence",
+    "plot_coverage",
+    "plot_curves",
+    "plot_differences",
+    "plot_family_errors",
+    "plot_frontier",
+    "plot_growth",
+    "plot_heatmap",
+    "plot_intervals",
+    "plot_level_curves",
+    "plot_loadings",
+    "plot_pairs",
+    "plot_pit",
+    "plot_reached",
+    "plot_requirement",
+    "plot_shifts",
+    "plot_splits",
+    "plot_task_curve",
+    "plot_task_loadings",
+    "plot_task_panel",
+    "style",
+]

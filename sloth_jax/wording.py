@@ -1,0 +1,28 @@
+"""Words that messages share: names in quotes, one line, what was perhaps meant."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+def one_line(text: str) -> str:
+    """Squeezes a text into one printable line."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text).split())
+
+
+def quoted(value: str) -> str:
+    """Quotes a value for a message; long ones are cut."""
+    return repr(value if len(value) <= 60 else value[:57] + "...")
+
+
+def spelling(name: str) -> str:
+    """Reduces a name to its letters and digits, so that spellings can be compared."""
+    return "".join(c for c in name.casefold() if c.isalnum()) or name
+
+
+def did_you_mean(name: str, choices: Iterable[str]) -> str:
+    """Returns a question that names the closest of the choices, or nothing."""
+    keys = {spelling(choice): choice for choice in choices}
+    close = difflib.get_close_matches(spelling(name), list(keys), n=1)
+    return f"; did you mean {quoted(keys[close[0]])}?" if close else ""
