@@ -34,7 +34,6 @@ from _runner import command_line, execute, save, settings_of
 
 import sloth_jax as sj
 from sloth_jax.cli.console import show_progress, tell
-from sloth_jax.data.tasks import LEAST, bundled_tasks
 from sloth_jax.evaluation.baselines import log_flops
 from sloth_jax.evaluation.downstream import (
     compute_features,
@@ -44,6 +43,7 @@ from sloth_jax.evaluation.downstream import (
 )
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.evaluation.scoring_rules import central_interval, crps
+from sloth_jax.forecasting.tasks import LEAST, bundled_tasks
 from sloth_jax.plotting.plots import style
 from sloth_jax.plotting.tasks import (
     plot_family_errors,

@@ -27,9 +27,9 @@ import numpy as np
 import pandas as pd
 
 from sloth_jax.cli.console import Parser, number, run_and_exit, tell
-from sloth_jax.data.hub import download_attempts
 from sloth_jax.files import write_text
 from sloth_jax.forecasting.attempts import Attempts, chance_at_k, coverage, read_attempts
+from sloth_jax.forecasting.hub import download_attempts
 from sloth_jax.forecasting.response import ItemFit, fit_items, forecast_coverage, simulate_attempts
 from sloth_jax.plotting.plots import BLUE, INK, style
 from sloth_jax.provenance import versions

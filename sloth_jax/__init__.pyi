@@ -9,13 +9,13 @@ from .data.leaderboard import (
 )
 from .data.query import Query, load_query
 from .data.tables import TableError
-from .data.tasks import Task, load_task, read_task, with_tasks
 from .errors import InputError
 from .evaluation.averaging import average, stacking_weights
 from .evaluation.crossval import cross_validate
 from .evaluation.downstream import fit_task_on_skills
 from .evaluation.folds import Folds, lineage_groups, make_folds
 from .forecasting.forecast import Forecast, forecast, forecast_table
+from .forecasting.tasks import Task, load_task, read_task, with_tasks
 from .identifiability.report import check_identifiability
 from .inference.diagnostics import Diagnostics
 from .inference.fit import Fit, fit

@@ -16,9 +16,16 @@ from jax import Array
 
 from sloth_jax.cli.console import number, show_progress, tell
 from sloth_jax.data.leaderboard import Leaderboard, add_models, load_leaderboard
-from sloth_jax.data.tasks import SCALES, Task, bundled_tasks, load_task, read_task, with_tasks
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.forecast import count_family_models
+from sloth_jax.forecasting.tasks import (
+    SCALES,
+    Task,
+    bundled_tasks,
+    load_task,
+    read_task,
+    with_tasks,
+)
 from sloth_jax.identifiability.report import check_skills
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.fit import Fit, fit

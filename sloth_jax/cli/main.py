@@ -38,9 +38,9 @@ from sloth_jax.cli.planning import add_planning_commands
 from sloth_jax.data.leaderboard import load_leaderboard
 from sloth_jax.data.quality import suspect_scores
 from sloth_jax.data.query import load_query
-from sloth_jax.data.tasks import bundled_tasks
 from sloth_jax.files import check_writable, clear_leftovers, frame_csv, write_text
 from sloth_jax.forecasting.forecast import forecast
+from sloth_jax.forecasting.tasks import bundled_tasks
 from sloth_jax.identifiability.report import check_identifiability
 from sloth_jax.inference.storage import save_fit
 

@@ -1,1 +1,1 @@
-"""Tables in: files, names, corrections, tasks."""
+"""Tables in: files, names, corrections."""

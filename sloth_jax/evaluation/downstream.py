@@ -1,10 +1,10 @@
 """From skills to tasks: what few models were measured on, predicted for models that do not exist.
 
 Two ways. **Jointly**, the task is one more benchmark, sparsely observed:
-:func:`sloth_jax.data.tasks.with_tasks` adds it to a table, and a fit of that table predicts it
-with intervals that know how little it says. **In two steps** the skills are taken as known from a
-fit of the benchmarks alone, and the task is regressed on them (Maia Polo et al., arXiv 2412.06540,
-section 5)::
+:func:`sloth_jax.forecasting.tasks.with_tasks` adds it to a table, and a fit of that table predicts
+it with intervals that know how little it says. **In two steps** the skills are taken as known from
+a fit of the benchmarks alone, and the task is regressed on them (Maia Polo et al., arXiv
+2412.06540, section 5)::
 
     score_m = c + (1 - c) logistic( a' f_m + b ) + N(0, noise^2)
 
@@ -26,10 +26,10 @@ from scipy.special import expit
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.query import Query
-from sloth_jax.data.tasks import Task, check_task
 from sloth_jax.errors import InputError
 from sloth_jax.evaluation.baselines import log_flops
 from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
+from sloth_jax.forecasting.tasks import Task, check_task
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.skills.interpret import Skills
 

@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 
 from sloth_jax.data.columns import COLUMNS
-from sloth_jax.data.leaderboard import bundled_mixtures, load_leaderboard
+from sloth_jax.data.leaderboard import (
+    bundled_mixtures,
+    load_leaderboard,
+    load_observational,
+    observational_frame,
+)
 from sloth_jax.files import csv_text, write_text
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -444,3 +449,19 @@ def test_the_script_refuses_errors_that_are_none(script, tmp_path, line, part):
     path.write_text(f"{header}\nb,0.1,0.1,0.1,0.1,0.1,0.1\n{line}\n", encoding="utf-8")
     with pytest.raises(script.BuildError, match=re.escape(part)):
         script.build_errors(path)
+
+
+def test_the_observational_table_leaves_out_what_nobody_published():
+    board = load_observational()
+    assert "gpt-4-0613" in board.warnings[0]
+    assert "gpt-4-0613" not in board.models
+    assert "gpt-4-0613" in observational_frame().index
+    assert np.isfinite(board.tokens_t).all()
+    assert dict(zip(board.benchmarks, board.floors, strict=True))["XWinograd"] == 0.5
+    # The same model has the same sizes and family in both bundled tables.
+    other = load_leaderboard()
+    for model in set(board.models) & set(other.models):
+        m, n = board.models.index(model), other.models.index(model)
+        assert board.params_b[m] == other.params_b[n]
+        assert board.tokens_t[m] == other.tokens_t[n]
+        assert board.families[board.family[m]] == other.families[other.family[n]]

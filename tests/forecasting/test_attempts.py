@@ -11,9 +11,9 @@ from math import comb
 import numpy as np
 import pytest
 
-from sloth_jax.data.hub import download_attempts
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.attempts import Attempts, chance_at_k, coverage, pass_at_k, read_attempts
+from sloth_jax.forecasting.hub import download_attempts
 
 
 def test_pass_at_k_is_exact_to_rounding():
@@ -148,5 +148,5 @@ def test_files_from_the_hub_are_fetched_once_and_checked(tmp_path, monkeypatch):
 
 def test_without_the_extra_the_hub_says_what_to_install(tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
-    with pytest.raises(InputError, match=r"pip install .sloth_jax.data.hub."):
+    with pytest.raises(InputError, match=r"pip install .sloth_jax\[hub\]."):
         download_attempts(tmp_path, models=("a",))
