@@ -41,8 +41,8 @@ from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.files import write_text
 from sloth_jax.inference.mode import target_of
 from sloth_jax.inference.observe import observe
-from sloth_jax.law.gauge import choose_gauge
-from sloth_jax.law.hierarchical import blank_numbers
+from sloth_jax.law.hierarchical import zero_raw_params
+from sloth_jax.law.pivots import choose_pivots
 from sloth_jax.plotting.plots import BLUE, GREEN, ORANGE, style
 from sloth_jax.provenance import versions
 
@@ -102,14 +102,14 @@ def density(models: int, benchmarks: int, skills: int) -> Callable[[], Any]:
     )
     observations = observe(table, truth.surface)
     loading = jax.random.normal(jax.random.key(0), (benchmarks, skills))
-    _, gauge = choose_gauge(loading)
+    _, pivots = choose_pivots(loading)
 
     @jax.jit
     def gradient(position: jax.Array) -> tuple[jax.Array, jax.Array]:
-        target = target_of(observations, sj.Prior(), gauge, skills)
+        target = target_of(observations, sj.Prior(), pivots, skills)
         return jax.value_and_grad(target.potential)(position)
 
-    blank, _ = ravel_pytree(blank_numbers(observations, skills))
+    blank, _ = ravel_pytree(zero_raw_params(observations, skills))
     return lambda: gradient(blank)
 
 

@@ -31,7 +31,7 @@ from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.predictive import effects_of_table
 from sloth_jax.law.forward import linear_predictor
-from sloth_jax.law.hierarchical import SharedLaw, blank_numbers, log_likelihood, shared_law
+from sloth_jax.law.hierarchical import SharedLaw, log_likelihood, shared_law, zero_raw_params
 from sloth_jax.law.links import QuantileMixture
 from sloth_jax.law.observations import Observations
 from sloth_jax.plotting.plots import BLUE, style
@@ -73,7 +73,7 @@ class Simulate:
         """The truth, ``(quantity,)``, and thinned draws of it, ``(draw, quantity)``."""
         law_key, effect_key, fit_key, draw_key = jax.random.split(key, 4)
         settings = self.settings
-        blank, unravel = ravel_pytree(blank_numbers(observations, settings.skills))
+        blank, unravel = ravel_pytree(zero_raw_params(observations, settings.skills))
         numbers = unravel(jax.random.normal(law_key, blank.shape, blank.dtype))
         law = shared_law(numbers, observations, settings.prior)
         # Effects given no score are draws of the prior.

@@ -211,7 +211,7 @@ def _plan(options: argparse.Namespace) -> None:
     kept = kept_fit(options)
     table = table_of(options, kept)
     of_skill = isinstance(target, str) and _SKILL.fullmatch(target) is not None
-    skills = len(kept.pivots) if kept else skills_wanted(options, table)
+    skills = len(kept.pivot_benchmarks) if kept else skills_wanted(options, table)
     find_target(target, table.benchmarks, tuple(f"skill {k + 1}" for k in range(skills)))
     fit_key, plan_key, skill_key = jax.random.split(jax.random.key(options.seed), 3)
     fit = make_fit(options, kept, table, fit_key)

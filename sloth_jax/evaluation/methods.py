@@ -155,7 +155,7 @@ def sample_observations(
     """Draws by NUTS, chain after chain, and whether transitions diverged, ``(chain, draw)``."""
     mode_key, chain_key = jax.random.split(key)
     mode = fit_observations(observations, mode_key, replace(settings, inference="mode")).mode
-    target = TargetOf(settings.skills, settings.prior)((observations, mode.gauge))
+    target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
     normal, nuts = by_curvature(target, mode.position), settings.nuts
     state = begin_chains(target, normal, chain_key, nuts)
     _, trace = transitions(target, normal, state, nuts, nuts.warmup + nuts.draws)

@@ -24,17 +24,13 @@ from sloth_jax.inference.predictive import (
     noisy_scores,
     predict_table,
 )
-from sloth_jax.law.effects import (
-    Members,
-    condition,
-    draw_normals,
-    fill_bins,
-    name_numbers,
-    walk_basis,
-)
+from sloth_jax.law.bins import fill_bins
+from sloth_jax.law.effects import Members, condition, draw_normals, name_numbers
 from sloth_jax.law.forward import Effects
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.products import einsum
+from sloth_jax.law.walk import walk_basis
 
 COLUMNS = (
     "model",
@@ -270,7 +266,7 @@ def _family_effects(
         found, _ = coefficients_of_table(observations, law, key)
         skills = law.params.loading.shape[1]
         walk = (found.lineage[lineage] + found.family)[:, :, :skills]
-        return jnp.einsum("q,fqk->fk", basis, walk, precision="highest")
+        return einsum("q,fqk->fk", basis, walk)
 
     return map_in_chunks(one, (law, keys), 8)
 
@@ -323,7 +319,7 @@ class PredictiveLaw:
     def effects(self, basis: Array) -> Effects:
         """Effects of one draw at places on walks, ``(query, coefficient)``."""
         skills = self.own.shape[-1]
-        found = jnp.einsum("mq,mqu->mu", basis, self.walk, precision="highest")
+        found = einsum("mq,mqu->mu", basis, self.walk)
         return Effects(found[:, :skills] + self.own, found[:, skills:])
 
     def scores(self, design: Array, basis: Array, items: Array) -> Array:

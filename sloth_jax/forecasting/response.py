@@ -28,7 +28,7 @@ from numpyro.infer import MCMC, NUTS
 
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.attempts import Attempts, chance_at_k
-from sloth_jax.law.forward import matmul
+from sloth_jax.law.products import einsum, matmul
 
 
 class ItemScales(NamedTuple):
@@ -242,7 +242,7 @@ def _laplace(items: Items, theta: Array, tries: Array, scales: ItemScales) -> Ar
     p = jax.nn.sigmoid(logits(items, theta))
     weight = tries * p * (1.0 - p)
     design = jnp.concatenate([theta, -jnp.ones((theta.shape[0], 1), theta.dtype)], axis=1)
-    information = jnp.einsum("mi,mk,ml->ikl", weight, design, design, precision="highest")
+    information = einsum("mi,mk,ml->ikl", weight, design, design)
     prior = jnp.full(design.shape[1], 1.0 / scales.discrimination**2, theta.dtype)
     prior = prior.at[-1].set(1.0 / scales.difficulty**2)
     covariance = jnp.linalg.inv(information + jnp.diag(prior)[None])

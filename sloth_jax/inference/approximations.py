@@ -21,8 +21,8 @@ import optax
 from jax import Array
 
 from sloth_jax.inference.mode import Target
-from sloth_jax.law.forward import matmul
 from sloth_jax.law.hierarchical import SharedLaw
+from sloth_jax.law.products import matmul
 
 _SVI_STEPS = 1000
 _SVI_RATE = 0.02
@@ -34,8 +34,8 @@ class Normal(NamedTuple):
     """A normal distribution of positions.
 
     Attributes:
-        mean: ``(number,)``.
-        axes: its principal axes, each as long as its standard deviation, ``(number, axis)``.
+        mean: ``(parameter,)``.
+        axes: its principal axes, each as long as its standard deviation, ``(parameter, axis)``.
     """
 
     mean: Array
@@ -50,7 +50,7 @@ class Drawn(NamedTuple):
     """Draws of an approximation.
 
     Attributes:
-        position: ``(draw, number)``.
+        position: ``(draw, parameter)``.
         log_ratio: log of the posterior density over the approximation's, up to a constant,
             ``(draw,)``.
         law: that each draw stands for, every array with a leading axis ``(draw,)``.
@@ -64,7 +64,7 @@ class Drawn(NamedTuple):
 def by_curvature(target: Target, mean: Array) -> Normal:
     """The normal with the curvature of the density at a place.
 
-    All numbers are standard normal a priori, so a curvature below 1 says that the density is
+    All raw parameters are standard normal a priori, so a curvature below 1 says that the density is
     flatter than the prior, or curves the wrong way: it is taken to be 1. Curvatures are central
     differences of gradients: a second derivative in closed form takes four times as long to
     compile, and changes widths by a thousandth.

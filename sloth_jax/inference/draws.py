@@ -13,19 +13,19 @@ from jax import Array
 from sloth_jax.inference.approximations import by_curvature, laplace, svi
 from sloth_jax.inference.mode import Mode, Target, find_mode, target_of
 from sloth_jax.inference.settings import FitSettings
-from sloth_jax.law.gauge import Gauge
 from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import Prior
+from sloth_jax.law.pivots import Pivots
 
 
 class Draws(NamedTuple):
     """Draws of what is learnt: a pure function's result, so that folds can be mapped.
 
     Attributes:
-        position: all :class:`sloth_jax.law.hierarchical.Numbers` as vectors, ``(draw, number)``.
-        log_ratio: log of the posterior density over the approximation's, ``(draw,)``; 0 of chains
-            and of a mode.
+        position: all :class:`sloth_jax.law.hierarchical.RawParams` as vectors, ``(draw,
+        parameter)``. log_ratio: log of the posterior density over the approximation's, ``(draw,)``;
+            0 of chains and of a mode.
         law: that each draw stands for, every array with a leading axis ``(draw,)``.
         mode: where they were drawn around.
     """
@@ -43,8 +43,8 @@ class TargetOf:
     skills: int
     prior: Prior
 
-    def __call__(self, facts: tuple[Observations, Gauge]) -> Target:
-        """The density of observations under a gauge."""
+    def __call__(self, facts: tuple[Observations, Pivots]) -> Target:
+        """The density of observations under a pivots."""
         return target_of(facts[0], self.prior, facts[1], self.skills)
 
 
@@ -67,7 +67,7 @@ def fit_observations(observations: Observations, key: Array, settings: FitSettin
     )
     if settings.inference == "mode":
         return unweighted(observations, mode.position[None], mode, settings)
-    target = TargetOf(settings.skills, settings.prior)((observations, mode.gauge))
+    target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
     normal = by_curvature(target, mode.position)
     draw = {"laplace": laplace, "svi": svi}[settings.inference]
     drawn = draw(target, normal, draw_key, settings.draws)
@@ -81,11 +81,11 @@ def unweighted(
 
     Args:
         observations: arrays of the table.
-        position: of each draw, ``(draw, number)``.
+        position: of each draw, ``(draw, parameter)``.
         mode: where they were drawn around.
         settings: what is fitted and how.
     """
-    target = TargetOf(settings.skills, settings.prior)((observations, mode.gauge))
+    target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
     nothing = jnp.zeros(position.shape[0], position.dtype)
     return Draws(position, nothing, jax.vmap(target.law)(position), mode)
 

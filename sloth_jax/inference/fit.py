@@ -31,9 +31,9 @@ from sloth_jax.inference.observe import observe
 from sloth_jax.inference.predictive import predict_table
 from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.inference.settings import FitSettings
-from sloth_jax.law.gauge import Gauge
 from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.surface import Surface, fit_surface
 
 DIVERGED = "every start of the fit diverged: look for extreme sizes or token counts in the table"
@@ -46,12 +46,12 @@ class Fit:
     Attributes:
         law: what all lineages share, every array with a leading axis ``(draw,)``; one draw of a
             mode.
-        position: the same as vectors of :class:`sloth_jax.law.hierarchical.Numbers`, ``(draw,
-            number)``.
+        position: the same as vectors of :class:`sloth_jax.law.hierarchical.RawParams`, ``(draw,
+            parameter)``.
         chains: how many chains the draws are of, one after the other; 1 where there are none.
         table: the table it was fitted to.
         surface: columns and axes of the design.
-        gauge: loadings that fix the rotation of the skills.
+        pivots: loadings that fix the rotation of the skills.
         settings: what was fitted and how.
         diagnostics: whether to trust it.
         report: whether the table determines the law's skills and slopes; forecasts do without.
@@ -63,7 +63,7 @@ class Fit:
     chains: int
     table: Leaderboard
     surface: Surface
-    gauge: Gauge
+    pivots: Pivots
     settings: FitSettings
     diagnostics: Diagnostics
     report: Report
@@ -75,9 +75,9 @@ class Fit:
         return observe(self.table, self.surface)
 
     @property
-    def pivots(self) -> tuple[int, ...]:
+    def pivot_benchmarks(self) -> tuple[int, ...]:
         """Benchmarks whose loadings fix the rotation of the skills."""
-        return tuple(int(j) for j in np.argmax(np.asarray(self.gauge.diagonal), axis=0))
+        return tuple(int(j) for j in np.argmax(np.asarray(self.pivots.diagonal), axis=0))
 
     def __repr__(self) -> str:
         """In one line: what, of what, and whether to trust it."""
@@ -138,7 +138,7 @@ def fit(
         chains=chains,
         table=table,
         surface=surface,
-        gauge=draws.mode.gauge,
+        pivots=draws.mode.pivots,
         settings=settings,
         diagnostics=Diagnostics(
             inference=settings.inference,
@@ -179,9 +179,9 @@ def _draw(
         mode = jax.block_until_ready(_fit_observations(observations, mode_key, start)).mode
         _check_mode(mode)
         make = TargetOf(settings.skills, settings.prior)
-        normal = jax.block_until_ready(_curvature((observations, mode.gauge), mode.position, make))
+        normal = jax.block_until_ready(_curvature((observations, mode.pivots), mode.position, make))
     nuts = settings.nuts
-    facts = (observations, mode.gauge)
+    facts = (observations, mode.pivots)
     with progress("sampling", nuts.warmup + nuts.draws) as advance:
         trace = run_chains(
             make, facts, normal, draw_key, nuts, on_progress=advance, checkpoint=checkpoint

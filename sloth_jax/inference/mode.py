@@ -16,19 +16,19 @@ import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 
-from sloth_jax.law.forward import matmul
-from sloth_jax.law.gauge import Gauge, GaugedLoadings, choose_gauge
 from sloth_jax.law.hierarchical import (
     Density,
-    Numbers,
+    RawParams,
     SharedLaw,
-    blank_numbers,
     shares,
     standardised_link,
+    zero_raw_params,
 )
 from sloth_jax.law.links import SLACK
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import Prior
+from sloth_jax.law.pivots import Pivots, TriangularLoadings, choose_pivots
+from sloth_jax.law.products import einsum, matmul
 
 _RATE = 0.05  # of Adam's first step, in standard deviations of the prior
 _JITTER = 0.3  # between random starts, in the same
@@ -38,14 +38,14 @@ class Mode(NamedTuple):
     """The best mode that was found.
 
     Attributes:
-        position: all :class:`Numbers` as one vector, ``(number,)``.
-        gauge: loadings that fix the rotation of the skills.
+        position: all :class:`RawParams` as one vector, ``(parameter,)``.
+        pivots: loadings that fix the rotation of the skills.
         value: minus the log density there, scalar; NaN if every start diverged.
         gradient: length of its gradient there, scalar.
     """
 
     position: Array
-    gauge: Gauge
+    pivots: Pivots
     value: Array
     gradient: Array
 
@@ -54,10 +54,10 @@ class Target(NamedTuple):
     """The density over one flat vector, as optimisers and samplers want it."""
 
     density: Density
-    unravel: Callable[[Array], Numbers]
+    unravel: Callable[[Array], RawParams]
 
     def potential(self, position: Array) -> Array:
-        """Minus the log density of a position ``(number,)``, scalar."""
+        """Minus the log density of a position ``(parameter,)``, scalar."""
         return self.density.potential(self.unravel(position))
 
     def law(self, position: Array) -> SharedLaw:
@@ -69,10 +69,10 @@ class Target(NamedTuple):
         return self.density.evaluate(self.unravel(position))
 
 
-def target_of(observations: Observations, prior: Prior, gauge: Gauge, skills: int) -> Target:
+def target_of(observations: Observations, prior: Prior, pivots: Pivots, skills: int) -> Target:
     """The density of a table over one flat vector."""
-    blank = blank_numbers(observations, skills)
-    return Target(Density(observations, prior, gauge), ravel_pytree(blank)[1])
+    blank = zero_raw_params(observations, skills)
+    return Target(Density(observations, prior, pivots), ravel_pytree(blank)[1])
 
 
 def find_mode(
@@ -86,7 +86,7 @@ def find_mode(
         observations: arrays of a table, perhaps with a mask.
         key: random key of the starts.
         skills: number of skills.
-        prior: units of the numbers.
+        prior: units of the raw parameters.
         starts: how many starts.
         steps: Adam steps of each.
 
@@ -94,9 +94,9 @@ def find_mode(
         The best :class:`Mode` of all starts. Source of the optimiser: Kingma and Ba 2015; its rate
         falls to zero along a cosine.
     """
-    numbers, gauge = _principal_start(observations, skills, prior)
-    first, _ = ravel_pytree(numbers)
-    target = target_of(observations, prior, gauge, skills)
+    raw, pivots = _principal_start(observations, skills, prior)
+    first, _ = ravel_pytree(raw)
+    target = target_of(observations, prior, pivots, skills)
     value_and_gradient = jax.value_and_grad(target.potential)
     optimiser = optax.adam(optax.cosine_decay_schedule(_RATE, steps))
 
@@ -117,18 +117,18 @@ def find_mode(
     positions, values, sizes = jax.lax.map(descend, first[None, :] + jitter.at[0].set(0.0))
     # nanargmin, where none is a number too
     best = jnp.argmin(jnp.where(jnp.isnan(values), jnp.inf, values))
-    return Mode(positions[best], gauge, values[best], sizes[best])
+    return Mode(positions[best], pivots, values[best], sizes[best])
 
 
 def _principal_start(
     observations: Observations, skills: int, prior: Prior
-) -> tuple[Numbers, Gauge]:
-    """Numbers at the principal components of the scores, and the gauge that suits them.
+) -> tuple[RawParams, Pivots]:
+    """Raw parameters at the principal components of the scores, and the pivots that suit them.
 
     Components are those of the benchmarks' correlations over what was measured, skills their
     regression on the surface's columns; everything else is at its prior median.
     """
-    blank = blank_numbers(observations, skills)
+    blank = zero_raw_params(observations, skills)
     seen = observations.observed.astype(observations.scores.dtype)
     benchmarks = seen.shape[1]
     slack = jnp.full(benchmarks, SLACK)
@@ -140,13 +140,13 @@ def _principal_start(
     components *= jnp.where(jnp.sum(components, axis=0) < 0.0, -1.0, 1.0)[None, :]
     loading = components * jnp.sqrt(jnp.maximum(values[::-1][:skills], 1e-3))[None, :]
     # Skills by least squares from each model's scores, slopes by ridge regression on the columns.
-    gram = jnp.einsum("mj,jk,jh->mkh", seen, loading, loading) + 0.1 * jnp.eye(skills)[None]
+    gram = einsum("mj,jk,jh->mkh", seen, loading, loading) + 0.1 * jnp.eye(skills)[None]
     pull = matmul(unit, loading)
     theta = jnp.linalg.solve(gram, pull[:, :, None])[:, :, 0]
     some = (jnp.sum(seen, axis=1) > 0.0)[:, None]
     x = observations.design * some
     ridge = matmul(x.T, x) + jnp.eye(x.shape[1])
     slope = jnp.linalg.solve(ridge, matmul(x.T, theta * some))
-    rotation, gauge = choose_gauge(loading)
-    gauged = GaugedLoadings(prior.loading, gauge).numbers(matmul(loading, rotation))
-    return blank._replace(slope=matmul(slope, rotation), loading=gauged), gauge
+    rotation, pivots = choose_pivots(loading)
+    gauged = TriangularLoadings(prior.loading, pivots).raw(matmul(loading, rotation))
+    return blank._replace(slope=matmul(slope, rotation), loading=gauged), pivots

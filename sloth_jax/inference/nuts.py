@@ -1,4 +1,4 @@
-"""The No-U-Turn sampler over the numbers of the law, chains spread over devices.
+"""The No-U-Turn sampler over the raw parameters of the law, chains spread over devices.
 
 Chains move in the axes of the curvature at the mode
 (:func:`sloth_jax.inference.approximations.by_curvature`), in which the posterior is nearly a
@@ -33,7 +33,7 @@ class Trace(NamedTuple):
     """Where chains went, with leading axes ``(chain, draw)``.
 
     Attributes:
-        position: ``(chain, draw, number)``.
+        position: ``(chain, draw, parameter)``.
         energy: Hamiltonian.
         diverging: whether the transition diverged.
         steps: leapfrog steps.

@@ -1,4 +1,4 @@
-"""A table's numbers as arrays without labels: what every inference works on."""
+"""A table as arrays without labels: what every inference works on."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import jax.numpy as jnp
 import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.law.effects import Members, fill_bins, name_numbers, walk_basis
+from sloth_jax.law.bins import fill_bins
+from sloth_jax.law.effects import Members, name_numbers
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.surface import Surface
+from sloth_jax.law.walk import walk_basis
 
 
 def observe(table: Leaderboard, surface: Surface) -> Observations:

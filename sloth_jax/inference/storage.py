@@ -1,7 +1,7 @@
 """Fits as files, and as arviz objects.
 
 A file is netCDF 4 and holds numbers and names, never code, and a digest of both. The draws are in
-it as the numbers that were learnt (:class:`sloth_jax.law.hierarchical.Numbers`); the law of each
+it as raw parameters (:class:`sloth_jax.law.hierarchical.RawParams`); the law of each
 draw is computed from them again, to the last bit where the versions and the device are the same.
 """
 
@@ -33,10 +33,10 @@ from sloth_jax.inference.mode import Mode
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.settings import FitSettings, NutsSettings
 from sloth_jax.law.effects import lineage_densities
-from sloth_jax.law.gauge import Gauge
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import Prior
+from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.surface import Surface
 from sloth_jax.provenance import versions
 
@@ -179,9 +179,9 @@ def save_fit(fit: Fit, path: str | Path) -> None:
     check_writable(path)
     of_loading = ("benchmark", "skill")
     learnt = {
-        "position": (("draw", "number"), fit.position),
-        "diagonal": (of_loading, fit.gauge.diagonal),
-        "above": (of_loading, fit.gauge.above),
+        "position": (("draw", "parameter"), fit.position),
+        "diagonal": (of_loading, fit.pivots.diagonal),
+        "above": (of_loading, fit.pivots.above),
     }
     for place, value in jax.tree_util.tree_leaves_with_path(fit.law):
         name = _law_name(place)
@@ -251,14 +251,14 @@ def load_fit(path: str | Path, table: Leaderboard | None = None) -> Fit:
                 "without a table"
             )
     learnt = {name: jnp.asarray(value.values) for name, value in groups["posterior"].items()}
-    position, gauge = learnt["position"], Gauge(learnt["diagonal"], learnt["above"])
+    position, pivots = learnt["position"], Pivots(learnt["diagonal"], learnt["above"])
     asked = facts["settings"]
     parts = {"nuts": NutsSettings(**asked["nuts"]), "prior": Prior(**asked["prior"])}
     settings = FitSettings(**(asked | parts))
     axes = {name: tuple(facts["surface"][name]) for name in ("centre", "spread", "low", "high")}
     surface = Surface(**(facts["surface"] | axes))
-    # Of a mode nothing but its gauge decides the law.
-    mode = Mode(position[0], gauge, jnp.zeros(()), jnp.zeros(()))
+    # Of a mode nothing but its pivots decides the law.
+    mode = Mode(position[0], pivots, jnp.zeros(()), jnp.zeros(()))
     shapes = jax.eval_shape(
         partial(unweighted, settings=settings), observe(found, surface), position, mode
     ).law
@@ -269,7 +269,7 @@ def load_fit(path: str | Path, table: Leaderboard | None = None) -> Fit:
         chains=facts["chains"],
         table=found,
         surface=surface,
-        gauge=gauge,
+        pivots=pivots,
         settings=settings,
         diagnostics=Diagnostics(**facts["diagnostics"]),
         report=Report.from_dict(facts["report"]),

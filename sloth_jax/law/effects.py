@@ -27,17 +27,18 @@ conditioning of Gaussian processes", equation 13): functions of size, not values
 
 from __future__ import annotations
 
-import math
 import zlib
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sloth_jax.law.forward import matmul
+from sloth_jax.law.bins import Bins
+from sloth_jax.law.elimination import block_log_density, solve
+from sloth_jax.law.products import einsum, matmul
 
 
 class Spread(NamedTuple):
@@ -59,134 +60,6 @@ class Spread(NamedTuple):
     model: Array
 
 
-class Bins(NamedTuple):
-    """Lineages side by side in bins of one size, so that all are computed by one small program.
-
-    Attributes:
-        rows: position of each model in the table, ``(bin, place)``; 0 where a place is empty.
-        real: 1 where there is a model, else 0, ``(bin, place)``.
-        lineage: of each pair of places, ``(bin, place / 2)``; the number of lineages where empty.
-        same_lineage: 1 for two models of one lineage, ``(bin, place, place)``.
-        same_family: 1 for two models of one family, ``(bin, place, place)``.
-        walk: covariance of the walk between models of one lineage, ``(bin, place, place)``.
-    """
-
-    rows: Array
-    real: Array
-    lineage: Array
-    same_lineage: Array
-    same_family: Array
-    walk: Array
-
-
-# Knots of the walk: steps of half a standard deviation of log size, a factor of two in size on most
-# tables, and a hundred times beyond most tables either way.
-_STEP = 0.5
-_FORWARD, _BACKWARD = 18, 6
-
-
-def walk_basis(x: Array) -> Array:
-    """A random walk in log size: independent normal steps between knots, straight in between.
-
-    ``W(x) = sum_q z_q psi_q(x)`` with standard normal ``z`` and ramps ``psi`` that rise by the
-    square root of the step from one knot to the next. ``W(0) = 0`` and ``Var W(x) = |x|`` at knots:
-    ``Cov(W(x), W(y)) = min(x, y)`` for two of them on one side of 0. Beyond the last knot it goes
-    straight on.
-
-    Args:
-        x: log sizes from the table's smallest, standardised, any shape.
-
-    Returns:
-        A 1 for the level of a family or lineage, then the ramps: ``(..., coefficient)``.
-    """
-    ramps = []
-    for along, count in ((x, _FORWARD), (-x, _BACKWARD)):
-        knots = _STEP * jnp.arange(count, dtype=x.dtype)
-        longest = jnp.where(jnp.arange(count) < count - 1, _STEP, jnp.inf).astype(x.dtype)
-        away = along[..., None] - knots.reshape((1,) * x.ndim + (-1,))
-        ramps.append(jnp.minimum(jnp.maximum(away, 0.0), longest.reshape((1,) * x.ndim + (-1,))))
-    return jnp.concatenate([jnp.ones((*x.shape, 1), x.dtype), *(r / _STEP**0.5 for r in ramps)], -1)
-
-
-def fill_bins(lineage: np.ndarray, family: np.ndarray, x: np.ndarray) -> tuple[Bins, ...]:
-    """Put lineages into bins, each lineage in one.
-
-    Small lineages get bins of their own size where that makes at most half the work: a bin costs
-    the cube of its places.
-
-    Args:
-        lineage: of each model, ``(model,)``.
-        family: of each model, ``(model,)``.
-        x: log size from the table's smallest, standardised, ``(model,)``.
-
-    Returns:
-        One kind of bins or two, the smaller first.
-    """
-    places = 2 * -(-np.bincount(lineage) // 2)  # a pair of places belongs to one lineage
-    largest = int(places.max())
-
-    def work(small: int) -> int:
-        parts = [np.flatnonzero((places > 0) & (places <= small)), np.flatnonzero(places > small)]
-        return sum(
-            len(set(_deal(places, part)[:, 0])) * int(places[part].max()) ** 3
-            for part in parts
-            if len(part)
-        )
-
-    best = min(np.unique(places[places > 0]), key=work)
-    limits = [int(best), largest] if 2 * work(int(best)) <= work(largest) else [largest]
-    kinds = []
-    for low, high in zip([0, *limits], limits, strict=False):
-        chosen = np.flatnonzero((places > low) & (places <= high))
-        kinds.append(_bins(_deal(places, chosen), chosen, lineage, family, x))
-    return tuple(kinds)
-
-
-def _deal(places: np.ndarray, chosen: np.ndarray) -> np.ndarray:
-    """Bin and first place of each chosen lineage, ``(lineage, 2)``: the largest first."""
-    size = int(places[chosen].max())
-    free: list[int] = []
-    found = np.zeros((len(chosen), 2), int)
-    for at in np.argsort(-places[chosen], kind="stable"):
-        taken = int(places[chosen[at]])
-        fits = next((b for b, left in enumerate(free) if left >= taken), len(free))
-        if fits == len(free):
-            free.append(size)
-        found[at] = fits, size - free[fits]
-        free[fits] -= taken
-    return found
-
-
-def _bins(
-    dealt: np.ndarray, chosen: np.ndarray, lineage: np.ndarray, family: np.ndarray, x: np.ndarray
-) -> Bins:
-    members = [np.flatnonzero(lineage == at) for at in chosen]
-    size = 2 * -(-max(len(m) for m in members) // 2)
-    count = int(dealt[:, 0].max()) + 1
-    rows = np.zeros((count, size), int)
-    real = np.zeros((count, size))
-    owner = np.full((count, size // 2), int(lineage.max()) + 1)
-    for at, (bin_, first), own in zip(chosen, dealt, members, strict=True):
-        rows[bin_, first : first + len(own)] = own
-        real[bin_, first : first + len(own)] = 1.0
-        owner[bin_, first // 2 : (first + len(own) + 1) // 2] = at
-    both = real[:, :, None] * real[:, None, :]
-    same = both * (lineage[rows][:, :, None] == lineage[rows][:, None, :])
-    basis = np.asarray(walk_basis(jnp.asarray(x)))[rows][:, :, 1:]
-
-    def floats(values: np.ndarray) -> Array:
-        return jnp.asarray(values, float)
-
-    return Bins(
-        rows=jnp.asarray(rows),
-        real=floats(real),
-        lineage=jnp.asarray(owner),
-        same_lineage=floats(same),
-        same_family=floats(both * (family[rows][:, :, None] == family[rows][:, None, :])),
-        walk=floats(same * np.einsum("lik,ljk->lij", basis, basis)),
-    )
-
-
 def covariance(
     spread: Spread, same_lineage: Array, walk: Array, same_family: Array, same_model: Array
 ) -> Array:
@@ -206,56 +79,6 @@ def covariance(
     a, b, c, d, s = (part.reshape(shape) ** 2 for part in spread)
     one, w, f, m = (part[..., None, :, :] for part in (same_lineage, walk, same_family, same_model))
     return a * one + b * w + f * (c + d * w) + m * s
-
-
-@jax.custom_jvp
-def inverse(matrices: Array) -> tuple[Array, Array]:
-    """Inverses of positive definite matrices ``(..., row, column)``, and log determinants.
-
-    The log determinant comes in parts that add up to it, ``(..., row / 2)``: one for each pair of
-    rows given those above. In a block diagonal matrix they tell the blocks' determinants.
-
-    By Gauss-Jordan sweeps of two rows at a time, in array operations over the whole batch: calls
-    of LAPACK for many small matrices are slow on CPU, and far slower beside another busy process.
-    The number of rows must be even.
-    """
-    size = matrices.shape[-1]
-    index = jnp.arange(size)
-
-    def sweep(pair: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
-        a, parts = state
-        at = 2 * pair
-        rows = jax.lax.dynamic_slice_in_dim(a, at, 2, -2)
-        pivot = jax.lax.dynamic_slice_in_dim(rows, at, 2, -1)
-        p, q, r = pivot[..., 0, 0], pivot[..., 0, 1], pivot[..., 1, 1]
-        determinant = p * r - q * q
-        adjugate = jnp.stack([jnp.stack([r, -q], -1), jnp.stack([-q, p], -1)], -2)
-        inverted = adjugate / determinant[..., None, None]
-        # A_ij - A_ik P^-1 A_kj elsewhere,  P^-1 A_kj in the rows and columns k,  -P^-1 at P
-        inside = (index >= at) & (index < at + 2)
-        others = jnp.where(jnp.broadcast_to(inside, rows.shape), 0.0, rows)
-        scaled = matmul(inverted, others)
-        a = a - matmul(jnp.swapaxes(others, -1, -2), scaled)
-        scaled = jax.lax.dynamic_update_slice_in_dim(scaled, -inverted, at, -1)
-        a = jax.lax.dynamic_update_slice_in_dim(a, scaled, at, -2)
-        a = jax.lax.dynamic_update_slice_in_dim(a, jnp.swapaxes(scaled, -1, -2), at, -1)
-        parts = jax.lax.dynamic_update_slice_in_dim(
-            parts, jnp.log(determinant)[..., None], pair, -1
-        )
-        return a, parts
-
-    start = (matrices, jnp.zeros((*matrices.shape[:-2], size // 2), matrices.dtype))
-    swept, parts = jax.lax.fori_loop(0, size // 2, sweep, start)
-    return -swept, parts
-
-
-@inverse.defjvp
-def _inverse_jvp(primals, tangents):
-    (change,) = tangents
-    inverted, parts = inverse(*primals)
-    # d A^-1 = -A^-1 dA A^-1. The determinant is not differentiated here but in _log_density.
-    moved = matmul(matmul(inverted, change), inverted)
-    return (inverted, parts), (-moved, jnp.zeros_like(parts))
 
 
 class Problem(NamedTuple):
@@ -283,7 +106,7 @@ def log_density(problem: Problem, bins: tuple[Bins, ...]) -> Array:
     """Log density of all observed residuals, all effects integrated out: scalar."""
     found = jnp.zeros((), problem.residual.dtype)
     for some in bins:
-        found += _log_density(*_blocks(problem, some))
+        found += block_log_density(*_blocks(problem, some))
     return found
 
 
@@ -421,7 +244,7 @@ def at_models(coefficients: Coefficients, members: Members, skills: int) -> tupl
         skills: number of skills.
     """
     own = coefficients.lineage[members.lineage] + coefficients.family[members.family]
-    found = _einsum("mq,mqu->mu", members.basis, own) + coefficients.model
+    found = einsum("mq,mqu->mu", members.basis, own) + coefficients.model
     return found[:, :skills], found[:, skills:]
 
 
@@ -473,161 +296,3 @@ def condition(
         family=drawn.family + scaled(spread.family**2, spread.family_walk**2, of_family),
         model=drawn.model + spread.model[None] ** 2 * pull,
     )
-
-
-class Solved(NamedTuple):
-    """What the scores of lineages say about their effects.
-
-    Attributes:
-        weight: V^-1 r, residuals over their whole covariance, ``(bin, benchmark, place)``.
-        skill: expected effects on skills, ``(bin, skill, place)``.
-        log_density: of the residuals of each pair of places given pairs before it, which add up
-            to that of a lineage, ``(bin, place / 2)``.
-        benchmark_precision: inverse covariance of residuals given skills, 0 where not observed,
-            ``(bin, benchmark, place, place)``.
-        skill_precision: inverse covariance of skills before scores, ``(bin, skill, place, place)``.
-        skill_covariance: of skills after scores, ``(bin, skill, place, skill, place)``.
-    """
-
-    weight: Array
-    skill: Array
-    log_density: Array
-    benchmark_precision: Array
-    skill_precision: Array
-    skill_covariance: Array
-
-
-def solve(benchmark: Array, skill: Array, loading: Array, residual: Array, seen: Array) -> Solved:
-    """Condition the effects of lineages on their scores.
-
-    Args:
-        benchmark: covariance of residuals given skills, ``(bin, benchmark, place, place)``; a
-            unit matrix where not observed.
-        skill: covariance of effects on skills, ``(bin, skill, place, place)``; a unit matrix
-            where empty.
-        loading: ``(benchmark, skill)``.
-        residual: 0 where not observed, ``(bin, benchmark, place)``.
-        seen: 1 where observed, else 0, ``(bin, benchmark, place)``.
-    """
-    bins, benchmarks, size = residual.shape
-    skills = loading.shape[1]
-    inverted, log_determinant = inverse(jnp.concatenate([benchmark, skill], axis=1))
-    both = seen[:, :, :, None] * seen[:, :, None, :]
-    r_inv = inverted[:, :benchmarks] * both
-    s_inv = inverted[:, benchmarks:]
-    # M = S^-1 + sum_j lambda_j lambda_j' (x) R_j,   h = sum_j lambda_j (x) R_j r_j
-    products = (loading[:, :, None] * loading[:, None, :]).reshape(benchmarks, -1)
-    gram = _einsum("jk,ljn->lkn", products, r_inv.reshape(bins, benchmarks, -1))
-    gram = gram.reshape(bins, skills, skills, size, size)
-    unit = jnp.eye(skills, dtype=gram.dtype)[None, :, :, None, None]
-    joint = (gram + unit * s_inv[:, :, None]).transpose(0, 1, 3, 2, 4)
-    m_inv, log_joint = inverse(joint.reshape(bins, skills * size, skills * size))
-    m_inv = m_inv.reshape(bins, skills, size, skills, size)
-    scaled = jnp.sum(r_inv * residual[:, :, None, :], axis=-1)
-    pull = _einsum("jk,ljn->lkn", loading, scaled)
-    mean = jnp.sum(m_inv * pull[:, None, None], axis=(-1, -2))
-    weight = scaled - jnp.sum(r_inv * _einsum("jk,lkn->ljn", loading, mean)[:, :, None], axis=-1)
-    # r' V^-1 r + log|V_r| + log|S| + log|M| + n log(2 pi)
-    terms = residual * weight + seen * math.log(2.0 * math.pi)
-    twice = jnp.sum(terms, axis=1).reshape(bins, -1, 2).sum(axis=-1)
-    twice += jnp.sum(log_determinant, axis=1)
-    twice += jnp.sum(log_joint.reshape(bins, skills, -1), axis=1)
-    return Solved(weight, mean, -0.5 * twice, r_inv, s_inv, m_inv)
-
-
-def _einsum(formula: str, *arrays: Array) -> Array:
-    return jnp.einsum(formula, *arrays, precision="highest")
-
-
-@jax.custom_jvp
-def _log_density(
-    benchmark: Array, skill: Array, loading: Array, residual: Array, seen: Array
-) -> Array:
-    """Log density of all residuals, scalar; arguments as for :func:`solve`."""
-    return jnp.sum(solve(benchmark, skill, loading, residual, seen).log_density)
-
-
-@_log_density.defjvp
-def _log_density_jvp(primals, tangents):
-    # With V the covariance of all residuals r and a = V^-1 r:
-    #   d log N(r; 0, V) = a' dV a / 2 - tr(V^-1 dV) / 2 - a' dr
-    # block by block: a gradient costs little more than the density.
-    loading = primals[2]
-    d_benchmark, d_skill, d_loading, d_residual, _ = tangents
-    s = solve(*primals)
-    r_inv, s_inv, m_inv = s.benchmark_precision, s.skill_precision, s.skill_covariance
-    # Diagonal blocks of V^-1: R_j - R_j (lambda_j' M^-1 lambda_j) R_j
-    products = loading[:, :, None] * loading[:, None, :]
-    added = _einsum("jkh,lkmhn->ljmn", products, m_inv)
-    within = r_inv - matmul(matmul(r_inv, added), r_inv)
-    of_benchmark = s.weight[:, :, :, None] * s.weight[:, :, None, :] - within
-    # lambda' a = S^-1 E[e],  lambda' V^-1 lambda = S^-1 - S^-1 M^-1 S^-1
-    pulled = jnp.sum(s_inv * s.skill[:, :, None, :], axis=-1)
-    own = _einsum("lkmkn->lkmn", m_inv)
-    of_skill = pulled[:, :, :, None] * pulled[:, :, None, :] - s_inv
-    of_skill += matmul(matmul(s_inv, own), s_inv)
-    # a_j' E[e_k] - sum_h lambda_jh tr(R_j M^-1_hk)
-    trace = _einsum("ljmn,lkmhn->jkh", r_inv, m_inv)
-    of_loading = _einsum("ljn,lkn->jk", s.weight, s.skill)
-    of_loading -= jnp.sum(trace * loading[:, None, :], axis=-1)
-    change = 0.5 * (jnp.sum(of_benchmark * d_benchmark) + jnp.sum(of_skill * d_skill))
-    change += jnp.sum(of_loading * d_loading) - jnp.sum(s.weight * d_residual)
-    return jnp.sum(s.log_density), change
-
-
-class Cells(NamedTuple):
-    """Scores in a list, measured or not, of one lineage or several.
-
-    Attributes:
-        model, family, lineage: numbers that tell them apart, ``(cell,)`` each.
-        benchmark: position of the benchmark, ``(cell,)``.
-        basis: :func:`walk_basis` of the model's size, ``(cell, coefficient)``.
-    """
-
-    model: np.ndarray
-    family: np.ndarray
-    lineage: np.ndarray
-    benchmark: np.ndarray
-    basis: np.ndarray
-
-
-def dense_covariance(
-    cells: Cells, loading: np.ndarray, skill: Spread, benchmark: Spread
-) -> np.ndarray:
-    """Covariance of predictors by effects, as one matrix: slow, plain, and for any cells.
-
-    Args:
-        cells: which scores.
-        loading: ``(..., benchmark, skill)``.
-        skill: spread of effects on skills, ``(..., skill)`` each.
-        benchmark: spread of effects on single benchmarks, ``(..., benchmark)`` each.
-
-    Returns:
-        ``(..., cell, cell)``, without the noise of scores.
-    """
-    same_model, same_family, same_lineage, same_benchmark = (
-        (part[:, None] == part[None, :]).astype(float)
-        for part in (cells.model, cells.family, cells.lineage, cells.benchmark)
-    )
-    walk = cells.basis[:, 1:] @ cells.basis[:, 1:].T
-
-    at = np.asarray(loading, float)[..., cells.benchmark, :]
-    found: Any = 0.0
-    for k in range(at.shape[-1]):
-        one = [np.asarray(part, float)[..., k, None, None] for part in skill]
-        found = found + at[..., :, None, k] * at[..., None, :, k] * _between(
-            one, same_lineage, walk, same_family, same_model
-        )
-    own = [np.asarray(part, float)[..., cells.benchmark, None] for part in benchmark]
-    return found + same_benchmark * _between(own, same_lineage, walk, same_family, same_model)
-
-
-def _between(
-    spread: list[np.ndarray],
-    lineage: np.ndarray,
-    walk: np.ndarray,
-    family: np.ndarray,
-    model: np.ndarray,
-) -> np.ndarray:
-    a, b, c, d, s = (part**2 for part in spread)
-    return lineage * (a + b * walk + family * (c + d * walk)) + model * s

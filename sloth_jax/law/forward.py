@@ -28,11 +28,7 @@ import jax.numpy as jnp
 from jax import Array
 
 from sloth_jax.law.links import Link
-
-
-def matmul(left: Array, right: Array) -> Array:
-    """Matrix product in full precision: accelerators would round float32 inputs to about 1e-3."""
-    return jnp.matmul(left, right, precision="highest")
+from sloth_jax.law.products import matmul
 
 
 class Params(NamedTuple):

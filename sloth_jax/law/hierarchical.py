@@ -13,8 +13,8 @@ benchmarks, and a model departs from its family in skills, hence on all benchmar
 The noise is inside the link ``g``, whose inverse is known in closed form
 (:class:`sloth_jax.law.links.QuantileMixture`). A score then tells its own predictor, scatter
 shrinks towards floor and ceiling by itself, and the law is linear in all effects: they are
-integrated out exactly, and drawn afterwards. What is left, some four hundred :class:`Numbers`, are
-standard normal a priori, every one of them, so that the prior is the unit of every step and of
+integrated out exactly, and drawn afterwards. What is left, some four hundred :class:`RawParams`,
+are standard normal a priori, every one of them, so that the prior is the unit of every step and of
 every width.
 
 The predictor is measured in standard deviations of a benchmark's scores after the inverse link, so
@@ -27,7 +27,7 @@ inside, with the slope at the score: the predictor that a score tells has the st
 ``h'(share) se / (1 - c)``, which is Laplace's approximation of the score's likelihood.
 
 The density does not change when skills are rotated, so the rotation is fixed by loadings that are
-lower triangular with a positive diagonal on chosen pivot benchmarks (:class:`Gauge`). A matrix of
+lower triangular with a positive diagonal on chosen pivot benchmarks (:class:`Pivots`). A matrix of
 independent normals is such a triangle times a uniform rotation, with chi-distributed diagonal (the
 Bartlett decomposition), so predictions have the same prior as with free loadings.
 """
@@ -44,21 +44,23 @@ from jax import Array
 
 from sloth_jax.law.effects import Problem, Spread, log_density
 from sloth_jax.law.forward import Params, linear_predictor
-from sloth_jax.law.gauge import Gauge, GaugedLoadings
 from sloth_jax.law.links import PIECES, SLACK, QuantileMixture
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import Prior
+from sloth_jax.law.pivots import Pivots, TriangularLoadings
 
 _EVEN = 21  # shares that stand in for one more model
 
 
-class Numbers(NamedTuple):
-    """What is learnt, each number standard normal a priori; see :class:`Prior` for the units.
+class RawParams(NamedTuple):
+    """Raw parameters, each standard normal a priori: the non-centred parameterisation.
+
+    :class:`Prior` gives their units. Source: Papaspiliopoulos, Roberts and Skold 2007.
 
     Attributes:
         slope: ``(column, skill)``.
         specific_slope: ``(column, benchmark)``.
-        loading: ``(benchmark, skill)``; under a :class:`Gauge` see :class:`GaugedLoadings`.
+        loading: ``(benchmark, skill)``; under a :class:`Pivots` see :class:`TriangularLoadings`.
         bias: ``(benchmark,)``.
         link_tilt: ``(piece, benchmark)``.
         link_slack: ``(benchmark,)``.
@@ -106,11 +108,11 @@ class SharedLaw(NamedTuple):
     offset: Array
 
 
-def blank_numbers(observations: Observations, skills: int) -> Numbers:
-    """Numbers of a table that are all zero: every part of the law at its prior median."""
+def zero_raw_params(observations: Observations, skills: int) -> RawParams:
+    """Raw parameters that are all zero: every part of the law at its prior median."""
     benchmarks, columns = observations.scores.shape[1], observations.design.shape[1]
     several = observations.offset_free.shape[0] > 1
-    return Numbers(
+    return RawParams(
         slope=jnp.zeros((columns, skills)),
         specific_slope=jnp.zeros((columns, benchmarks)),
         loading=jnp.zeros((benchmarks, skills)),
@@ -128,26 +130,26 @@ def blank_numbers(observations: Observations, skills: int) -> Numbers:
 
 
 def shared_law(
-    numbers: Numbers, observations: Observations, prior: Prior, gauge: Gauge | None = None
+    raw: RawParams, observations: Observations, prior: Prior, pivots: Pivots | None = None
 ) -> SharedLaw:
-    """The law that numbers stand for: a pure function.
+    """The law that raw parameters stand for: a pure function.
 
     Args:
-        numbers: standard normal a priori.
+        raw: standard normal a priori.
         observations: arrays of a table.
-        prior: units of the numbers.
-        gauge: loadings that fix the rotation; None leaves it free.
+        prior: units of the raw parameters.
+        pivots: loadings that fix the rotation; None leaves it free.
     """
-    n, benchmarks = numbers, numbers.bias.size
-    skills = n.loading.shape[1]
+    benchmarks = raw.bias.size
+    skills = raw.loading.shape[1]
     columns = jnp.arange(observations.design.shape[1])
     last = (columns == columns.size - 1)[:, None]  # of post-training
     slope = jnp.where(last, prior.post_training, prior.slope)
     specific = jnp.where(last, prior.specific_post_training, prior.specific_slope)
-    if gauge is None:
-        loading = prior.loading * n.loading
+    if pivots is None:
+        loading = prior.loading * raw.loading
     else:
-        loading = GaugedLoadings(prior.loading, gauge).loading(n.loading)
+        loading = TriangularLoadings(prior.loading, pivots).loading(raw.loading)
 
     def around(median: float, level: Array, each: Array) -> Array:
         return median * jnp.exp(prior.level * level + prior.between * each)
@@ -155,7 +157,7 @@ def shared_law(
     medians = (prior.lineage, prior.lineage_walk, prior.family, prior.family_walk, prior.model)
     skill = [
         around(median, level, jnp.zeros(skills, level.dtype))
-        for median, level in zip(medians, n.skill_spread, strict=True)
+        for median, level in zip(medians, raw.skill_spread, strict=True)
     ]
     medians = (
         prior.specific_lineage,
@@ -165,30 +167,30 @@ def shared_law(
     )
     benchmark = [
         around(median, level, each)
-        for median, level, each in zip(medians, n.spread_level, n.spread, strict=True)
+        for median, level, each in zip(medians, raw.spread_level, raw.spread, strict=True)
     ]
     offset = jnp.zeros_like(observations.offset_free)
-    if n.offset is not None and n.offset_scale is not None:
-        scale = prior.offset * jnp.exp(prior.level * n.offset_scale)
-        offset = scale * n.offset * observations.offset_free
+    if raw.offset is not None and raw.offset_scale is not None:
+        scale = prior.offset * jnp.exp(prior.level * raw.offset_scale)
+        offset = scale * raw.offset * observations.offset_free
     params = Params(
-        slope=slope * n.slope,
+        slope=slope * raw.slope,
         loading=loading,
-        bias=prior.bias * n.bias,
+        bias=prior.bias * raw.bias,
         floor=observations.floor,
         link=standardised_link(
-            prior.link * n.link_tilt,
-            SLACK * jnp.exp(prior.slack * n.link_slack),
+            prior.link * raw.link_tilt,
+            SLACK * jnp.exp(prior.slack * raw.link_slack),
             shares(observations),
             observations.observed & prior.link_from_scores,
         ),
-        specific_slope=specific * n.specific_slope,
+        specific_slope=specific * raw.specific_slope,
     )
     return SharedLaw(
         params=params,
         skill=Spread(*skill),
-        benchmark=Spread(*benchmark, model=jnp.zeros(benchmarks, n.bias.dtype)),
-        noise=around(prior.noise, n.noise_level, n.noise),
+        benchmark=Spread(*benchmark, model=jnp.zeros(benchmarks, raw.bias.dtype)),
+        noise=around(prior.noise, raw.noise_level, raw.noise),
         offset=offset,
     )
 
@@ -236,33 +238,33 @@ def log_likelihood(law: SharedLaw, observations: Observations) -> Array:
 
 
 class Density(NamedTuple):
-    """The posterior density of :class:`Numbers`; pure.
+    """The posterior density of :class:`RawParams`; pure.
 
     Attributes:
         observations: arrays of a table.
-        prior: units of the numbers.
-        gauge: loadings that fix the rotation; None leaves it free.
+        prior: units of the raw parameters.
+        pivots: loadings that fix the rotation; None leaves it free.
     """
 
     observations: Observations
     prior: Prior
-    gauge: Gauge | None = None
+    pivots: Pivots | None = None
 
-    def law(self, numbers: Numbers) -> SharedLaw:
-        """The law that numbers stand for."""
-        return shared_law(numbers, self.observations, self.prior, self.gauge)
+    def law(self, raw: RawParams) -> SharedLaw:
+        """The law that raw parameters stand for."""
+        return shared_law(raw, self.observations, self.prior, self.pivots)
 
-    def potential(self, numbers: Numbers) -> Array:
-        """Minus the log density of numbers and scores, scalar."""
-        return self.evaluate(numbers)[0]
+    def potential(self, raw: RawParams) -> Array:
+        """Minus the log density of raw parameters and scores, scalar."""
+        return self.evaluate(raw)[0]
 
-    def evaluate(self, numbers: Numbers) -> tuple[Array, SharedLaw]:
-        """Minus the log density of numbers and scores, and the law that they stand for."""
-        law = self.law(numbers)
+    def evaluate(self, raw: RawParams) -> tuple[Array, SharedLaw]:
+        """Minus the log density of raw parameters and scores, and the law that they stand for."""
+        law = self.law(raw)
         found = log_likelihood(law, self.observations)
-        for name, value in numbers._asdict().items():
-            if name == "loading" and self.gauge is not None:
-                found += GaugedLoadings(self.prior.loading, self.gauge).log_prob(value)
+        for name, value in raw._asdict().items():
+            if name == "loading" and self.pivots is not None:
+                found += TriangularLoadings(self.prior.loading, self.pivots).log_prob(value)
             elif value is not None:
                 found -= 0.5 * jnp.sum(value**2) + 0.5 * value.size * math.log(2.0 * math.pi)
         return -found, law
@@ -270,15 +272,15 @@ class Density(NamedTuple):
     def model(self, skills: int) -> SharedLaw:
         """The same density as a NumPyro model, site by site, with so many skills."""
         drawn = {}
-        for name, blank in blank_numbers(self.observations, skills)._asdict().items():
+        for name, blank in zero_raw_params(self.observations, skills)._asdict().items():
             if blank is None:
                 continue
-            if name == "loading" and self.gauge is not None:
-                site = GaugedLoadings(self.prior.loading, self.gauge)
+            if name == "loading" and self.pivots is not None:
+                site = TriangularLoadings(self.prior.loading, self.pivots)
             else:
                 site = dist.Normal(0.0, 1.0).expand(blank.shape).to_event(blank.ndim)
             drawn[name] = jnp.asarray(numpyro.sample(name, site))
-        law = self.law(Numbers(**drawn))
+        law = self.law(RawParams(**drawn))
         numpyro.factor("scores", log_likelihood(law, self.observations))
         return law
 

@@ -22,6 +22,8 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
+from sloth_jax.law.products import einsum
+
 
 def _to(predictor: Array, values: Array) -> Array:
     """Repeat values of benchmarks over the leading axes of a predictor."""
@@ -165,9 +167,9 @@ class MonotoneNetwork(NamedTuple):
         leading = predictor.shape[:-1]
         squashed = jnp.tanh(predictor.reshape(-1, predictor.shape[-1])).T[:, None, :]
         first = jnp.tanh(_per_unit(self.input_weight) * squashed + _per_unit(self.input_bias))
-        mixed = jnp.einsum("jkh,jhm->jkm", self.hidden_weight, first, precision="highest")
+        mixed = einsum("jkh,jhm->jkm", self.hidden_weight, first)
         second = jnp.tanh(mixed + _per_unit(self.hidden_bias))
-        output = jnp.einsum("jk,jkm->jm", self.output_weight, second, precision="highest")
+        output = einsum("jk,jkm->jm", self.output_weight, second)
         share = jax.nn.sigmoid(output + self.output_bias[:, None])
         return share.T.reshape(*leading, -1)
 

@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from jax import Array
 
-from sloth_jax.law.effects import Bins, Members
+from sloth_jax.law.bins import Bins
+from sloth_jax.law.effects import Members
 
 
 class Observations(NamedTuple):

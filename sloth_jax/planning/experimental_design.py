@@ -23,10 +23,11 @@ from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.inference.fit import Fit
-from sloth_jax.law.effects import Cells, dense_covariance, walk_basis
+from sloth_jax.law.dense import Cells, dense_covariance
 from sloth_jax.law.forward import Params, linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.walk import walk_basis
 from sloth_jax.planning.optimal import ANYWHERE, FLOPS_UNIT, Bounds, Family
 from sloth_jax.planning.targets import MEAN, Target, find_target
 

@@ -19,10 +19,11 @@ from sloth_jax.data.columns import match_benchmark
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.forecast import PredictiveLaw
 from sloth_jax.inference.fit import Fit
-from sloth_jax.law.effects import walk_basis
-from sloth_jax.law.forward import Effects, linear_predictor, matmul, scores, skills as skills_of
+from sloth_jax.law.forward import Effects, linear_predictor, scores, skills as skills_of
 from sloth_jax.law.links import of_benchmarks
+from sloth_jax.law.products import matmul
 from sloth_jax.law.surface import Surface
+from sloth_jax.law.walk import walk_basis
 from sloth_jax.skills.interpret import Skills
 from sloth_jax.wording import did_you_mean, quoted
 

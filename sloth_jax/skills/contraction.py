@@ -1,9 +1,9 @@
 """What the table decided and what the prior did: contraction of the posterior.
 
-The contraction of a number is ``1 - Var(posterior) / Var(prior)`` (Schad, Betancourt and Vasishth
-2021, "Toward a principled Bayesian workflow in cognitive science"): near 1 the table decided, near
-0 the prior did. All :class:`sloth_jax.law.hierarchical.Numbers` are standard normal a priori.
-Loadings and slopes are measured by their length over skills, which no rotation changes.
+The contraction of a parameter is ``1 - Var(posterior) / Var(prior)`` (Schad, Betancourt and
+Vasishth 2021, "Toward a principled Bayesian workflow in cognitive science"): near 1 the table
+decided, near 0 the prior did. All :class:`sloth_jax.law.hierarchical.RawParams` are standard normal
+a priori. Loadings and slopes are measured by their length over skills, which no rotation changes.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from jax.flatten_util import ravel_pytree
 
 from sloth_jax.errors import InputError
 from sloth_jax.inference.fit import Fit
-from sloth_jax.law.hierarchical import blank_numbers
+from sloth_jax.law.hierarchical import zero_raw_params
 from sloth_jax.law.links import PIECES
 
 _LITTLE = 0.5  # below it, more than half of the prior's variance is left
@@ -32,7 +32,7 @@ def contraction(fit: Fit) -> pd.DataFrame:
         fit: from :func:`sloth_jax.fit.fit`, by any inference but the mode's.
 
     Returns:
-        One row per number: ``parameter``, ``of`` (a benchmark, a column, or what it belongs to),
+        One row per parameter: ``parameter``, ``of`` (a benchmark, a column, or what it belongs to),
         ``prior_sd`` and ``posterior_sd`` in units of the prior, ``contraction`` (below 0 where the
         posterior is wider), and ``prior_decides``, True below 0.5. Scales are compared by their
         logarithms.
@@ -43,8 +43,8 @@ def contraction(fit: Fit) -> pd.DataFrame:
     if fit.settings.inference == "mode":
         raise InputError("a mode has no draws to tell widths by: fit with laplace or nuts")
     skills = fit.law.params.loading.shape[2]
-    blank = blank_numbers(fit.observations, skills)
-    numbers = jax.vmap(ravel_pytree(blank)[1])(fit.position)
+    blank = zero_raw_params(fit.observations, skills)
+    raw = jax.vmap(ravel_pytree(blank)[1])(fit.position)
     benchmarks, columns = fit.table.benchmarks, fit.surface.names
     kinds = ("lineage", "lineage walk", "family", "family walk", "model")
     pieces = tuple(f"piece {k + 1}" for k in range(PIECES))
@@ -54,22 +54,22 @@ def contraction(fit: Fit) -> pd.DataFrame:
     of_length = math.sqrt(skills - 2.0 * ratio**2)
     loading = fit.law.params.loading / fit.settings.prior.loading
     parts = [
-        ("length of slope", columns, of_length, _length(numbers.slope)),
+        ("length of slope", columns, of_length, _length(raw.slope)),
         ("length of loadings", benchmarks, of_length, _length(loading)),
-        ("specific slope", _pairs(columns, benchmarks), 1.0, numbers.specific_slope),
-        ("bias", benchmarks, 1.0, numbers.bias),
-        ("link tilt", _pairs(pieces, benchmarks), 1.0, numbers.link_tilt),
-        ("log link slack", benchmarks, 1.0, numbers.link_slack),
-        ("log skill spread", kinds, 1.0, numbers.skill_spread),
-        ("log specific spread, level", kinds[:4], 1.0, numbers.spread_level),
-        ("log specific spread", _pairs(kinds[:4], benchmarks), 1.0, numbers.spread),
-        ("log noise, level", ("",), 1.0, numbers.noise_level),
-        ("log noise", benchmarks, 1.0, numbers.noise),
+        ("specific slope", _pairs(columns, benchmarks), 1.0, raw.specific_slope),
+        ("bias", benchmarks, 1.0, raw.bias),
+        ("link tilt", _pairs(pieces, benchmarks), 1.0, raw.link_tilt),
+        ("log link slack", benchmarks, 1.0, raw.link_slack),
+        ("log skill spread", kinds, 1.0, raw.skill_spread),
+        ("log specific spread, level", kinds[:4], 1.0, raw.spread_level),
+        ("log specific spread", _pairs(kinds[:4], benchmarks), 1.0, raw.spread),
+        ("log noise, level", ("",), 1.0, raw.noise_level),
+        ("log noise", benchmarks, 1.0, raw.noise),
     ]
-    if numbers.offset is not None:
+    if raw.offset is not None:
         of_offset = np.array(_pairs(fit.table.sources, benchmarks))[free.ravel()].tolist()
-        parts.append(("log offset scale", ("",), 1.0, numbers.offset_scale))
-        parts.append(("offset", of_offset, 1.0, np.asarray(numbers.offset)[:, free]))
+        parts.append(("log offset scale", ("",), 1.0, raw.offset_scale))
+        parts.append(("offset", of_offset, 1.0, np.asarray(raw.offset)[:, free]))
     rows = []
     for name, subjects, prior_sd, draws in parts:
         spread = np.asarray(draws, float).std(axis=0).ravel()

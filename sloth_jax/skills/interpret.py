@@ -24,7 +24,8 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.forecast import family_effects, table_effects
 from sloth_jax.inference.fit import Fit
-from sloth_jax.law.forward import Effects, Params, matmul, skills as skills_of
+from sloth_jax.law.forward import Effects, Params, skills as skills_of
+from sloth_jax.law.products import matmul
 from sloth_jax.skills.rotation import align, canonical_order, rotate, rotate_loading, whitening
 
 _SIZE_B, _TOKENS_T = 7.0, 2.0  # where families are compared: a common size, with usual tokens

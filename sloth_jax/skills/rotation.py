@@ -24,7 +24,8 @@ from jax import Array
 from scipy.optimize import linear_sum_assignment
 
 from sloth_jax.errors import InputError
-from sloth_jax.law.forward import Params, matmul
+from sloth_jax.law.forward import Params
+from sloth_jax.law.products import matmul
 
 _FIRST_STEP = 1.0
 _HALVINGS = 12  # of a step that does not lower the criterion enough

@@ -61,14 +61,14 @@ def test_single_and_double_precision_agree():
     found = fit(data, key=jax.random.key(0), settings=QUICK)
 
     @jax.jit
-    def density(arrays, position, gauge):
-        return jax.value_and_grad(target_of(arrays, Prior(), gauge, 2).potential)(position)
+    def density(arrays, position, pivots):
+        return jax.value_and_grad(target_of(arrays, Prior(), pivots, 2).potential)(position)
 
     def single(leaf):
         narrow = {np.dtype(np.float64): np.float32, np.dtype(np.int64): np.int32}
         return leaf.astype(narrow.get(leaf.dtype, leaf.dtype))
 
-    wide = (found.observations, found.position[0], found.gauge)
+    wide = (found.observations, found.position[0], found.pivots)
     value, gradient = density(*wide)
     with jax.enable_x64(False):
         value32, gradient32 = density(*jax.tree.map(single, wide))

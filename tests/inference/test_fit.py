@@ -37,8 +37,8 @@ from sloth_jax.forecasting.forecast import predictive_law
 from sloth_jax.inference.diagnostics import Diagnostics, import_arviz, judge_chains, smooth_ratios
 from sloth_jax.inference.draws import systematic
 from sloth_jax.inference.settings import INFERENCES
-from sloth_jax.law.effects import walk_basis
 from sloth_jax.law.forward import linear_predictor
+from sloth_jax.law.walk import walk_basis
 
 NUTS = NutsSettings(chains=2, warmup=30, draws=30, max_tree_depth=4)
 QUICK = FitSettings(skills=1, draws=60, steps=60, nuts=NUTS)
@@ -118,7 +118,7 @@ def test_settings_are_those_that_were_asked_for(fitted, data):
     assert fitted.settings == replace(QUICK, inference="laplace")
     assert fitted.report == check_identifiability(data, skills=1)
     assert fitted.seed == tuple(int(part) for part in jax.random.key_data(KEY))
-    assert len(fitted.pivots) == 1
+    assert len(fitted.pivot_benchmarks) == 1
 
 
 @pytest.mark.parametrize(
@@ -381,7 +381,7 @@ def test_a_saved_fit_is_read_back_to_the_last_bit(fits, data, query, tmp_path, i
     found = fits[inference]
     save_fit(found, tmp_path / "fit.nc")
     again = load_fit(tmp_path / "fit.nc", data)
-    same((again.law, again.position, again.gauge), (found.law, found.position, found.gauge))
+    same((again.law, again.position, again.pivots), (found.law, found.position, found.pivots))
     for name in ("settings", "surface", "report", "seed", "chains"):
         assert getattr(again, name) == getattr(found, name)
     np.testing.assert_equal(asdict(again.diagnostics), asdict(found.diagnostics))

@@ -11,25 +11,23 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from scipy import stats
 
+from sloth_jax.law.bins import Bins, fill_bins
+from sloth_jax.law.dense import Cells, dense_covariance
 from sloth_jax.law.effects import (
-    Bins,
-    Cells,
     Coefficients,
     Members,
     Problem,
     Spread,
     at_models,
     condition,
-    dense_covariance,
     draw_normals,
-    fill_bins,
-    inverse,
     lineage_densities,
     log_density,
     name_numbers,
     no_draw,
-    walk_basis,
 )
+from sloth_jax.law.elimination import inverse
+from sloth_jax.law.walk import walk_basis
 
 BENCHMARKS = 3
 EXACT = 1e-9  # of log densities, relative: a hundred scores, float64

@@ -1,4 +1,5 @@
-"""The hierarchical law against its formulas written out, and the gauge against what it replaces."""
+"""The hierarchical law against its formulas written out, and the pivots against what it
+replaces."""
 
 from __future__ import annotations
 
@@ -17,21 +18,21 @@ from sloth_jax.inference.observe import observe
 from sloth_jax.inference.predictive import effects_of_table, noisy_scores
 from sloth_jax.law.effects import no_draw
 from sloth_jax.law.forward import Effects, linear_predictor
-from sloth_jax.law.gauge import Gauge, GaugedLoadings, choose_gauge
 from sloth_jax.law.hierarchical import (
     Density,
-    Numbers,
-    blank_numbers,
+    RawParams,
     effects_problem,
     log_likelihood,
+    zero_raw_params,
 )
 from sloth_jax.law.links import STEPS
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import Prior
+from sloth_jax.law.pivots import Pivots, TriangularLoadings, choose_pivots
 from sloth_jax.law.surface import fit_surface
 
 SKILLS = 2
-GAUGE = Gauge(
+GAUGE = Pivots(
     jnp.zeros((4, SKILLS)).at[2, 0].set(1.0).at[1, 1].set(1.0),
     jnp.zeros((4, SKILLS)).at[2, 1].set(1.0),
 )
@@ -56,10 +57,11 @@ def observations(*, dirty: bool = False, families: int = 6) -> Observations:
     return observe(data, fit_surface(data, kind="translog"))
 
 
-def numbers(arrays: Observations, seed: int = 0, skills: int = SKILLS) -> Numbers:
+def numbers(arrays: Observations, seed: int = 0, skills: int = SKILLS) -> RawParams:
     rng = np.random.default_rng(seed)
     return jax.tree.map(
-        lambda blank: jnp.asarray(0.7 * rng.normal(size=blank.shape)), blank_numbers(arrays, skills)
+        lambda blank: jnp.asarray(0.7 * rng.normal(size=blank.shape)),
+        zero_raw_params(arrays, skills),
     )
 
 
@@ -84,7 +86,7 @@ def inverse_link(tilt: np.ndarray, slack: float, share: np.ndarray) -> tuple:
     return value, rate
 
 
-def joint_by_hand(arrays: Observations, n: Numbers, gauge: Gauge | None) -> float:
+def joint_by_hand(arrays: Observations, n: RawParams, pivots: Pivots | None) -> float:
     """Log density of numbers and scores, from the docstrings and scipy."""
     p, seen = PRIOR, np.asarray(arrays.observed)
     parts = {name: np.asarray(value) for name, value in n._asdict().items() if value is not None}
@@ -92,7 +94,7 @@ def joint_by_hand(arrays: Observations, n: Numbers, gauge: Gauge | None) -> floa
     found = sum(
         stats.norm.logpdf(value).sum() for name, value in parts.items() if name != "loading"
     )
-    if gauge is None:
+    if pivots is None:
         found += stats.norm.logpdf(parts["loading"]).sum()
     else:  # of GAUGE
         loading = parts["loading"].copy()
@@ -165,13 +167,13 @@ def joint_by_hand(arrays: Observations, n: Numbers, gauge: Gauge | None) -> floa
     return float(found + stats.multivariate_normal.logpdf(measured, mean, covariance))
 
 
-@pytest.mark.parametrize("gauge", [None, GAUGE], ids=["free", "gauge"])
+@pytest.mark.parametrize("pivots", [None, GAUGE], ids=["free", "pivots"])
 @pytest.mark.parametrize("dirty", [False, True], ids=["plain", "errors and sources"])
-def test_the_joint_density_is_the_one_written_out_and_numpyros(gauge, dirty):
+def test_the_joint_density_is_the_one_written_out_and_numpyros(pivots, dirty):
     arrays = observations(dirty=dirty, families=4)
-    at, density = numbers(arrays, 3), Density(arrays, PRIOR, gauge)
+    at, density = numbers(arrays, 3), Density(arrays, PRIOR, pivots)
     found = -float(density.potential(at))
-    assert found == pytest.approx(joint_by_hand(arrays, at, gauge), rel=1e-9)
+    assert found == pytest.approx(joint_by_hand(arrays, at, pivots), rel=1e-9)
     sites = {name: value for name, value in at._asdict().items() if value is not None}
     theirs, _ = log_density(density.model, (SKILLS,), {}, sites)
     assert found == pytest.approx(float(theirs), rel=1e-12)
@@ -204,20 +206,20 @@ def test_rotating_skills_changes_no_likelihood():
 
 def test_the_gauge_only_fixes_the_rotation():
     loading = jnp.asarray(np.random.default_rng(0).normal(size=(5, 3)))
-    rotation, gauge = choose_gauge(loading)
+    rotation, pivots = choose_pivots(loading)
     turned = loading @ rotation
     np.testing.assert_allclose(turned @ turned.T, loading @ loading.T, atol=1e-12)
-    top = turned[np.argmax(gauge.diagonal, axis=0)]
+    top = turned[np.argmax(pivots.diagonal, axis=0)]
     np.testing.assert_allclose(top, np.tril(top), atol=1e-12)
     assert (np.diag(top) > 0).all()
-    assert np.abs(np.asarray(turned)[np.asarray(gauge.above) > 0]).max() < 1e-12
-    gauged = GaugedLoadings(0.4, gauge)
-    np.testing.assert_allclose(gauged.loading(gauged.numbers(turned)), turned, atol=1e-12)
+    assert np.abs(np.asarray(turned)[np.asarray(pivots.above) > 0]).max() < 1e-12
+    gauged = TriangularLoadings(0.4, pivots)
+    np.testing.assert_allclose(gauged.loading(gauged.raw(turned)), turned, atol=1e-12)
 
 
 def test_gauged_loadings_are_triangles_of_normal_matrices():
     # In law: loadings times their transpose do not depend on the rotation.
-    gauged = GaugedLoadings(0.7, GAUGE)
+    gauged = TriangularLoadings(0.7, GAUGE)
     draws = jax.vmap(gauged.loading)(gauged.sample(jax.random.key(0), (4000,)))
     free = 0.7 * np.random.default_rng(1).normal(size=(4000, 4, 2))
     for a, b in ((0, 2), (1, 2), (2, 2), (1, 1)):
@@ -227,8 +229,8 @@ def test_gauged_loadings_are_triangles_of_normal_matrices():
 
 
 def test_gauged_loadings_have_the_density_they_are_drawn_with():
-    gauge = Gauge(GAUGE.diagonal[:3], GAUGE.above[:3])
-    gauged = GaugedLoadings(0.7, gauge)
+    pivots = Pivots(GAUGE.diagonal[:3], GAUGE.above[:3])
+    gauged = TriangularLoadings(0.7, pivots)
     value = gauged.sample(jax.random.key(3))
     expected = stats.norm.logpdf(value[2, 1])  # stands in
     expected += stats.norm.logpdf(np.append(value[0], value[1, 0]), 0.0, 0.7).sum()

@@ -11,8 +11,8 @@ from jax.flatten_util import ravel_pytree
 from small import table
 
 from sloth_jax import InputError, fit
-from sloth_jax.inference.mode import blank_numbers
-from sloth_jax.law.gauge import GaugedLoadings
+from sloth_jax.inference.mode import zero_raw_params
+from sloth_jax.law.pivots import TriangularLoadings
 from sloth_jax.skills.contraction import contraction
 
 KEY, DRAWS = jax.random.key(0), 4000
@@ -24,9 +24,9 @@ def fitted():
 
 
 def test_draws_of_the_prior_are_not_contracted(fitted):
-    gauged = GaugedLoadings(fitted.settings.prior.loading, fitted.gauge)
+    gauged = TriangularLoadings(fitted.settings.prior.loading, fitted.pivots)
     loading = gauged.sample(KEY, (DRAWS,))
-    blank, unravel = ravel_pytree(blank_numbers(fitted.observations, 2))
+    blank, unravel = ravel_pytree(zero_raw_params(fitted.observations, 2))
     position = jax.random.normal(KEY, (DRAWS, blank.size))
     numbers = jax.vmap(lambda n, own: ravel_pytree(unravel(n)._replace(loading=own))[0])
     params = fitted.law.params._replace(loading=jax.vmap(gauged.loading)(loading))

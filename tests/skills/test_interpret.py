@@ -14,8 +14,8 @@ from sloth_jax import Diagnostics, Fit, FitSettings, InputError
 from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.forecasting.forecast import family_effects, table_effects
 from sloth_jax.law.forward import Effects, skills as skills_of
-from sloth_jax.law.gauge import choose_gauge
 from sloth_jax.law.hierarchical import SharedLaw
+from sloth_jax.law.pivots import choose_pivots
 from sloth_jax.skills.interpret import interpret_skills, propose_labels
 from sloth_jax.skills.rotation import match_skills, rotate_params
 
@@ -34,7 +34,7 @@ def of_laws(*laws: SharedLaw, inference: str = "laplace", table=TABLE, surface=T
         chains=1,
         table=table,
         surface=surface,
-        gauge=choose_gauge(loading)[1],
+        pivots=choose_pivots(loading)[1],
         settings=FitSettings(inference=inference, skills=loading.shape[1]),
         diagnostics=Diagnostics(inference, len(laws), 0.0),
         report=NO_REPORT,

@@ -13,10 +13,10 @@ from jax.scipy.special import gammaln
 from jax.typing import ArrayLike
 from numpyro.distributions import constraints
 
-from sloth_jax.law.forward import matmul
+from sloth_jax.law.products import matmul
 
 
-class Gauge(NamedTuple):
+class Pivots(NamedTuple):
     """Which loadings fix the rotation of the skills.
 
     Attributes:
@@ -29,7 +29,7 @@ class Gauge(NamedTuple):
     above: Array
 
 
-def choose_gauge(loading: Array) -> tuple[Array, Gauge]:
+def choose_pivots(loading: Array) -> tuple[Array, Pivots]:
     """Pick as many pivot benchmarks as skills, with loadings that differ most. Pure.
 
     Args:
@@ -37,7 +37,7 @@ def choose_gauge(loading: Array) -> tuple[Array, Gauge]:
 
     Returns:
         The rotation ``(skill, skill)`` after which the pivots' loadings are lower triangular with
-        a positive diagonal, and the gauge. Pivots are those of a column-pivoted QR decomposition
+        a positive diagonal, and the pivots. They are those of a column-pivoted QR decomposition
         (Golub and Van Loan, Matrix Computations, section 5.4), so the diagonal is far from zero.
     """
     benchmarks, skills = loading.shape
@@ -51,70 +51,70 @@ def choose_gauge(loading: Array) -> tuple[Array, Gauge]:
     q, r = jnp.linalg.qr(loading[jnp.stack(pivots)].T)
     rotation = q * jnp.where(jnp.diag(r) < 0, -1.0, 1.0)[None, :]
     diagonal = jax.nn.one_hot(jnp.stack(pivots), benchmarks, dtype=loading.dtype).T
-    return rotation, Gauge(diagonal, matmul(diagonal, jnp.triu(jnp.ones((skills, skills)), 1)))
+    return rotation, Pivots(diagonal, matmul(diagonal, jnp.triu(jnp.ones((skills, skills)), 1)))
 
 
-class GaugedLoadings(dist.Distribution):
-    """Loadings under a gauge, by real numbers without constraints, ``(benchmark, skill)``.
+class TriangularLoadings(dist.Distribution):
+    """Loadings that are lower triangular on the pivots, by unconstrained raw values.
 
-    A number is the loading itself; at the gauge's diagonal its logarithm; above it nothing, and
-    stands in as an independent standard normal so that shapes stay fixed.
+    ``(benchmark, skill)``: a raw value is the loading itself; on the diagonal its logarithm; above
+    it an independent standard normal that is not used, so that shapes stay fixed.
 
     Args:
-        scale: standard deviation of loadings without a gauge, positive.
-        gauge: which loadings are fixed.
+        scale: standard deviation of free loadings, positive.
+        pivots: which loadings are fixed.
     """
 
     # NumPyro declares these as instance attributes and sets them on classes, as here.
     arg_constraints: ClassVar[dict[str, Any]] = {}  # pyright: ignore
     support = constraints.real_matrix  # pyright: ignore
 
-    def __init__(self, scale: float, gauge: Gauge) -> None:
+    def __init__(self, scale: float, pivots: Pivots) -> None:
         """Build the distribution with event shape ``(benchmark, skill)``."""
-        self.scale, self.gauge = scale, gauge
-        super().__init__((), gauge.diagonal.shape, validate_args=False)
+        self.scale, self.pivots = scale, pivots
+        super().__init__((), pivots.diagonal.shape, validate_args=False)
 
     def _freedom(self) -> Array:
         # chi of skill i has skills - i degrees of freedom
         return jnp.broadcast_to(jnp.arange(self.event_shape[1], 0, -1.0), self.event_shape)
 
     def sample(self, key: Array | None, sample_shape: tuple[int, ...] = ()) -> Array:
-        """Draw numbers, ``sample_shape + (benchmark, skill)``."""
+        """Draw raw values, ``sample_shape + (benchmark, skill)``."""
         assert key is not None
         shape = sample_shape + self.event_shape
         normal_key, chi_key = jax.random.split(key)
         normal = jax.random.normal(normal_key, shape)
         square = 2.0 * jax.random.gamma(chi_key, jnp.broadcast_to(self._freedom() / 2.0, shape))
         log_chi = math.log(self.scale) + 0.5 * jnp.log(square)
-        above, diagonal = (jnp.broadcast_to(mask > 0, shape) for mask in reversed(self.gauge))
+        above, diagonal = (jnp.broadcast_to(mask > 0, shape) for mask in reversed(self.pivots))
         usual = jnp.where(above, normal, self.scale * normal)
         return jnp.where(diagonal, log_chi, usual)
 
     def log_prob(self, value: ArrayLike, intermediates: Any = None) -> Array:
-        """Log density of numbers ``(benchmark, skill)``, scalar."""
+        """Log density of raw values ``(benchmark, skill)``, scalar."""
         value, k = jnp.asarray(value), self._freedom()
         usual = dist.Normal(0.0, self.scale).log_prob(value)
         stand_in = dist.Normal(0.0, 1.0).log_prob(value)
         # x ~ scale chi_k:  log p(log x) = k log(x/scale) - x^2/(2 scale^2) - log(2^(k/2-1) G(k/2))
         z = value - math.log(self.scale)
         chi = k * z - 0.5 * jnp.exp(2.0 * z) - (k / 2.0 - 1.0) * math.log(2.0) - gammaln(k / 2.0)
-        cell = jnp.where(self.gauge.above > 0, stand_in, usual)
-        return jnp.sum(jnp.where(self.gauge.diagonal > 0, chi, cell))
+        cell = jnp.where(self.pivots.above > 0, stand_in, usual)
+        return jnp.sum(jnp.where(self.pivots.diagonal > 0, chi, cell))
 
     def loading(self, value: Array) -> Array:
-        """Loadings that numbers ``(benchmark, skill)`` stand for."""
-        at_pivot = jnp.where(self.gauge.diagonal > 0, value, 0.0)
+        """Loadings of raw values ``(benchmark, skill)``."""
+        at_pivot = jnp.where(self.pivots.diagonal > 0, value, 0.0)
         return jnp.where(
-            self.gauge.diagonal > 0,
+            self.pivots.diagonal > 0,
             jnp.exp(at_pivot),
-            jnp.where(self.gauge.above > 0, 0.0, value),
+            jnp.where(self.pivots.above > 0, 0.0, value),
         )
 
-    def numbers(self, loading: Array) -> Array:
-        """Numbers that stand for loadings that obey the gauge; zeros above it."""
-        positive = jnp.where(self.gauge.diagonal > 0, jnp.maximum(loading, 1e-6), 1.0)
+    def raw(self, loading: Array) -> Array:
+        """Raw values of loadings that are triangular on the pivots; zeros above the diagonal."""
+        positive = jnp.where(self.pivots.diagonal > 0, jnp.maximum(loading, 1e-6), 1.0)
         return jnp.where(
-            self.gauge.diagonal > 0,
+            self.pivots.diagonal > 0,
             jnp.log(positive),
-            jnp.where(self.gauge.above > 0, 0.0, loading),
+            jnp.where(self.pivots.above > 0, 0.0, loading),
         )

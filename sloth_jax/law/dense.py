@@ -1,0 +1,67 @@
+"""The covariance of predictors by effects as one matrix: slow, plain, the oracle of the tests."""
+
+from __future__ import annotations
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from sloth_jax.law.effects import Spread
+
+
+class Cells(NamedTuple):
+    """Scores in a list, measured or not, of one lineage or several.
+
+    Attributes:
+        model, family, lineage: numbers that tell them apart, ``(cell,)`` each.
+        benchmark: position of the benchmark, ``(cell,)``.
+        basis: :func:`walk_basis` of the model's size, ``(cell, coefficient)``.
+    """
+
+    model: np.ndarray
+    family: np.ndarray
+    lineage: np.ndarray
+    benchmark: np.ndarray
+    basis: np.ndarray
+
+
+def dense_covariance(
+    cells: Cells, loading: np.ndarray, skill: Spread, benchmark: Spread
+) -> np.ndarray:
+    """Covariance of predictors by effects, as one matrix: slow, plain, and for any cells.
+
+    Args:
+        cells: which scores.
+        loading: ``(..., benchmark, skill)``.
+        skill: spread of effects on skills, ``(..., skill)`` each.
+        benchmark: spread of effects on single benchmarks, ``(..., benchmark)`` each.
+
+    Returns:
+        ``(..., cell, cell)``, without the noise of scores.
+    """
+    same_model, same_family, same_lineage, same_benchmark = (
+        (part[:, None] == part[None, :]).astype(float)
+        for part in (cells.model, cells.family, cells.lineage, cells.benchmark)
+    )
+    walk = cells.basis[:, 1:] @ cells.basis[:, 1:].T
+
+    at = np.asarray(loading, float)[..., cells.benchmark, :]
+    found: Any = 0.0
+    for k in range(at.shape[-1]):
+        one = [np.asarray(part, float)[..., k, None, None] for part in skill]
+        found = found + at[..., :, None, k] * at[..., None, :, k] * _between(
+            one, same_lineage, walk, same_family, same_model
+        )
+    own = [np.asarray(part, float)[..., cells.benchmark, None] for part in benchmark]
+    return found + same_benchmark * _between(own, same_lineage, walk, same_family, same_model)
+
+
+def _between(
+    spread: list[np.ndarray],
+    lineage: np.ndarray,
+    walk: np.ndarray,
+    family: np.ndarray,
+    model: np.ndarray,
+) -> np.ndarray:
+    a, b, c, d, s = (part**2 for part in spread)
+    return lineage * (a + b * walk + family * (c + d * walk)) + model * s

@@ -1,0 +1,159 @@
+"""Conditioning the effects of lineages on their scores: the linear algebra, bin by bin."""
+
+from __future__ import annotations
+
+import math
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+from jax import Array
+
+from sloth_jax.law.products import einsum, matmul
+
+
+@jax.custom_jvp
+def inverse(matrices: Array) -> tuple[Array, Array]:
+    """Inverses of positive definite matrices ``(..., row, column)``, and log determinants.
+
+    The log determinant comes in parts that add up to it, ``(..., row / 2)``: one for each pair of
+    rows given those above. In a block diagonal matrix they tell the blocks' determinants.
+
+    By Gauss-Jordan sweeps of two rows at a time, in array operations over the whole batch: calls
+    of LAPACK for many small matrices are slow on CPU, and far slower beside another busy process.
+    The number of rows must be even.
+    """
+    size = matrices.shape[-1]
+    index = jnp.arange(size)
+
+    def sweep(pair: Array, state: tuple[Array, Array]) -> tuple[Array, Array]:
+        a, parts = state
+        at = 2 * pair
+        rows = jax.lax.dynamic_slice_in_dim(a, at, 2, -2)
+        pivot = jax.lax.dynamic_slice_in_dim(rows, at, 2, -1)
+        p, q, r = pivot[..., 0, 0], pivot[..., 0, 1], pivot[..., 1, 1]
+        determinant = p * r - q * q
+        adjugate = jnp.stack([jnp.stack([r, -q], -1), jnp.stack([-q, p], -1)], -2)
+        inverted = adjugate / determinant[..., None, None]
+        # A_ij - A_ik P^-1 A_kj elsewhere,  P^-1 A_kj in the rows and columns k,  -P^-1 at P
+        inside = (index >= at) & (index < at + 2)
+        others = jnp.where(jnp.broadcast_to(inside, rows.shape), 0.0, rows)
+        scaled = matmul(inverted, others)
+        a = a - matmul(jnp.swapaxes(others, -1, -2), scaled)
+        scaled = jax.lax.dynamic_update_slice_in_dim(scaled, -inverted, at, -1)
+        a = jax.lax.dynamic_update_slice_in_dim(a, scaled, at, -2)
+        a = jax.lax.dynamic_update_slice_in_dim(a, jnp.swapaxes(scaled, -1, -2), at, -1)
+        parts = jax.lax.dynamic_update_slice_in_dim(
+            parts, jnp.log(determinant)[..., None], pair, -1
+        )
+        return a, parts
+
+    start = (matrices, jnp.zeros((*matrices.shape[:-2], size // 2), matrices.dtype))
+    swept, parts = jax.lax.fori_loop(0, size // 2, sweep, start)
+    return -swept, parts
+
+
+@inverse.defjvp
+def _inverse_jvp(primals, tangents):
+    (change,) = tangents
+    inverted, parts = inverse(*primals)
+    # d A^-1 = -A^-1 dA A^-1. The determinant is not differentiated here but in
+    # block_log_density.
+    moved = matmul(matmul(inverted, change), inverted)
+    return (inverted, parts), (-moved, jnp.zeros_like(parts))
+
+
+class Solved(NamedTuple):
+    """What the scores of lineages say about their effects.
+
+    Attributes:
+        weight: V^-1 r, residuals over their whole covariance, ``(bin, benchmark, place)``.
+        skill: expected effects on skills, ``(bin, skill, place)``.
+        log_density: of the residuals of each pair of places given pairs before it, which add up
+            to that of a lineage, ``(bin, place / 2)``.
+        benchmark_precision: inverse covariance of residuals given skills, 0 where not observed,
+            ``(bin, benchmark, place, place)``.
+        skill_precision: inverse covariance of skills before scores, ``(bin, skill, place, place)``.
+        skill_covariance: of skills after scores, ``(bin, skill, place, skill, place)``.
+    """
+
+    weight: Array
+    skill: Array
+    log_density: Array
+    benchmark_precision: Array
+    skill_precision: Array
+    skill_covariance: Array
+
+
+def solve(benchmark: Array, skill: Array, loading: Array, residual: Array, seen: Array) -> Solved:
+    """Condition the effects of lineages on their scores.
+
+    Args:
+        benchmark: covariance of residuals given skills, ``(bin, benchmark, place, place)``; a
+            unit matrix where not observed.
+        skill: covariance of effects on skills, ``(bin, skill, place, place)``; a unit matrix
+            where empty.
+        loading: ``(benchmark, skill)``.
+        residual: 0 where not observed, ``(bin, benchmark, place)``.
+        seen: 1 where observed, else 0, ``(bin, benchmark, place)``.
+    """
+    bins, benchmarks, size = residual.shape
+    skills = loading.shape[1]
+    inverted, log_determinant = inverse(jnp.concatenate([benchmark, skill], axis=1))
+    both = seen[:, :, :, None] * seen[:, :, None, :]
+    r_inv = inverted[:, :benchmarks] * both
+    s_inv = inverted[:, benchmarks:]
+    # M = S^-1 + sum_j lambda_j lambda_j' (x) R_j,   h = sum_j lambda_j (x) R_j r_j
+    products = (loading[:, :, None] * loading[:, None, :]).reshape(benchmarks, -1)
+    gram = einsum("jk,ljn->lkn", products, r_inv.reshape(bins, benchmarks, -1))
+    gram = gram.reshape(bins, skills, skills, size, size)
+    unit = jnp.eye(skills, dtype=gram.dtype)[None, :, :, None, None]
+    joint = (gram + unit * s_inv[:, :, None]).transpose(0, 1, 3, 2, 4)
+    m_inv, log_joint = inverse(joint.reshape(bins, skills * size, skills * size))
+    m_inv = m_inv.reshape(bins, skills, size, skills, size)
+    scaled = jnp.sum(r_inv * residual[:, :, None, :], axis=-1)
+    pull = einsum("jk,ljn->lkn", loading, scaled)
+    mean = jnp.sum(m_inv * pull[:, None, None], axis=(-1, -2))
+    weight = scaled - jnp.sum(r_inv * einsum("jk,lkn->ljn", loading, mean)[:, :, None], axis=-1)
+    # r' V^-1 r + log|V_r| + log|S| + log|M| + n log(2 pi)
+    terms = residual * weight + seen * math.log(2.0 * math.pi)
+    twice = jnp.sum(terms, axis=1).reshape(bins, -1, 2).sum(axis=-1)
+    twice += jnp.sum(log_determinant, axis=1)
+    twice += jnp.sum(log_joint.reshape(bins, skills, -1), axis=1)
+    return Solved(weight, mean, -0.5 * twice, r_inv, s_inv, m_inv)
+
+
+@jax.custom_jvp
+def block_log_density(
+    benchmark: Array, skill: Array, loading: Array, residual: Array, seen: Array
+) -> Array:
+    """Log density of all residuals, scalar; arguments as for :func:`solve`."""
+    return jnp.sum(solve(benchmark, skill, loading, residual, seen).log_density)
+
+
+@block_log_density.defjvp
+def _block_log_density_jvp(primals, tangents):
+    # With V the covariance of all residuals r and a = V^-1 r:
+    #   d log N(r; 0, V) = a' dV a / 2 - tr(V^-1 dV) / 2 - a' dr
+    # block by block: a gradient costs little more than the density.
+    loading = primals[2]
+    d_benchmark, d_skill, d_loading, d_residual, _ = tangents
+    s = solve(*primals)
+    r_inv, s_inv, m_inv = s.benchmark_precision, s.skill_precision, s.skill_covariance
+    # Diagonal blocks of V^-1: R_j - R_j (lambda_j' M^-1 lambda_j) R_j
+    products = loading[:, :, None] * loading[:, None, :]
+    added = einsum("jkh,lkmhn->ljmn", products, m_inv)
+    within = r_inv - matmul(matmul(r_inv, added), r_inv)
+    of_benchmark = s.weight[:, :, :, None] * s.weight[:, :, None, :] - within
+    # lambda' a = S^-1 E[e],  lambda' V^-1 lambda = S^-1 - S^-1 M^-1 S^-1
+    pulled = jnp.sum(s_inv * s.skill[:, :, None, :], axis=-1)
+    own = einsum("lkmkn->lkmn", m_inv)
+    of_skill = pulled[:, :, :, None] * pulled[:, :, None, :] - s_inv
+    of_skill += matmul(matmul(s_inv, own), s_inv)
+    # a_j' E[e_k] - sum_h lambda_jh tr(R_j M^-1_hk)
+    trace = einsum("ljmn,lkmhn->jkh", r_inv, m_inv)
+    of_loading = einsum("ljn,lkn->jk", s.weight, s.skill)
+    of_loading -= jnp.sum(trace * loading[:, None, :], axis=-1)
+    change = 0.5 * (jnp.sum(of_benchmark * d_benchmark) + jnp.sum(of_skill * d_skill))
+    change += jnp.sum(of_loading * d_loading) - jnp.sum(s.weight * d_residual)
+    return jnp.sum(s.log_density), change
