@@ -14,7 +14,7 @@ from _runner import command_line, draw_intervals, execute, save, settings_of
 
 import sloth_jax as sj
 from sloth_jax.cli.console import tell
-from sloth_jax.data.columns import COLUMNS
+from sloth_jax.data.schema import COLUMNS
 
 LINEAGE = "meta-llama-3"
 LARGEST_SEEN_B = 8.0

@@ -23,7 +23,7 @@ import pandas as pd
 
 import sloth_jax as sj
 from sloth_jax.cli.console import Parser, number, run_and_exit, tell
-from sloth_jax.data.columns import bundled_items
+from sloth_jax.data.schema import bundled_items
 from sloth_jax.evaluation.leave_lineage_out import (
     LeftOut,
     Refitted,

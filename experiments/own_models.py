@@ -19,7 +19,7 @@ from _runner import command_line, draw_intervals, execute, save, settings_of
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
-from sloth_jax.data.columns import COLUMNS
+from sloth_jax.data.schema import COLUMNS
 from sloth_jax.files import frame_csv, write_text
 
 LEVEL = 0.9

@@ -1,13 +1,10 @@
 from . import evaluation, forecasting, planning, plotting, skills
 from .cli.console import show_progress
-from .data.leaderboard import (
-    Leaderboard,
-    add_models,
-    bundled_mixtures,
-    load_leaderboard,
-    load_observational,
-)
+from .data.bundled_tables import bundled_mixtures, load_observational
+from .data.joining import add_models
+from .data.leaderboard import Leaderboard
 from .data.query import Query, load_query
+from .data.reading import load_leaderboard
 from .data.tables import TableError
 from .errors import InputError
 from .evaluation.averaging import average, stacking_weights

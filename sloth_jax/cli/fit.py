@@ -15,7 +15,9 @@ import numpy as np
 from jax import Array
 
 from sloth_jax.cli.console import number, show_progress, tell
-from sloth_jax.data.leaderboard import Leaderboard, add_models, load_leaderboard
+from sloth_jax.data.joining import add_models
+from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.reading import load_leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.forecast import count_family_models
 from sloth_jax.forecasting.tasks import (

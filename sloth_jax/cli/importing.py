@@ -44,7 +44,7 @@ def add_import_command(commands: argparse._SubParsersAction[Parser]) -> None:
 def _import(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from sloth_jax.data.imports import import_scores
+    from sloth_jax.data.importing.reader import import_scores
 
     for path in (options.out, options.rejected, options.guessed):
         if path is not None:

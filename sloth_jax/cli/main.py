@@ -35,9 +35,9 @@ from sloth_jax.cli.fit import (
 )
 from sloth_jax.cli.importing import add_import_command
 from sloth_jax.cli.planning import add_planning_commands
-from sloth_jax.data.leaderboard import load_leaderboard
 from sloth_jax.data.quality import suspect_scores
 from sloth_jax.data.query import load_query
+from sloth_jax.data.reading import load_leaderboard
 from sloth_jax.files import check_writable, clear_leftovers, frame_csv, write_text
 from sloth_jax.forecasting.forecast import forecast
 from sloth_jax.forecasting.tasks import bundled_tasks

@@ -1,7 +1,7 @@
 """What a model's name says of it: size, mixture of experts, post-training, family.
 
 Names are habits, not facts: everything read from one is a suggestion, is listed as such by the
-readers of :mod:`sloth_jax.data.imports`, and never replaces a value that was given.
+readers of :mod:`sloth_jax.data.importing`, and never replaces a value that was given.
 """
 
 from __future__ import annotations

@@ -9,14 +9,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sloth_jax.data.columns import (
-    COLUMNS,
-    agree_by_family,
-    match_benchmark,
-    parse_rows,
-    sort_columns,
-)
 from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.rows import agree_by_family, parse_rows
+from sloth_jax.data.schema import COLUMNS, match_benchmark, sort_columns
 from sloth_jax.data.tables import RawTable, read_table, table_from_frame
 from sloth_jax.wording import did_you_mean, quoted, spelling
 

@@ -1,6 +1,6 @@
 """Reading tables: a file or a data frame becomes cells of text, and errors name the cell.
 
-Nothing here knows what a column means; :mod:`sloth_jax.data.columns` does. Cells are read as text
+Nothing here knows what a column means; :mod:`sloth_jax.data.schema` does. Cells are read as text
 and parsed by us, so that an error can quote what stands in the file. Nothing is evaluated or
 unpickled.
 """

@@ -14,8 +14,8 @@ from pathlib import Path
 
 import numpy as np
 
-from sloth_jax.data.columns import number_of
 from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.rows import number_of
 from sloth_jax.data.tables import read_bundled, read_table
 from sloth_jax.errors import InputError
 from sloth_jax.wording import did_you_mean, quoted

@@ -15,7 +15,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sloth_jax.data.columns import match_benchmark
+from sloth_jax.data.schema import match_benchmark
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.forecast import PredictiveLaw
 from sloth_jax.inference.fit import Fit

@@ -11,13 +11,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from sloth_jax.data.columns import COLUMNS
-from sloth_jax.data.leaderboard import (
-    bundled_mixtures,
-    load_leaderboard,
-    load_observational,
-    observational_frame,
-)
+from sloth_jax.data.bundled_tables import bundled_mixtures, load_observational, observational_frame
+from sloth_jax.data.reading import load_leaderboard
+from sloth_jax.data.schema import COLUMNS
 from sloth_jax.files import csv_text, write_text
 
 ROOT = Path(__file__).resolve().parents[2]

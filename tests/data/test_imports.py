@@ -11,7 +11,8 @@ import pytest
 from sloth_jax import InputError, load_leaderboard
 from sloth_jax.cli import importing as cli_importing
 from sloth_jax.cli.main import main
-from sloth_jax.data.imports import FORMATS, KINDS, LM_EVAL, TABLE, V1, V2, import_scores
+from sloth_jax.data.importing.reader import import_scores
+from sloth_jax.data.importing.result import FORMATS, KINDS, LM_EVAL, TABLE, V1, V2
 from sloth_jax.data.model_names import family_in_name, post_training_in_name, size_in_name
 from sloth_jax.data.pretraining_runs import pretraining_of
 

@@ -10,8 +10,10 @@ import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 
-from sloth_jax.data.leaderboard import Leaderboard, add_models, load_floors, load_leaderboard
+from sloth_jax.data.joining import add_models
+from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.query import Query, load_query
+from sloth_jax.data.reading import load_floors, load_leaderboard
 from sloth_jax.data.tables import TableError
 from sloth_jax.files import frame_csv
 

@@ -12,7 +12,8 @@ import pandas as pd
 import pytest
 from small import BENCHMARKS, leaderboard, table
 
-from sloth_jax.data.leaderboard import Leaderboard, load_leaderboard
+from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.reading import load_leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.evaluation.folds import (
     LEADERBOARDS,

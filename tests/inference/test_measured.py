@@ -11,8 +11,10 @@ import pandas as pd
 import pytest
 from small import table
 
-from sloth_jax.data.leaderboard import add_models, error_of_share, load_leaderboard
+from sloth_jax.data.joining import add_models
+from sloth_jax.data.leaderboard import error_of_share
 from sloth_jax.data.query import Query
+from sloth_jax.data.reading import load_leaderboard
 from sloth_jax.data.tables import TableError
 from sloth_jax.forecasting.forecast import forecast, forecast_table
 from sloth_jax.inference.fit import fit as fit_law

@@ -1,0 +1,72 @@
+"""Further tables that come with the package: observational scores, mixtures of experts."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pandas as pd
+
+from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.reading import parse_leaderboard
+from sloth_jax.data.schema import COLUMNS, bundled_floors
+from sloth_jax.data.tables import read_bundled
+
+
+def load_observational() -> Leaderboard:
+    """The bundled table of base and chat models with the benchmarks of Ruan et al.
+
+    Source: Ruan, Maddison and Hashimoto, arXiv 2405.10938; sizes, tokens and families are those of
+    the bundled leaderboard where it has the model. Models whose size or tokens nobody made public
+    are left out, with a warning; :func:`observational_frame` has them.
+    """
+    table = read_bundled("observational.csv")
+    size, model = table.header.index("params_b"), table.header.index("model")
+    public = [row for row, cells in enumerate(table.rows) if cells[size]]
+    kept = replace(
+        table,
+        rows=[table.rows[row] for row in public],
+        numbers=[table.numbers[row] for row in public],
+    )
+    found = parse_leaderboard(kept, OBSERVATIONAL_FLOORS, tokens_may_be_missing=True)
+    closed = sorted(cells[model] for cells in table.rows if not cells[size])
+    warning = f"{table.source}: left out, since their sizes are not public: {', '.join(closed)}"
+    return replace(found, warnings=(warning, *found.warnings))
+
+
+def observational_frame() -> pd.DataFrame:
+    """Benchmarks of all models of that table, those of unknown size too.
+
+    Returns:
+        Index ``model``; a column per benchmark, fractions, NaN where not measured.
+    """
+    table = read_bundled("observational.csv")
+    frame = pd.DataFrame(table.rows, columns=table.header).set_index("model")
+    frame = frame.loc[:, list(table.header)[table.header.index("released") + 1 :]]
+    return frame.replace("", "nan").astype(float)
+
+
+def bundled_mixtures() -> pd.DataFrame:
+    """Bundled mixtures of experts whose token counts are public, beside the bundled table.
+
+    Returns:
+        A row per model: :data:`COLUMNS`, then a column per benchmark, fractions, NaN where not
+        evaluated; what a frame of a :class:`Leaderboard` has.
+    """
+    table = read_bundled("mixtures.csv")
+    frame = pd.DataFrame(table.rows, columns=table.header)
+    frame = frame[[*COLUMNS, *bundled_floors()]]
+    numbers = ["params_b", "active_params_b", "tokens_t", *bundled_floors()]
+    frame[numbers] = frame[numbers].replace("", "nan").astype(float)
+    frame["post_trained"] = frame["post_trained"] == "True"
+    return frame
+
+
+OBSERVATIONAL_FLOORS = {
+    "XWinograd": 0.5,
+    "HumanEval": 0.0,
+    "MT-Bench grade": 0.1,
+    "Chatbot Arena": 0.0,
+}
+"""Chance floors of what only the observational table has: two choices; a free answer; the lowest
+grade of ten; the worst model's Elo, from which the table's share counts.
+"""

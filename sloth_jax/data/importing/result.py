@@ -1,0 +1,74 @@
+"""What a reader made of a source: rows kept, rows rejected, values read off names."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from sloth_jax.data.schema import (
+    ABOUT,
+    COLUMNS,
+    bundled_floors,
+)
+
+V1, V2, LM_EVAL, TABLE = (
+    "open-llm-leaderboard-v1", "open-llm-leaderboard-v2", "lm-eval", "table",
+)  # fmt: skip
+FORMATS = (LM_EVAL, V1, V2, TABLE)
+KINDS = ("merged", "moe", "flagged", "adapters")
+"""Kinds of rows in exports of leaderboards that may be left out on request."""
+
+
+@dataclass(eq=False)
+class Imported:
+    """What a reader made of a source.
+
+    Attributes:
+        source: file or folder.
+        format: one of :data:`FORMATS`.
+        rows: canonical rows: the columns of a table, then benchmarks, fractions, and what is said
+            of scores (``MMLU se``, ``MMLU items``, ``MMLU source``).
+        rejected: what was not kept: ``source, row, model, reason``.
+        guessed: what was not given but read off a name: ``model, column, value, because``.
+        notes: what was mapped, assumed or ignored, a sentence each.
+        rows_in: rows, or runs, that the source holds.
+    """
+
+    source: str
+    format: str
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    rejected: list[dict[str, Any]] = field(default_factory=list)
+    guessed: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    rows_in: int = 0
+
+    @property
+    def frame(self) -> pd.DataFrame:
+        """The canonical table, sorted by model; benchmarks in the order of the bundled table.
+
+        What is said of scores stands behind all of them.
+        """
+        found = dict.fromkeys(name for row in self.rows for name in row if name not in COLUMNS)
+        known = [name for name in bundled_floors() if name in found]
+        benchmarks = [*known, *(name for name in found if name not in known)]
+        said = {f"{name} {kind}" for name in found for kind in ABOUT}
+        benchmarks.sort(key=lambda name: name in said)
+        frame = pd.DataFrame(self.rows, columns=[*COLUMNS, *benchmarks])
+        return frame.sort_values("model", kind="stable", ignore_index=True)
+
+    def reasons(self) -> dict[str, int]:
+        """Reason -> how many rows were rejected for it, the commonest first."""
+        # what is in quotes or brackets differs from row to row
+        kinds = [re.sub(r"[:(].*", "", row["reason"]).strip() for row in self.rejected]
+        return {str(kind): int(count) for kind, count in pd.Series(kinds).value_counts().items()}
+
+    def reject(self, row: int | str, model: str, reason: str) -> None:
+        """Note that a row was not kept."""
+        self.rejected.append({"source": self.source, "row": row, "model": model, "reason": reason})
+
+    def guess(self, model: str, column: str, value: Any, because: str) -> None:
+        """Note that a value comes from a name."""
+        self.guessed.append({"model": model, "column": column, "value": value, "because": because})
