@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,7 +12,7 @@ import pytest
 from small import table
 
 from sloth_jax import fit, load_fit, save_fit
-from sloth_jax.files import OutputError, write_text
+from sloth_jax.files import OutputError, check_writable, write_text
 
 resource = pytest.importorskip("resource")  # not on Windows
 
@@ -50,3 +51,17 @@ def test_a_fit_that_does_not_fit_on_the_disk_leaves_the_old_one(tmp_path):
     assert path.read_bytes() == before
     assert load_fit(path).table.models == data.models
     assert [file.name for file in Path(tmp_path).iterdir()] == ["fit.nc"]
+
+
+def test_write_text_replaces_a_file_whole_and_readable(tmp_path):
+    path = tmp_path / "a.csv"
+    write_text(path, "old\n")
+    write_text(path, "new\n")
+    assert path.read_text() == "new\n"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
+    assert path.stat().st_mode & stat.S_IRUSR
+
+
+def test_check_writable_leaves_nothing_behind(tmp_path):
+    check_writable(tmp_path / "a.csv")
+    assert list(tmp_path.iterdir()) == []

@@ -1,4 +1,4 @@
-"""What the command lines of the project share: one-line errors, exit codes, notes on stderr."""
+"""What command lines share: errors in one line, exit codes, interrupts, progress on stderr."""
 
 from __future__ import annotations
 
@@ -10,8 +10,6 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
-
-from tqdm import tqdm
 
 from sloth_jax.errors import InputError
 
@@ -45,6 +43,8 @@ def show_progress(what: str, total: int | None = None) -> Iterator[Callable[[int
     Yields:
         What to call with every number of steps that is done.
     """
+    from tqdm import tqdm  # a command that shows no progress need not load it
+
     if total is not None:
         with tqdm(total=total, desc=what) as bar:
             yield bar.update

@@ -1,0 +1,75 @@
+"""``sloth-jax compare``: which of some models would be best."""
+
+from __future__ import annotations
+
+import argparse
+
+from sloth_jax.cli.console import Parser, show_progress, tell
+from sloth_jax.cli.options import add_output_options, add_source_options
+from sloth_jax.cli.planned import target_of
+
+
+def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add the command to the others."""
+    parser = commands.add_parser(
+        "compare",
+        help="predict which of some candidate models would score best",
+        description="Predicted scores of candidate models, with intervals and the probability\n"
+        "that each is the best.",
+        epilog="example: sloth-jax compare candidates.csv --fit fit.nc\n"
+        "where candidates.csv holds\n"
+        "  model,family,params_b,tokens_t\n"
+        "  small-and-long,qwen2,7,30\n"
+        "  large-and-short,qwen2,70,3\n",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "candidates",
+        metavar="CANDIDATES",
+        help="models to compare, CSV or parquet with the columns of a query of `predict`",
+    )
+    parser.add_argument(
+        "--target",
+        default="mean",
+        help='overall score: "mean" of all benchmarks (default), a benchmark, or a weighted mean '
+        'like "MMLU=2,GSM8K=1"',
+    )
+    add_source_options(parser)
+    add_output_options(parser, "with a row per candidate and benchmark")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    import jax
+
+    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
+    from sloth_jax.cli.output import check_outputs, draw_figure, write_answer
+    from sloth_jax.data.query import load_query
+    from sloth_jax.planning.optimal import compare
+    from sloth_jax.planning.targets import find_target
+
+    prepare_jax()
+    check_outputs(options)
+    target = target_of(options.target)
+    saved = saved_fit(options)
+    table = training_table(options, saved)
+    query = load_query(options.candidates, table)
+    for warning in query.warnings:
+        tell(f"note: {warning}")
+    find_target(target, table.benchmarks)
+    # The same keys as predict: the same candidates have the same predictions.
+    fit_key, key = jax.random.split(jax.random.key(options.seed))
+    fit = saved_or_new(options, saved, table, fit_key)
+    with show_progress("comparing"):
+        rows = compare(fit, query, target=target, level=options.level, key=key)
+    tell_of_new_families(query.families, table)
+    by_model = rows.drop_duplicates("model")
+    tell_of_extrapolation(tuple(by_model["model"]), tuple(by_model["outside"]))
+    if options.plot is not None:
+        from sloth_jax.plotting import plot_candidates
+
+        draw_figure(options.plot, [lambda ax: plot_candidates(rows, ax=ax)], (6.4, 4.6))
+    text = rows.drop(columns=["level", "outside"]).to_string(index=False, float_format="%.3f")
+    record = {"level": options.level, "candidates": rows.to_dict("records")}
+    write_answer(options, fit, frame=rows, record=record, text=text)

@@ -1,0 +1,165 @@
+"""From options to a training table and a fit of it, saved or new."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+from jax import Array
+
+from sloth_jax.cli.console import show_progress, tell
+from sloth_jax.cli.notes import tell_of_fit
+from sloth_jax.cli.options import DEFAULTS
+from sloth_jax.data.joining import add_models
+from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.reading import load_leaderboard
+from sloth_jax.errors import InputError
+from sloth_jax.forecasting.tasks import (
+    SCALES,
+    Task,
+    bundled_tasks,
+    load_task,
+    read_task,
+    with_tasks,
+)
+from sloth_jax.identifiability.report import check_skills
+from sloth_jax.inference.devices import use_cores
+from sloth_jax.inference.fit import Fit, fit
+from sloth_jax.inference.settings import FitSettings
+from sloth_jax.inference.storage import load_fit
+
+
+def prepare_jax() -> None:
+    """Set JAX up before it looks at the machine: a device per chain, a cache of compiled programs.
+
+    A cache that the user has chosen, or switched off, stays as it is.
+    """
+    use_cores(DEFAULTS.nuts.chains)
+    chosen = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
+    if chosen or "JAX_COMPILATION_CACHE_DIR" in os.environ:
+        return
+    try:
+        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+        folder = Path(caches) / "sloth_jax" / "compiled"
+        folder.mkdir(parents=True, exist_ok=True)
+    except (OSError, RuntimeError):  # no home, or a full or read-only one
+        return
+    if os.access(folder, os.W_OK):
+        jax.config.update("jax_compilation_cache_dir", str(folder))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+
+
+_OF_A_NEW_FIT = (
+    *("data", "add", "floors", "task", "task_scale", "task_floor"),
+    *("inference", "point", "skills", "surface", "size", "draws", "warmup"),
+)
+
+
+def saved_fit(options: argparse.Namespace) -> Fit | None:
+    """The fit that ``--fit`` names, None without one.
+
+    Raises:
+        InputError: if an option of a new fit is given beside it, or it cannot be read.
+    """
+    if not options.fit:
+        return None
+    for name in _OF_A_NEW_FIT:
+        if getattr(options, name) not in (None, False):
+            raise InputError(
+                f"--{name.replace('_', '-')} belongs to a new fit; leave it out with --fit"
+            )
+    return load_fit(options.fit)
+
+
+def training_table(options: argparse.Namespace, saved: Fit | None) -> Leaderboard:
+    """The table of the saved fit or of the options; prints its warnings.
+
+    Raises:
+        InputError: if it cannot be used, or settings of the fit do not suit it.
+    """
+    table = _read_table(options) if saved is None else saved.table
+    for warning in table.warnings:
+        tell(f"note: {warning}")
+    return table
+
+
+def _read_table(options: argparse.Namespace) -> Leaderboard:
+    # A floor may belong to a benchmark that only the last table adds.
+    added = list(options.add or ())
+    table = load_leaderboard(options.data, floors=None if added else options.floors)
+    for path in added:
+        table = add_models(table, path, floors=options.floors if path == added[-1] else None)
+    if options.task:
+        table = with_tasks(table, *(_read_task(options, name) for name in options.task))
+    fit_settings(options, table)  # refuses what does not suit it before a query is read
+    return table
+
+
+def _read_task(options: argparse.Namespace, name: str) -> Task:
+    """A task that is bundled, or in a file."""
+    if name in bundled_tasks() or not Path(name).suffix:
+        return load_task(name)
+    scale = options.task_scale or "fraction"
+    worst = SCALES.get(scale, (0.0, 1.0))[0] if isinstance(scale, str) else scale[0]
+    floor = worst if options.task_floor is None else options.task_floor
+    return read_task(name, scale=scale, floor=floor)
+
+
+def number_of_skills(options: argparse.Namespace, table: Leaderboard) -> int:
+    """Number of skills that ``--skills`` gives, or the default for the table."""
+    return options.skills or min(DEFAULTS.skills, len(table.benchmarks))
+
+
+def fit_settings(options: argparse.Namespace, table: Leaderboard) -> FitSettings:
+    """Settings of a new fit.
+
+    Raises:
+        InputError: if they do not suit the table, or options contradict each other.
+    """
+    inference = "mode" if options.point else options.inference or DEFAULTS.inference
+    if options.warmup and inference != "nuts":
+        raise InputError(f"--warmup belongs to --inference nuts; leave it out with {inference}")
+    if options.draws and inference == "mode":
+        raise InputError("--draws: a mode has none; leave it out, or choose another --inference")
+    skills = number_of_skills(options, table)
+    check_skills(skills, table)
+    nuts = DEFAULTS.nuts
+    per_chain = -(-options.draws // nuts.chains) if options.draws else nuts.draws
+    try:
+        return replace(
+            DEFAULTS,
+            inference=inference,
+            skills=skills,
+            surface=options.surface or DEFAULTS.surface,
+            size=options.size or DEFAULTS.size,
+            draws=options.draws or DEFAULTS.draws,
+            nuts=replace(nuts, warmup=options.warmup or nuts.warmup, draws=per_chain),
+        )
+    except ValueError as error:
+        raise InputError(str(error)) from None
+
+
+def fit_table(
+    options: argparse.Namespace, table: Leaderboard, key: Array, checkpoint: Path | None = None
+) -> Fit:
+    """Fit a table with the settings of the options."""
+    settings = fit_settings(options, table)
+    nuts = settings.nuts
+    chains = f", {nuts.chains} chains of {nuts.warmup} + {nuts.draws} draws; this takes minutes"
+    tell(
+        f"Fitting {len(table.models)} models on {len(table.benchmarks)} benchmarks "
+        f"({settings.inference}{chains if settings.inference == 'nuts' else ''}) ..."
+    )
+    return fit(table, key=key, settings=settings, progress=show_progress, checkpoint=checkpoint)
+
+
+def saved_or_new(
+    options: argparse.Namespace, saved: Fit | None, table: Leaderboard, key: Array
+) -> Fit:
+    """The saved fit, or a new one of the table; prints its warnings and its summary."""
+    found = saved or fit_table(options, table, key)
+    tell_of_fit(found)
+    return found

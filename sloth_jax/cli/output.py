@@ -1,0 +1,91 @@
+"""Answers of the planning commands: words, a CSV, JSON, a figure."""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from sloth_jax.cli.console import tell
+from sloth_jax.cli.notes import fit_as_json
+from sloth_jax.errors import InputError
+from sloth_jax.files import check_writable, frame_csv, write_text
+from sloth_jax.inference.fit import Fit
+from sloth_jax.provenance import versions
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+
+def check_outputs(options: argparse.Namespace) -> None:
+    """Refuse files that cannot be written before the work starts.
+
+    Raises:
+        InputError: naming the file.
+    """
+    for path in (options.out, options.plot):
+        if path is not None:
+            check_writable(path)
+    if options.plot is not None and Path(options.plot).suffix not in (".png", ".pdf", ".svg"):
+        raise InputError(f"--plot {options.plot}: name a file that ends in .png, .pdf or .svg")
+
+
+def write_answer(
+    options: argparse.Namespace,
+    fit: Fit,
+    *,
+    frame: pd.DataFrame,
+    record: dict[str, Any],
+    text: str,
+) -> None:
+    """Print an answer, or write it to ``--out``.
+
+    Args:
+        options: of the command.
+        fit: that answered.
+        frame: the answer for a CSV.
+        record: the answer for JSON; settings, diagnostics and versions are added.
+        text: the answer for a terminal.
+    """
+    if options.json:
+        added = {**fit_as_json(fit), "seed": options.seed, "versions": versions()}
+        contents = json.dumps({**record, **added}, indent=2) + "\n"
+    else:
+        contents = frame_csv(frame, "%.6g")
+    if options.out is not None:
+        write_text(options.out, contents)
+        tell(f"Wrote {options.out}")
+    else:
+        print(contents if options.json else text, end="" if options.json else "\n")
+
+
+def draw_figure(
+    path: str,
+    panels: Sequence[Callable[[Axes], Any]],
+    panel_size: tuple[float, float] = (4.6, 3.4),
+) -> None:
+    """Draw panels side by side into a file, inches each."""
+    import matplotlib  # takes a second
+
+    matplotlib.use("Agg")  # a command writes files and needs no window
+    import matplotlib.pyplot as plt
+
+    from sloth_jax.plotting import style
+
+    width, height = panel_size
+    with style():
+        figure, axes = plt.subplots(
+            1,
+            len(panels),
+            figsize=(width * len(panels), height),
+            layout="constrained",
+            squeeze=False,
+        )
+        for draw, ax in zip(panels, axes[0], strict=True):
+            draw(ax)
+        figure.savefig(path)
+        plt.close(figure)
+    tell(f"Drew {path}")

@@ -1,0 +1,179 @@
+"""``sloth-jax plan``: how to split training budgets between parameters and tokens."""
+
+from __future__ import annotations
+
+import argparse
+import re
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from sloth_jax.cli.console import Parser, number, show_progress
+from sloth_jax.cli.options import add_family_options, add_output_options, add_source_options
+from sloth_jax.cli.planned import bounds_of, family_of, target_of
+from sloth_jax.errors import InputError
+
+if TYPE_CHECKING:
+    import numpy as np
+
+    from sloth_jax.planning import Plan
+
+_SKILL = re.compile(r"skill \d+")
+
+
+def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add the command to the others."""
+    parser = commands.add_parser(
+        "plan",
+        help="split training budgets between parameters and tokens",
+        description="For each training budget, the size and tokens with the highest expected\n"
+        "score. A model costs 6 x active parameters x tokens FLOPs.",
+        epilog="example: sloth-jax plan --fit fit.nc --flops 1e24 --family qwen2 "
+        "--target MMLU-PRO\n"
+        "         sloth-jax plan --fit fit.nc --flops 1e22 1e26 --budgets 50 --family qwen2 "
+        "--plot plan.png",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument(
+        "--flops",
+        type=float,
+        nargs="+",
+        required=True,
+        metavar="C",
+        help="training budgets, FLOPs",
+    )
+    parser.add_argument(
+        "--budgets",
+        type=number(2),
+        metavar="N",
+        help="plan N budgets between the two of --flops, evenly spaced in their logarithm",
+    )
+    parser.add_argument(
+        "--target",
+        default="mean",
+        help='score to maximise: a benchmark, "mean" of all (default), a weighted mean like '
+        '"MMLU=2,GSM8K=1", or a skill like "skill 1"',
+    )
+    parser.add_argument(
+        "--may-spend-less",
+        action="store_true",
+        help="also consider sizes and tokens that cost less than the budget",
+    )
+    add_family_options(parser)
+    add_source_options(parser)
+    add_output_options(parser, "with a row per budget")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    import jax
+
+    from sloth_jax.cli.fitting import (
+        number_of_skills,
+        prepare_jax,
+        saved_fit,
+        saved_or_new,
+        training_table,
+    )
+    from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
+    from sloth_jax.cli.output import check_outputs, write_answer
+    from sloth_jax.planning.optimal import compute_optimal
+    from sloth_jax.planning.targets import find_target
+    from sloth_jax.skills.interpret import interpret_skills
+
+    prepare_jax()
+    check_outputs(options)
+    family, bounds, target = family_of(options), bounds_of(options), target_of(options.target)
+    flops = _budgets(options)
+    saved = saved_fit(options)
+    table = training_table(options, saved)
+    skills = len(saved.pivot_benchmarks) if saved else number_of_skills(options, table)
+    find_target(target, table.benchmarks, tuple(f"skill {k + 1}" for k in range(skills)))
+    fit_key, plan_key, skill_key = jax.random.split(jax.random.key(options.seed), 3)
+    fit = saved_or_new(options, saved, table, fit_key)
+    is_skill = isinstance(target, str) and _SKILL.fullmatch(target) is not None
+    with show_progress("searching"):
+        plan = compute_optimal(
+            fit,
+            flops,
+            family=family,
+            target=target,
+            bounds=bounds,
+            spend_all=not options.may_spend_less,
+            level=options.level,
+            key=plan_key,
+            skills=interpret_skills(fit, key=skill_key) if is_skill else None,
+        )
+    tell_of_new_families((family.name,), table)
+    names = [f"{budget:.3g} FLOPs" for budget in plan.frontier["flops"]]
+    tell_of_extrapolation(names, tuple(plan.frontier["outside"]))
+    if options.plot is not None:
+        _draw(plan, options.plot)
+    record = {
+        "family": family.name,
+        "family_models": plan.family_models,
+        "active_fraction": family.active_fraction,
+        "target": plan.target.label,
+        "level": plan.level,
+        "inference": plan.inference,
+        "bounds": asdict(bounds),
+        "plans": plan.frontier.to_dict("records"),
+    }
+    write_answer(options, fit, frame=plan.frontier, record=record, text=_table(plan))
+
+
+def _budgets(options: argparse.Namespace) -> np.ndarray:
+    """Budgets of ``--flops``, or those between its two, ``(budget,)``."""
+    import numpy as np
+
+    from sloth_jax.planning.optimal import check_budgets
+
+    flops = np.array(options.flops)
+    check_budgets(flops, family_of(options), bounds_of(options))
+    if options.budgets is None:
+        return flops
+    if len(flops) != 2:
+        raise InputError("--budgets needs two numbers in --flops, the least and the most")
+    return np.geomspace(flops[0], flops[1], options.budgets)
+
+
+def _table(plan: Plan) -> str:
+    """The frontier as a table for a terminal."""
+    unit = "" if plan.target.skill is None else " (sd of models)"
+    head = ("FLOPs", "params_b", "tokens_t", "score", "as good: params_b")
+    lines = [
+        f"{plan.family.name}, best for {plan.target.label}{unit}; intervals of "
+        f"{100 * plan.level:g} %",
+        f"{head[0]:>9}  {head[1]:>24}  {head[2]:>24}  {head[3]:>20}  {head[4]:>18}",
+    ]
+
+    def with_ends(*values: float) -> str:
+        return "{:.3g} ({:.3g} to {:.3g})".format(*values)
+
+    for row in plan.frontier.to_dict("records"):
+        size, tokens = (
+            with_ends(*(row[f"{name}{end}"] for end in ("", "_lower", "_upper")))
+            for name in ("params_b", "tokens_t")
+        )
+        score = with_ends(row["mean"], row["lower"], row["upper"])
+        alike = f"{row['params_b_least']:.3g} to {row['params_b_most']:.3g}"
+        mark = "  outside" if row["outside"] else ""
+        lines.append(
+            f"{row['flops']:>9.3g}  {size:>24}  {tokens:>24}  {score:>20}  {alike:>18}{mark}"
+        )
+    return "\n".join(lines)
+
+
+def _draw(plan: Plan, path: str) -> None:
+    from sloth_jax.cli.output import draw_figure
+    from sloth_jax.plotting import plot_frontier, plot_reached, plot_splits
+
+    budgets = plan.frontier["flops"]
+    if len(budgets) == 1:
+        draw_figure(path, [lambda ax: plot_splits(plan, budgets.iloc[0], ax=ax)])
+        return
+    panels = [
+        lambda ax: plot_frontier(plan, "params_b", ax=ax),
+        lambda ax: plot_frontier(plan, "tokens_t", ax=ax),
+        lambda ax: plot_reached(plan, ax=ax),
+    ]
+    draw_figure(path, panels)

@@ -1,0 +1,116 @@
+"""``sloth-jax require``: the least that reaches a score."""
+
+from __future__ import annotations
+
+import argparse
+import math
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+from sloth_jax.cli.console import Parser, show_progress
+from sloth_jax.cli.options import (
+    add_family_options,
+    add_output_options,
+    add_source_options,
+    fraction,
+)
+from sloth_jax.cli.planned import bounds_of, family_of
+from sloth_jax.errors import InputError
+
+if TYPE_CHECKING:
+    from sloth_jax.planning import Requirement
+
+
+def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add the command to the others."""
+    parser = commands.add_parser(
+        "require",
+        help="the least size, tokens or compute that reaches a score",
+        description="The smallest size (with --tokens-t), the fewest tokens (with --params-b) or\n"
+        "the least compute (with neither) that reaches a score with a given probability.",
+        epilog="example: sloth-jax require --fit fit.nc --benchmark GSM8K --score 0.8 "
+        "--family qwen2 --tokens-t 15",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("--benchmark", required=True, help="benchmark of the score")
+    parser.add_argument(
+        "--score", type=fraction, required=True, metavar="SCORE", help="score to reach, a fraction"
+    )
+    parser.add_argument(
+        "--probability",
+        type=fraction,
+        default=0.8,
+        metavar="P",
+        help="probability of reaching the score (default: 0.8)",
+    )
+    parser.add_argument(
+        "--tokens-t", type=float, metavar="T", help="training tokens, trillions: find the size"
+    )
+    parser.add_argument(
+        "--params-b", type=float, metavar="S", help="parameters, billions: find the tokens"
+    )
+    add_family_options(parser)
+    add_source_options(parser)
+    add_output_options(parser, "with the answer")
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    import jax
+    import pandas as pd
+
+    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
+    from sloth_jax.cli.output import check_outputs, draw_figure, write_answer
+    from sloth_jax.planning.optimal import required
+    from sloth_jax.planning.targets import find_target
+
+    prepare_jax()
+    check_outputs(options)
+    _check_given(options)
+    family, bounds = family_of(options), bounds_of(options)
+    saved = saved_fit(options)
+    table = training_table(options, saved)
+    find_target({options.benchmark: 1.0}, table.benchmarks)
+    fit_key, key = jax.random.split(jax.random.key(options.seed))
+    fit = saved_or_new(options, saved, table, fit_key)
+    with show_progress("searching"):
+        found = required(
+            fit,
+            options.benchmark,
+            options.score,
+            family=family,
+            probability=options.probability,
+            params_b=options.params_b,
+            tokens_t=options.tokens_t,
+            bounds=bounds,
+            key=key,
+        )
+    tell_of_new_families((family.name,), table)
+    tell_of_extrapolation((family.name,), (found.outside,))
+    if options.plot is not None:
+        from sloth_jax.plotting import plot_requirement
+
+        draw_figure(options.plot, [lambda ax: plot_requirement(found, ax=ax)])
+    row = {name: value for name, value in vars(found).items() if name != "curve"}
+    record = {**row, "bounds": asdict(bounds)}
+    write_answer(options, fit, frame=pd.DataFrame([row]), record=record, text=_sentences(found))
+
+
+def _check_given(options: argparse.Namespace) -> None:
+    """Refuse a size or tokens that leave no question."""
+    if options.params_b is not None and options.tokens_t is not None:
+        raise InputError("a size and tokens leave nothing to solve for: give one of them, or none")
+    for name, value in (("--params-b", options.params_b), ("--tokens-t", options.tokens_t)):
+        if value is not None and not (math.isfinite(value) and value > 0):
+            raise InputError(f"{name} {value:g} is not a positive number")
+
+
+def _sentences(found: Requirement) -> str:
+    """A requirement in two lines."""
+    goal = f"{found.benchmark} >= {found.score:g} with probability {found.asked:g}"
+    at = f"params_b {found.params_b:.4g}, tokens_t {found.tokens_t:.4g} ({found.flops:.3g} FLOPs)"
+    chance = f"probability {found.probability:.3f} (Monte Carlo error {found.standard_error:.3f})"
+    if found.reached:
+        return f"{goal}: {at}\n{chance}, expected score {found.mean:.3f}"
+    return f"{goal}: not reached within bounds\nclosest: {at}, {chance}"

@@ -1,0 +1,47 @@
+"""The commands that describe tables."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pandas as pd
+from commands import run
+
+import sloth_jax
+
+
+def test_check_of_the_bundled_table_holds(capsys):
+    assert run("check") == 0
+    assert capsys.readouterr().out.startswith("The assumptions hold")
+    assert run("check", "--benchmarks", "MMLU", "ARC", "--json") == 0
+    assert json.loads(capsys.readouterr().out)["skills"] == 2
+
+
+def test_check_exits_with_one_where_an_assumption_fails(folder, capsys):
+    frame = pd.read_csv(folder / "table.csv")
+    frame["tokens_t"] = 2.0
+    frame.to_csv(folder / "constant.csv", index=False)
+    assert run("check", folder / "constant.csv", "--skills", 1) == 1
+    assert "no family varies its tokens" in capsys.readouterr().out
+    assert run("check", folder / "constant.csv", "--skills", 9) == 2
+    assert "9 skills do not fit" in capsys.readouterr().err
+
+
+def test_data_describes_the_bundled_table(capsys):
+    assert run("data") == 0
+    printed = capsys.readouterr().out
+    assert "178 models" in printed
+    assert "MATH Lvl 5" in printed
+
+
+def test_data_writes_a_table_that_predict_accepts(tmp_path, capsys):
+    assert run("data", "--out", tmp_path / "t.csv") == 0
+    loaded = sloth_jax.load_leaderboard(tmp_path / "t.csv")
+    bundled = sloth_jax.load_leaderboard()
+    assert loaded.models == bundled.models
+    np.testing.assert_array_equal(loaded.scores, bundled.scores)
+    np.testing.assert_array_equal(loaded.floors, bundled.floors)
+    assert run("data", "--uncorrected", "--out", tmp_path / "u.csv") == 0
+    assert (tmp_path / "t.csv").read_bytes() != (tmp_path / "u.csv").read_bytes()
+    assert "left out" in capsys.readouterr().err

@@ -1,0 +1,141 @@
+"""Predictions and fits by the command: what they hold, and that they can be repeated."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import numpy as np
+import pandas as pd
+import pytest
+from commands import POINT, predict, run
+
+import sloth_jax
+
+TINY = ["--skills", "1", "--draws", "20"]
+NUTS = ["--skills", "1", "--inference", "nuts", "--draws", "8", "--warmup", "20"]
+PRINTED = ["model", "benchmark", "mean", "median", "lower", "upper", "level", "family_models"]
+COLUMNS = [*PRINTED, "outside"]
+
+
+def test_predictions_have_intervals_and_are_reproducible(folder, capsys):
+    assert predict(folder, *TINY, "--out", folder / "a.csv", "--seed", 3, "--level", 0.8) == 0
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert "no training model of unheard-of" in captured.err
+    first = pd.read_csv(folder / "a.csv")
+    assert list(first.columns) == COLUMNS
+    assert len(first) == 8
+    assert (first["lower"] < first["upper"]).all()
+    assert (first["level"] == 0.8).all()
+    assert list(first["family_models"]) == [3] * 4 + [0] * 4
+
+    # The same seed gives the same bytes, whatever the order of the table's rows.
+    lines = (folder / "table.csv").read_text().splitlines()
+    (folder / "shuffled.csv").write_text("\n".join([lines[0], *reversed(lines[1:])]) + "\n")
+    again = ("--out", folder / "b.csv", "--seed", 3, "--level", 0.8)
+    assert predict(folder, *TINY, *again, table="shuffled.csv") == 0
+    assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
+
+
+@pytest.mark.parametrize(("options", "name"), [(TINY, "laplace"), (NUTS, "nuts"), (POINT, "mode")])
+def test_a_saved_fit_gives_the_same_predictions(folder, capsys, options, name):
+    kept = folder / "fit.nc"
+    assert run("fit", "--data", folder / "table.csv", *options, "--seed", 3, "--out", kept) == 0
+    told = capsys.readouterr().err.splitlines()
+    assert told[-1].startswith(name)
+    problems = sloth_jax.load_fit(kept).diagnostics.problems()
+    assert {f"warning: {problem}" for problem in problems} <= set(told)
+    assert (name == "nuts") <= bool(problems)  # so few draws agree on nothing
+    assert not (folder / "fit.nc.unfinished").exists()
+    out = ("--seed", 3, "--out")
+    assert predict(folder, *options, *out, folder / "a.csv") == 0
+    query = ("predict", "--query", folder / "query.csv")
+    capsys.readouterr()
+    assert run(*query, "--fit", kept, *out, folder / "b.csv") == 0
+    assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
+    assert told[-1] in capsys.readouterr().err.splitlines()  # kept with the fit
+
+
+def test_point_is_another_word_for_the_mode(folder):
+    assert predict(folder, *POINT, "--out", folder / "p.csv") == 0
+    mode = ("--skills", 1, "--inference", "mode", "--out", folder / "m.csv")
+    assert predict(folder, *mode) == 0
+    assert (folder / "p.csv").read_bytes() == (folder / "m.csv").read_bytes()
+    predictions = pd.read_csv(folder / "p.csv")
+    assert (predictions["lower"] < predictions["upper"]).all()
+    assert predictions["mean"].between(0, 1).all()
+
+
+def test_surface_and_size_are_what_was_asked_for(folder):
+    kept = folder / "fit.nc"
+    options = (*POINT, "--surface", "flops", "--size", "total")
+    assert run("fit", "--data", folder / "table.csv", *options, "--out", kept) == 0
+    settings = sloth_jax.load_fit(kept).settings
+    assert (settings.surface, settings.size, settings.skills) == ("flops", "total", 1)
+
+
+THIN = {
+    "one size": (lambda f: f.assign(params_b=7.0), "grow with size comes from the prior"),
+    "one token count": (lambda f: f.assign(tokens_t=2.0), "grow with tokens comes from the prior"),
+    "one lineage": (lambda f: f[f["lineage"] == "lineage0"], "there is one lineage"),
+    "few models": (lambda f: f.iloc[:3], "3 models are fewer than the 4 benchmarks"),
+}
+
+
+@pytest.mark.parametrize("name", THIN)
+def test_tables_that_tell_little_are_answered_with_a_warning(name, folder, capsys):
+    change, says = THIN[name]
+    change(pd.read_csv(folder / "table.csv")).to_csv(folder / "thin.csv", index=False)
+    out = folder / "out.csv"
+    assert predict(folder, *POINT, "--out", out, table="thin.csv") == 0
+    told = capsys.readouterr().err.splitlines()
+    assert any(line.startswith("warning: ") and says in line for line in told)
+    assert np.isfinite(pd.read_csv(out)[["lower", "upper"]]).all(axis=None)
+
+
+def test_queries_far_beyond_the_table_are_answered_and_marked(folder, capsys):
+    (folder / "query.csv").write_text(
+        "model,family,params_b,tokens_t\nsmall,family0,2,1\nhuge,family0,3200,400\n"
+    )
+    assert predict(folder, *POINT, "--out", folder / "p.csv") == 0
+    predictions = pd.read_csv(folder / "p.csv", keep_default_na=False)
+    outside = predictions.groupby("model")["outside"].first()
+    assert outside["small"] == ""
+    assert "params_b 200 x the largest" in outside["huge"]
+    assert "huge lies outside the training table" in capsys.readouterr().err
+
+
+def test_without_out_a_table_is_printed(folder, capsys):
+    assert predict(folder, *POINT) == 0
+    printed = capsys.readouterr().out.splitlines()
+    assert printed[0].split() == PRINTED
+    assert len(printed) == 9
+
+
+KEPT = """
+import jax
+from sloth_jax.cli.fitting import prepare_jax
+prepare_jax()
+print(jax.config.jax_compilation_cache_dir)
+"""
+
+
+@pytest.mark.parametrize(
+    ("chosen", "found"),
+    [
+        ({}, "sloth_jax/compiled"),
+        ({"XDG_CACHE_HOME": "{}/no folder/file"}, "None"),
+        ({"JAX_COMPILATION_CACHE_DIR": "{}/mine"}, "mine"),
+    ],
+)
+def test_compiled_programs_are_kept_where_the_user_keeps_caches(tmp_path, chosen, found):
+    (tmp_path / "no folder").write_text("")
+    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
+    environment |= {"XDG_CACHE_HOME": str(tmp_path)}
+    environment |= {name: value.format(tmp_path) for name, value in chosen.items()}
+    done = subprocess.run(
+        [sys.executable, "-c", KEPT], env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip().endswith(found)
