@@ -11,24 +11,32 @@ from sloth_jax.data.reading import parse_leaderboard
 from sloth_jax.data.schema import COLUMNS, bundled_floors
 from sloth_jax.data.tables import read_bundled
 
+OBSERVATIONAL_FLOORS = {
+    "XWinograd": 0.5,  # two choices
+    "HumanEval": 0.0,  # a free answer
+    "MT-Bench grade": 0.1,  # the lowest grade of ten
+    "Chatbot Arena": 0.0,  # the worst model's Elo, from which the table's share counts
+}
+"""Chance floors of the benchmarks that only the observational table has."""
+
 
 def load_observational() -> Leaderboard:
     """The bundled table of base and chat models with the benchmarks of Ruan et al.
 
     Source: Ruan, Maddison and Hashimoto, arXiv 2405.10938; sizes, tokens and families are those of
-    the bundled leaderboard where it has the model. Models whose size or tokens nobody made public
-    are left out, with a warning; :func:`observational_frame` has them.
+    the bundled leaderboard where it has the model. Models whose size or tokens are not public are
+    left out, with a warning; :func:`observational_frame` has them.
     """
     table = read_bundled("observational.csv")
-    size, model = table.header.index("params_b"), table.header.index("model")
-    public = [row for row, cells in enumerate(table.rows) if cells[size]]
+    records = table.records()
+    public = [row for row, cells in enumerate(records) if cells["params_b"]]
     kept = replace(
         table,
         rows=[table.rows[row] for row in public],
         numbers=[table.numbers[row] for row in public],
     )
     found = parse_leaderboard(kept, OBSERVATIONAL_FLOORS, tokens_may_be_missing=True)
-    closed = sorted(cells[model] for cells in table.rows if not cells[size])
+    closed = sorted(cells["model"] for cells in records if not cells["params_b"])
     warning = f"{table.source}: left out, since their sizes are not public: {', '.join(closed)}"
     return replace(found, warnings=(warning, *found.warnings))
 
@@ -41,7 +49,7 @@ def observational_frame() -> pd.DataFrame:
     """
     table = read_bundled("observational.csv")
     frame = pd.DataFrame(table.rows, columns=table.header).set_index("model")
-    frame = frame.loc[:, list(table.header)[table.header.index("released") + 1 :]]
+    frame = frame.loc[:, "released":].drop(columns="released")
     return frame.replace("", "nan").astype(float)
 
 
@@ -59,14 +67,3 @@ def bundled_mixtures() -> pd.DataFrame:
     frame[numbers] = frame[numbers].replace("", "nan").astype(float)
     frame["post_trained"] = frame["post_trained"] == "True"
     return frame
-
-
-OBSERVATIONAL_FLOORS = {
-    "XWinograd": 0.5,
-    "HumanEval": 0.0,
-    "MT-Bench grade": 0.1,
-    "Chatbot Arena": 0.0,
-}
-"""Chance floors of what only the observational table has: two choices; a free answer; the lowest
-grade of ten; the worst model's Elo, from which the table's share counts.
-"""

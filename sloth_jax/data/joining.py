@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,7 +11,7 @@ import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.reading import load_floors, parse_leaderboard
-from sloth_jax.data.schema import ABOUT, COLUMNS, match_benchmark, sort_columns, with_facts
+from sloth_jax.data.schema import ABOUT, COLUMNS, Header, match_benchmark, read_header, with_facts
 from sloth_jax.data.tables import RawTable, cell_text, read_table
 
 
@@ -35,70 +36,91 @@ def add_models(
     Raises:
         TableError: if the file cannot be read or used, or contradicts the table on a fact.
     """
-    mine = with_facts(read_table(Path(path)))
-    columns, benchmarks, about, warnings = sort_columns(mine)
-
-    def theirs(name: str) -> str:
-        return match_benchmark(name, table.benchmarks) or name
-
-    benchmarks = {theirs(name): at for name, at in benchmarks.items()}
-    said = {(theirs(name), kind): at for kind, of in about.items() for name, at in of.items()}
-    names = [*table.benchmarks, *(name for name in benchmarks if name not in table.benchmarks)]
-    frame = table.to_frame()
-    header = [*COLUMNS, *names, *(f"{name} {kind}" for name in names for kind in ABOUT)]
-    known: dict[str, dict[str, str]] = {}
-    for row in frame.itertuples(index=False, name=None):
-        cells = dict(zip(frame.columns, map(cell_text, row), strict=True))
-        known[cells["model"]] = cells
-    numbers = dict.fromkeys(known, 0)
-    of_family = {cells["family"]: cells for cells in known.values()}
-    seen: dict[str, int] = {}
-    for row, texts in enumerate(mine.rows):
-        model = texts[columns["model"]]
-        if model in seen:
-            raise mine.error(f"stands in row {mine.numbers[seen[model]]} already", row=row)
-        seen[model] = row
-        given = {name: texts[at] for name, at in columns.items() if texts[at]}
-        scores = {name: texts[at] for name, at in benchmarks.items() if texts[at]}
-        if model in known:
-            for name, text in given.items():
-                if not _same(text, known[model][name]):
-                    raise mine.error(
-                        f"the table has {name} {known[model][name] or 'empty'}: leave it empty, or "
-                        "give your model another name",
-                        row=row,
-                        column=columns[name],
-                    )
-            for name, text in scores.items():
-                before = known[model].get(name, "")
-                if before and not _same(text, before):
-                    warnings.append(f"{path}: {model} on {name}: {text} instead of {before}")
+    added = with_facts(read_table(Path(path)))
+    header = read_header(added)
+    warnings = header.warnings
+    scores = {_name(name, table): at for name, at in header.benchmarks.items()}
+    cells = {row["model"]: row for row in _text_records(table)}
+    first_of_family = {row["family"]: row for row in cells.values()}
+    row_of: dict[str, int] = {}
+    for row, texts in enumerate(added.rows):
+        model = texts[header.facts["model"]]
+        if model in row_of:
+            raise added.error(f"stands in row {added.numbers[row_of[model]]} already", row=row)
+        row_of[model] = row
+        facts = {name: texts[at] for name, at in header.facts.items() if texts[at]}
+        given = {name: texts[at] for name, at in scores.items() if texts[at]}
+        if model in cells:
+            _check_facts(added, row, facts, cells[model], header.facts)
+            warnings += [
+                f"{path}: {model} on {name}: {text} instead of {cells[model][name]}"
+                for name, text in given.items()
+                if cells[model].get(name) and not _same(text, cells[model][name])
+            ]
         else:
-            relative = of_family.get(given.get("family", ""), {})
+            relative = first_of_family.get(facts.get("family", ""), {})
             shared = {name: relative.get(name, "") for name in ("lineage", "post_trained")}
-            known[model] = {**shared, **given}
-        known[model] |= scores
-        # What was known of a score that is replaced is known no longer.
-        known[model] |= {
-            f"{name} {kind}": texts[said[name, kind]] if (name, kind) in said else ""
-            for name in scores
-            for kind in ABOUT
-        }
-        numbers[model] = mine.numbers[row]
+            cells[model] = shared | facts
+        # A replaced score loses its old standard error, items and source.
+        lost = {f"{name} {kind}": "" for name in given for kind in ABOUT}
+        cells[model] |= lost | given | _about(texts, header, table, given)
+    benchmarks = tuple(dict.fromkeys((*table.benchmarks, *scores)))
+    columns = [*COLUMNS, *benchmarks, *(f"{name} {kind}" for name in benchmarks for kind in ABOUT)]
     merged = RawTable(
         str(path),
-        header,
-        [[cells.get(name, "") for name in header] for cells in known.values()],
-        list(numbers.values()),
+        columns,
+        [[row.get(name, "") for name in columns] for row in cells.values()],
+        [added.numbers[row_of[model]] if model in row_of else 0 for model in cells],
     )
-    own = dict(zip(table.benchmarks, table.floors.tolist(), strict=True))
-    own |= {} if floors is None else load_floors(floors, names)
-    found = parse_leaderboard(merged, own, tokens_may_be_missing=False)
-    warnings += _doubles(found, set(seen) - set(table.models), table)
+    known_floors = dict(zip(table.benchmarks, table.floors.tolist(), strict=True))
+    known_floors |= {} if floors is None else load_floors(floors, benchmarks)
+    found = parse_leaderboard(merged, known_floors, tokens_may_be_missing=False)
+    warnings += _duplicates(found, row_of.keys() - set(table.models), table)
     return replace(found, warnings=(*table.warnings, *warnings, *found.warnings))
 
 
-def _doubles(joined: Leaderboard, new: set[str], table: Leaderboard) -> list[str]:
+def _name(benchmark: str, table: Leaderboard) -> str:
+    """The table's name of a benchmark, or the name itself."""
+    return match_benchmark(benchmark, table.benchmarks) or benchmark
+
+
+def _about(
+    texts: Sequence[str], header: Header, table: Leaderboard, scores: Mapping[str, str]
+) -> dict[str, str]:
+    """Cells about a row's scores, by column."""
+    return {
+        f"{_name(name, table)} {kind}": texts[at]
+        for kind, columns in header.about.items()
+        for name, at in columns.items()
+        if _name(name, table) in scores
+    }
+
+
+def _text_records(table: Leaderboard) -> list[dict[str, str]]:
+    frame = table.to_frame()
+    rows = frame.itertuples(index=False, name=None)
+    return [dict(zip(frame.columns, map(cell_text, row), strict=True)) for row in rows]
+
+
+def _check_facts(
+    added: RawTable,
+    row: int,
+    facts: Mapping[str, str],
+    known: Mapping[str, str],
+    columns: Mapping[str, int],
+) -> None:
+    """Refuses facts of a model that contradict what the table has of it."""
+    for name, text in facts.items():
+        if not _same(text, known[name]):
+            raise added.error(
+                f"the table has {name} {known[name] or 'empty'}: leave it empty, or give your"
+                " model another name",
+                row=row,
+                column=columns[name],
+            )
+
+
+def _duplicates(joined: Leaderboard, new: set[str], table: Leaderboard) -> list[str]:
     """New models that may be one of the table's under another name, a warning each."""
     found = []
     for m, model in enumerate(joined.models):

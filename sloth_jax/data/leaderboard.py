@@ -68,8 +68,18 @@ class Leaderboard:
         """``(model, benchmark)`` True where the model was evaluated on the benchmark."""
         return ~np.isnan(self.scores)
 
+    def lineage_by_family(self) -> dict[str, str]:
+        """Returns family -> lineage, by name."""
+        names = [self.lineages[lineage] for lineage in self.lineage_of_family]
+        return dict(zip(self.families, names, strict=True))
+
+    def post_trained_by_family(self) -> dict[str, bool]:
+        """Returns family -> whether it is post-trained."""
+        post_trained = (self.post_trained_of_family > 0.5).tolist()
+        return dict(zip(self.families, post_trained, strict=True))
+
     def sampling_error(self) -> np.ndarray:
-        """Standard error of each score, ``(model, benchmark)`` fractions; 0 where nobody knows.
+        """Standard error of each score, ``(model, benchmark)`` fractions; 0 where not known.
 
         As given, else that of a share of so many items.
         """
@@ -90,18 +100,11 @@ class Leaderboard:
         if not keep.any():
             raise ValueError("keep leaves no model")
         rows = np.flatnonzero(keep)
-        family_names = [self.families[f] for f in self.family[rows]]
-        lineages = {
-            name: self.lineages[lineage]
-            for name, lineage in zip(self.families, self.lineage_of_family, strict=True)
-        }
-        post_trained = dict(
-            zip(self.families, (self.post_trained_of_family > 0.5).tolist(), strict=True)
-        )
+        families = [self.families[f] for f in self.family[rows]]
         return replace(
             self,
             models=tuple(self.models[m] for m in rows),
-            **index_families(family_names, lineages, post_trained),
+            **index_families(families, self.lineage_by_family(), self.post_trained_by_family()),
             params_b=self.params_b[rows],
             active_params_b=self.active_params_b[rows],
             tokens_t=self.tokens_t[rows],
@@ -160,16 +163,16 @@ class Leaderboard:
         )
 
     def to_frame(self) -> pd.DataFrame:
-        """Returns the table as pandas knows it: :data:`COLUMNS`, then a column per benchmark.
+        """Returns a data frame: :data:`COLUMNS`, then a column per benchmark.
 
-        Behind them stand, where anything is known of them, columns of scores' standard errors
-        (``MMLU se``) and sources (``MMLU source``).
+        Where they are known, columns of the scores' standard errors (``MMLU se``) and sources
+        (``MMLU source``) follow.
         """
         frame = pd.DataFrame(
             {
                 "model": list(self.models),
                 "family": [self.families[f] for f in self.family],
-                "lineage": [self.lineages[self.lineage_of_family[f]] for f in self.family],
+                "lineage": [self.lineages[i] for i in self.lineage_of_family[self.family]],
                 "post_trained": self.post_trained_of_family[self.family] > 0.5,
                 "params_b": self.params_b,
                 "active_params_b": self.active_params_b,
@@ -228,18 +231,16 @@ def index_families(
     """
     names = sorted(set(families))
     lineage_names = sorted({lineages[name] for name in names})
-    position = {name: f for f, name in enumerate(names)}
-    lineage_position = {name: i for i, name in enumerate(lineage_names)}
+    family_at = {name: f for f, name in enumerate(names)}
+    lineage_at = {name: i for i, name in enumerate(lineage_names)}
     return {
         "families": tuple(names),
         "lineages": tuple(lineage_names),
-        "family": np.array([position[name] for name in families], dtype=np.int64),
+        "family": np.array([family_at[name] for name in families], dtype=np.int64),
         "lineage_of_family": np.array(
-            [lineage_position[lineages[name]] for name in names], dtype=np.int64
+            [lineage_at[lineages[name]] for name in names], dtype=np.int64
         ),
-        "post_trained_of_family": np.array(
-            [float(post_trained[name]) for name in names], dtype=np.float64
-        ),
+        "post_trained_of_family": np.array([float(post_trained[name]) for name in names]),
     }
 
 

@@ -1,12 +1,13 @@
 """What a model's name says of it: size, mixture of experts, post-training, family.
 
-Names are habits, not facts: everything read from one is a suggestion, is listed as such by the
-readers of :mod:`sloth_jax.data.importing`, and never replaces a value that was given.
+Names follow conventions, with exceptions: what is read from one is a suggestion, is listed as such
+by the readers of :mod:`sloth_jax.data.importing`, and never replaces a value that was given.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from typing import NamedTuple
 
 # Of a dense model's parameters, the share that a mixture has once per expert: the feed-forward
@@ -15,18 +16,7 @@ _EXPERT_SHARE = 0.78
 
 _END = r"(?=$|[^a-z0-9])"
 _NUMBER = r"((?<![\d.])\d+(?:\.\d+)?)"
-# In order: the first that is found anywhere in the name counts.
-_MIXTURE = re.compile(rf"(\d+)x{_NUMBER}b{_END}")  # 8x7b
-_MIXTURE_BEHIND = re.compile(rf"{_NUMBER}bx(\d+){_END}")  # 34bx2
-_ACTIVE = re.compile(rf"{_NUMBER}b[-_]?a{_NUMBER}b{_END}")  # 57b-a14b
 _APART = r"(?:^|(?<=[-_ ]))"  # llama2_7b is no 2.7b, and m7b2 no 7.2b
-_SCORED_BILLIONS = re.compile(rf"(?:^|(?<=-))(\d)_(\d{{1,2}})b{_END}")  # 1_6b
-_SPLIT_BILLIONS = re.compile(rf"{_APART}(\d)b(\d){_END}")  # 7b1
-_BILLIONS = re.compile(rf"{_NUMBER}b{_END}")  # 7b, 1.5b
-_MILLIONS = re.compile(rf"{_NUMBER}m{_END}")  # 560m
-_SIZES = (
-    _ACTIVE, _MIXTURE, _MIXTURE_BEHIND, _SCORED_BILLIONS, _SPLIT_BILLIONS, _BILLIONS, _MILLIONS,
-)  # fmt: skip
 _NOT_SIZES = re.compile(r"\d+(?:[._]\d+)?[-_ ]?bits?\b|\d+k\b|v\d+(?:\.\d+)*b\b")
 
 _POST_TRAINED = re.compile(
@@ -51,6 +41,25 @@ class Size(NamedTuple):
     experts: int = 1
 
 
+def _mixture(experts: str, size: str) -> Size:
+    # what all share once, the feed-forward layers once per expert
+    total = float(size) * (1.0 - _EXPERT_SHARE + _EXPERT_SHARE * int(experts))
+    return Size(total, None, int(experts))
+
+
+# Pattern -> the size that it states. The first that is found anywhere in the name counts.
+_STATED: tuple[tuple[str, Callable[..., Size]], ...] = (
+    (rf"{_NUMBER}b[-_]?a{_NUMBER}b", lambda b, a: Size(float(b), float(a), 0)),  # 57b-a14b
+    (rf"(\d+)x{_NUMBER}b", lambda experts, b: _mixture(experts, b)),  # 8x7b
+    (rf"{_NUMBER}bx(\d+)", lambda b, experts: _mixture(experts, b)),  # 34bx2
+    (r"(?:^|(?<=-))(\d)_(\d{1,2})b", lambda b, tenths: Size(float(f"{b}.{tenths}"))),  # 1_6b
+    (rf"{_APART}(\d)b(\d)", lambda b, tenths: Size(float(f"{b}.{tenths}"))),  # 7b1
+    (rf"{_NUMBER}b", lambda b: Size(float(b))),  # 7b, 1.5b
+    (rf"{_NUMBER}m", lambda millions: Size(float(millions) / 1000.0)),  # 560m
+)
+_SIZES = [(re.compile(pattern + _END), size_of) for pattern, size_of in _STATED]
+
+
 def plain_name(name: str) -> str:
     """A name without its owner, in small letters."""
     return name.rsplit("/", 1)[-1].strip().lower()
@@ -64,26 +73,10 @@ def size_in_name(name: str) -> Size | None:
             ``7b1``, ``8x7B``, ``34Bx2``, ``57b-a14b``.
     """
     text = _NOT_SIZES.sub(" ", plain_name(name))
-    if found := _ACTIVE.search(text):
-        return Size(float(found[1]), float(found[2]), 0)
-    if found := _MIXTURE.search(text):
-        return _mixture(int(found[1]), float(found[2]))
-    if found := _MIXTURE_BEHIND.search(text):
-        return _mixture(int(found[2]), float(found[1]))
-    for pattern in (_SCORED_BILLIONS, _SPLIT_BILLIONS):
+    for pattern, size_of in _SIZES:
         if found := pattern.search(text):
-            return Size(float(f"{found[1]}.{found[2]}"))
-    if found := _BILLIONS.search(text):
-        return Size(float(found[1]))
-    if found := _MILLIONS.search(text):
-        return Size(float(found[1]) / 1000.0)
+            return size_of(*found.groups())
     return None
-
-
-def _mixture(experts: int, of_each: float) -> Size:
-    # what all share once, the feed-forward layers once per expert
-    total = of_each * (1.0 - _EXPERT_SHARE + _EXPERT_SHARE * experts)
-    return Size(total, None, experts)
 
 
 def post_training_in_name(name: str) -> bool | None:
@@ -97,7 +90,7 @@ def family_in_name(name: str) -> str:
     ``Llama-2-7b-chat-hf`` and ``llama-2-70b-chat`` are both ``llama-2-chat``.
     """
     text = plain_name(name)
-    for pattern in _SIZES:
+    for pattern, _ in _SIZES:
         text = pattern.sub("", text)
     text = re.sub(r"(?<=[-_])(?:hf|gptq|awq|gguf|fp16|bf16)$", "", text)
     return re.sub(r"[-_. ]{2,}", "-", text).strip("-_. ") or plain_name(name)

@@ -21,7 +21,7 @@ class Pretraining(NamedTuple):
 
     Attributes:
         lineage: its name.
-        tokens_t: training tokens, trillions; None where nobody made them public.
+        tokens_t: training tokens, trillions; None where they are not public.
         source: where they stand.
     """
 
@@ -44,16 +44,12 @@ def _key_pattern(key: str) -> re.Pattern[str]:
 
 @lru_cache(maxsize=1)
 def _entries() -> tuple[_Entry, ...]:
-    table = read_bundled("pretraining.csv")
     found = []
-    for cells in table.rows:
-        row = dict(zip(table.header, cells, strict=True))
-        run = Pretraining(
-            row["lineage"], float(row["tokens_t"]) if row["tokens_t"] else None, row["source"]
-        )
+    for row in read_bundled("pretraining.csv").records():
+        tokens = float(row["tokens_t"]) if row["tokens_t"] else None
         size = float(row["params_b"]) if row["params_b"] else None
-        for key in row["keys"].split():
-            found.append(_Entry(_key_pattern(key), size, run))
+        run = Pretraining(row["lineage"], tokens, row["source"])
+        found += [_Entry(_key_pattern(key), size, run) for key in row["keys"].split()]
     return tuple(found)
 
 
@@ -73,15 +69,13 @@ def pretraining_of(name: str, params_b: float) -> Pretraining | None:
     lengths = [(entry, len(match[0])) for entry, match in found if match]
     longest = max((length for _, length in lengths), default=0)
     matches = [entry for entry, length in lengths if length == longest]
-    if not matches:
+    if len({entry.run.lineage for entry in matches}) != 1:
         return None
-    if len({entry.run.lineage for entry in matches}) > 1:
-        return None
-    near = [
-        entry
-        for entry in matches
-        if entry.params_b is None or abs(entry.params_b / params_b - 1.0) <= _SIZE_TOLERANCE
-    ]
-    if not near:
-        return Pretraining(matches[0].run.lineage, None, "no run of this size is registered")
-    return min(near, key=lambda entry: abs((entry.params_b or params_b) / params_b - 1.0)).run
+
+    def distance(entry: _Entry) -> float:
+        return abs((entry.params_b or params_b) / params_b - 1.0)
+
+    nearest = min(matches, key=distance)
+    if distance(nearest) > _SIZE_TOLERANCE:
+        return Pretraining(nearest.run.lineage, None, "no run of this size is registered")
+    return nearest.run

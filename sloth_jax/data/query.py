@@ -1,4 +1,4 @@
-"""Queries: models that nobody has trained yet, checked against the training table."""
+"""Queries: models to be predicted, checked against the training table."""
 
 from __future__ import annotations
 
@@ -10,15 +10,15 @@ import numpy as np
 import pandas as pd
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.data.rows import agree_by_family, parse_rows
-from sloth_jax.data.schema import COLUMNS, match_benchmark, sort_columns
+from sloth_jax.data.rows import agree_by_family, parse_models
+from sloth_jax.data.schema import COLUMNS, match_benchmark, read_header
 from sloth_jax.data.tables import RawTable, read_table, table_from_frame
 from sloth_jax.wording import did_you_mean, quoted, spelling
 
 
 @dataclass(frozen=True, eq=False)
 class Query:
-    """Models to be predicted, in the order in which they were asked for.
+    """Models to be predicted, in the order of the query.
 
     Attributes:
         models: names of the models; dimension ``query``.
@@ -78,52 +78,39 @@ def load_query(path: str | Path, leaderboard: Leaderboard) -> Query:
 
 
 def _query(table: RawTable, leaderboard: Leaderboard) -> Query:
-    columns, others, _, warnings = sort_columns(table)
-    scored = []
-    for name, position in others.items():
-        header = table.header[position]
+    header = read_header(table)
+    warnings = header.warnings
+    for name, position in header.benchmarks.items():
         if match_benchmark(name, leaderboard.benchmarks) is None:
             choices = [*leaderboard.benchmarks, *COLUMNS]
             raise table.error(
                 "no such benchmark or column in the training table"
                 f"{did_you_mean(name, choices) or ': remove the column'}",
-                column=header,
+                column=table.header[position],
             )
-        scored.append(header)
+    scored = [table.header[position] for position in header.benchmarks.values()]
     if scored:
         warnings.append(f"{table.source}: scores are not used to predict: {', '.join(scored)}")
-    parsed = parse_rows(table, columns, tokens_may_be_missing=False)
+    models, unit_warnings = parse_models(table, header.facts, tokens_may_be_missing=False)
 
-    known_lineages = {
-        family: leaderboard.lineages[lineage]
-        for family, lineage in zip(leaderboard.families, leaderboard.lineage_of_family, strict=True)
-    }
-    known_post_trained = {
-        family: bool(value > 0.5)
-        for family, value in zip(
-            leaderboard.families, leaderboard.post_trained_of_family, strict=True
-        )
-    }
-    lineages = agree_by_family(table, "lineage", parsed.families, parsed.lineages, known_lineages)
-    post_trained = agree_by_family(
-        table, "post_trained", parsed.families, parsed.post_trained, known_post_trained
-    )
     spellings = {spelling(family): family for family in leaderboard.families}
-    for family in dict.fromkeys(parsed.families):
-        if family not in known_lineages and spelling(family) in spellings:
+    families = tuple(facts.family for facts in models)
+    for family in dict.fromkeys(families):
+        if family not in leaderboard.families and spelling(family) in spellings:
             warnings.append(
                 f"{table.source}: family {quoted(family)} is taken as a new one; did you mean"
                 f" {quoted(spellings[spelling(family)])}?"
             )
+    lineages = agree_by_family(table, models, "lineage", leaderboard.lineage_by_family())
+    known = leaderboard.post_trained_by_family()
+    post_trained = agree_by_family(table, models, "post_trained", known)
     return Query(
-        models=tuple(parsed.models),
-        families=tuple(parsed.families),
-        lineages=tuple(lineages.get(family, family) for family in parsed.families),
-        post_trained=np.array(
-            [float(post_trained.get(family, math.nan)) for family in parsed.families]
-        ),
-        params_b=np.array(parsed.params_b),
-        active_params_b=np.array(parsed.active_params_b),
-        tokens_t=np.array(parsed.tokens_t),
-        warnings=tuple(warnings + parsed.warnings),
+        models=tuple(facts.model for facts in models),
+        families=families,
+        lineages=tuple(lineages.get(family, family) for family in families),
+        post_trained=np.array([float(post_trained.get(family, math.nan)) for family in families]),
+        params_b=np.array([facts.params_b for facts in models]),
+        active_params_b=np.array([facts.active_params_b for facts in models]),
+        tokens_t=np.array([facts.tokens_t for facts in models]),
+        warnings=(*warnings, *unit_warnings),
     )

@@ -18,8 +18,8 @@ from pathlib import Path
 import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard, error_of_share, index_families
-from sloth_jax.data.rows import agree_by_family, number_of, parse_rows
-from sloth_jax.data.schema import COLUMNS, bundled_floors, match_benchmark, sort_columns
+from sloth_jax.data.rows import ModelFacts, agree_by_family, hint_at_column, number_of, parse_models
+from sloth_jax.data.schema import Header, bundled_floors, match_benchmark, read_header
 from sloth_jax.data.tables import RawTable, read_bundled, read_table
 from sloth_jax.wording import did_you_mean, quoted, spelling
 
@@ -83,9 +83,7 @@ def load_floors(path: str | Path, benchmarks: Sequence[str]) -> dict[str, float]
     positions: dict[str, int] = {}
     for position, header in enumerate(table.header):
         key = spelling(header)
-        if key not in ("benchmark", "floor"):
-            continue
-        if key in positions:
+        if key in positions and key in ("benchmark", "floor"):
             raise table.error(f"two columns mean {key!r}: keep one", column=header)
         positions[key] = position
     for name in ("benchmark", "floor"):
@@ -96,28 +94,21 @@ def load_floors(path: str | Path, benchmarks: Sequence[str]) -> dict[str, float]
     floors: dict[str, float] = {}
     for row, cells in enumerate(table.rows):
         name = cells[positions["benchmark"]]
-        cell = {"row": row, "column": positions["floor"]}
         found = match_benchmark(name, benchmarks)
+        column, what = positions["benchmark"], ""
         if found is None:
-            raise table.error(
-                f"no such benchmark in the training table{did_you_mean(name, benchmarks)}",
-                row=row,
-                column=positions["benchmark"],
-            )
-        if found in floors:
-            raise table.error(
-                f"benchmark {quoted(found)} has a floor already: keep one row for it",
-                row=row,
-                column=positions["benchmark"],
-            )
-        floor = number_of(table, row, positions["floor"])
-        if math.isnan(floor):
-            raise table.error("floor is empty: write a fraction in [0, 1)", **cell)
-        if not 0 <= floor < 1:
-            raise table.error(
-                "floors are fractions in [0, 1): write 0.25 for four choices, 0 for none", **cell
-            )
-        floors[found] = floor
+            what = f"no such benchmark in the training table{did_you_mean(name, benchmarks)}"
+        elif found in floors:
+            what = f"benchmark {quoted(found)} has a floor already: keep one row for it"
+        else:
+            column = positions["floor"]
+            floors[found] = number_of(table, row, column)
+            if math.isnan(floors[found]):
+                what = "floor is empty: write a fraction in [0, 1)"
+            elif not 0 <= floors[found] < 1:
+                what = "floors are fractions in [0, 1): write 0.25 for four choices, 0 for none"
+        if what:
+            raise table.error(what, row=row, column=column)
     return floors
 
 
@@ -135,91 +126,105 @@ def parse_leaderboard(
         tokens_may_be_missing: whether models without a token count are left out, with a warning.
 
     Raises:
-        TableError: a cell cannot be used, or families contradict themselves.
+        TableError: a cell cannot be used, or rows of a family contradict each other.
     """
-    columns, benchmark_columns, about, warnings = sort_columns(table)
-    parsed = parse_rows(table, columns, tokens_may_be_missing=tokens_may_be_missing)
-    warnings += parsed.warnings
-    if not benchmark_columns:
-        raise table.error("a table without scores: add a column per benchmark")
-    scores = np.array(
-        [
-            [_score(table, row, position) for position in benchmark_columns.values()]
-            for row in range(len(table.rows))
-        ]
+    header = read_header(table)
+    facts, unit_warnings = parse_models(
+        table, header.facts, tokens_may_be_missing=tokens_may_be_missing
     )
-    if np.isnan(scores).all():
-        raise table.error("a table without scores: fill in the columns of the benchmarks")
-
-    lineages = agree_by_family(table, "lineage", parsed.families, parsed.lineages, {})
-    lineages = {family: lineages.get(family, family) for family in parsed.families}
-    post_trained = agree_by_family(table, "post_trained", parsed.families, parsed.post_trained, {})
-    silent = sorted(set(parsed.families) - post_trained.keys())
-    if silent:
-        warnings.append(
-            f"{table.source}: post_trained is not given and taken as false for"
-            f" {'all families' if not post_trained else 'the families ' + ', '.join(silent)}"
-        )
-    post_trained |= dict.fromkeys(silent, False)
-
-    tokens_t = np.array(parsed.tokens_t)
-    by_name = sorted(range(len(parsed.models)), key=parsed.models.__getitem__)
-    kept = [row for row in by_name if not np.isnan(tokens_t[row])]
-    left_out = [parsed.models[row] for row in by_name if np.isnan(tokens_t[row])]
-    if left_out:
-        warnings.append(
-            f"{table.source}: left out, since their token counts are not public:"
-            f" {', '.join(left_out)}"
-        )
-    benchmarks = tuple(benchmark_columns)
-    for j, name in enumerate(benchmarks):
-        if np.isnan(scores[kept, j]).all():
-            warnings.append(f"{table.source}: no model has a score on {name}")
-    scoreless = [parsed.models[row] for row in kept if np.isnan(scores[row]).all()]
-    if scoreless:
-        warnings.append(f"{table.source}: models without a score: {', '.join(scoreless)}")
+    scores = _parse_scores(table, header.benchmarks)
+    lineages, post_trained, family_warnings = _families(table, facts)
+    rows = sorted(range(len(facts)), key=lambda row: facts[row].model)
+    kept = [row for row in rows if not math.isnan(facts[row].tokens_t)]
+    left_out = [facts[row].model for row in rows if math.isnan(facts[row].tokens_t)]
+    models = [facts[row] for row in kept]
+    benchmarks = tuple(header.benchmarks)
+    warnings = [*header.warnings, *unit_warnings, *family_warnings]
+    warnings += _warn_of_gaps(table.source, models, left_out, benchmarks, scores[kept])
     benchmark_floors, floor_warnings = _floors(table.source, floors, benchmarks)
-    errors, items = _sampling(table, scores, benchmark_columns, about)
-    source, sources, source_warnings = _sources(table, scores, benchmark_columns, about["source"])
+    errors, items = _sampling(table, scores, header)
+    source, sources, source_warnings = _sources(table, scores, header)
     return Leaderboard(
-        models=tuple(parsed.models[row] for row in kept),
-        **index_families([parsed.families[row] for row in kept], lineages, post_trained),
+        models=tuple(model.model for model in models),
+        **index_families([model.family for model in models], lineages, post_trained),
         benchmarks=benchmarks,
-        params_b=np.array(parsed.params_b)[kept],
-        active_params_b=np.array(parsed.active_params_b)[kept],
-        tokens_t=tokens_t[kept],
-        released=tuple(parsed.released[row] for row in kept),
+        params_b=np.array([model.params_b for model in models]),
+        active_params_b=np.array([model.active_params_b for model in models]),
+        tokens_t=np.array([model.tokens_t for model in models]),
+        released=tuple(model.released for model in models),
         scores=scores[kept],
         floors=benchmark_floors,
         standard_errors=errors[kept],
         items=items,
         source=source[kept],
         sources=sources,
-        warnings=tuple(warnings + floor_warnings + source_warnings),
+        warnings=(*warnings, *floor_warnings, *source_warnings),
     )
+
+
+def _parse_scores(table: RawTable, benchmarks: Mapping[str, int]) -> np.ndarray:
+    """Scores, ``(row, benchmark)``."""
+    if not benchmarks:
+        raise table.error("a table without scores: add a column per benchmark")
+    scores = np.array(
+        [
+            [_score(table, row, position) for position in benchmarks.values()]
+            for row in range(len(table.rows))
+        ]
+    )
+    if np.isnan(scores).all():
+        raise table.error("a table without scores: fill in the columns of the benchmarks")
+    return scores
+
+
+def _families(
+    table: RawTable, facts: Sequence[ModelFacts]
+) -> tuple[dict[str, str], dict[str, bool], list[str]]:
+    """Family -> lineage, family -> whether it is post-trained, and warnings of what is assumed."""
+    families = {model.family: model.family for model in facts}
+    lineages = families | agree_by_family(table, facts, "lineage", {})
+    post_trained = agree_by_family(table, facts, "post_trained", {})
+    silent = sorted(families.keys() - post_trained.keys())
+    warnings = []
+    if silent:
+        which = "the families " + ", ".join(silent) if post_trained else "all families"
+        warnings.append(f"{table.source}: post_trained is not given and taken as false for {which}")
+    return lineages, dict.fromkeys(silent, False) | post_trained, warnings
+
+
+def _warn_of_gaps(
+    source: str,
+    models: Sequence[ModelFacts],
+    left_out: Sequence[str],
+    benchmarks: Sequence[str],
+    scores: np.ndarray,
+) -> list[str]:
+    warnings = []
+    if left_out:
+        names = ", ".join(left_out)
+        warnings.append(f"left out, since their token counts are not public: {names}")
+    given = ~np.isnan(scores)
+    warnings += [
+        f"no model has a score on {name}"
+        for name, column in zip(benchmarks, given.T, strict=True)
+        if not column.any()
+    ]
+    scoreless = [model.model for model, row in zip(models, given, strict=True) if not row.any()]
+    if scoreless:
+        warnings.append(f"models without a score: {', '.join(scoreless)}")
+    return [f"{source}: {warning}" for warning in warnings]
 
 
 _MOST_SOURCES = 8  # more are no leaderboards but notes
 
 
-def _sampling(
-    table: RawTable,
-    scores: np.ndarray,
-    benchmarks: Mapping[str, int],
-    about: Mapping[str, Mapping[str, int]],
-) -> tuple[np.ndarray, np.ndarray]:
+def _sampling(table: RawTable, scores: np.ndarray, header: Header) -> tuple[np.ndarray, np.ndarray]:
     """Standard errors ``(model, benchmark)`` as given or by numbers of items, and ``items``."""
     errors = np.full(scores.shape, np.nan)
-    items = np.full(len(benchmarks), np.nan)
-    for j, name in enumerate(benchmarks):
-        for kind in ("items", "se"):
-            if name not in about[kind]:
-                continue
-            for row in np.flatnonzero(np.isfinite(scores[:, j])):
-                given = _sampling_cell(table, int(row), about[kind][name], kind)
-                if kind == "items":
-                    given = float(error_of_share(scores[row, j], np.asarray(given)))
-                errors[row, j] = errors[row, j] if math.isnan(given) else given
+    items = np.full(len(header.benchmarks), np.nan)
+    for j, name in enumerate(header.benchmarks):
+        for row in np.flatnonzero(np.isfinite(scores[:, j])):
+            errors[row, j] = _standard_error(table, int(row), name, scores[row, j], header)
         known = np.isfinite(errors[:, j]) & (scores[:, j] > 0.0) & (scores[:, j] < 1.0)
         # A few scores with errors say nothing of the others, whose noise is learnt as a whole.
         if 2 * np.isfinite(errors[:, j]).sum() > np.isfinite(scores[:, j]).sum() and known.any():
@@ -229,32 +234,38 @@ def _sampling(
     return errors, items
 
 
-def _sampling_cell(table: RawTable, row: int, position: int, kind: str) -> float:
-    """A standard error or number of items; NaN where it is empty, or an error of zero."""
-    given = number_of(table, row, position)
-    if kind == "items" and given < 1.0:
-        raise table.error("a score is a mean of at least one item", row=row, column=position)
-    if kind == "se" and not (math.isnan(given) or 0.0 <= given < 1.0):
-        raise table.error(
-            "standard errors are fractions, like scores; did you mean percent? divide by 100",
-            row=row,
-            column=position,
-        )
+def _standard_error(
+    table: RawTable, row: int, benchmark: str, score: float, header: Header
+) -> float:
+    """Of one score, as given, else by its number of items; NaN where neither is known."""
+    error = items = math.nan
+    if benchmark in header.about["items"]:
+        position = header.about["items"][benchmark]
+        items = number_of(table, row, position)
+        if items < 1.0:
+            raise table.error("a score is a mean of at least one item", row=row, column=position)
+    if benchmark in header.about["se"]:
+        position = header.about["se"][benchmark]
+        error = number_of(table, row, position)
+        if not (math.isnan(error) or 0.0 <= error < 1.0):
+            raise table.error(
+                "standard errors are fractions, like scores; did you mean percent? divide by 100",
+                row=row,
+                column=position,
+            )
     # Where no item or every item was right, programs write 0, and mean that they do not know.
-    return given if given > 0.0 else math.nan
+    return error if error > 0.0 else float(error_of_share(np.asarray(score), np.asarray(items)))
 
 
 def _sources(
-    table: RawTable,
-    scores: np.ndarray,
-    benchmarks: Mapping[str, int],
-    columns: Mapping[str, int],
+    table: RawTable, scores: np.ndarray, header: Header
 ) -> tuple[np.ndarray, tuple[str, ...], list[str]]:
     """Where each score is from, ``(model, benchmark)``, the names, and warnings."""
     named = np.full(scores.shape, "", dtype=object)
-    for j, name in enumerate(benchmarks):
-        if name in columns:
-            named[:, j] = [cells[columns[name]] for cells in table.rows]
+    for j, name in enumerate(header.benchmarks):
+        if name in header.about["source"]:
+            position = header.about["source"][name]
+            named[:, j] = [cells[position] for cells in table.rows]
     seen = np.isfinite(scores)
     names = sorted(set(named[seen]))
     if len(names) > _MOST_SOURCES:
@@ -272,9 +283,7 @@ def _score(table: RawTable, row: int, position: int) -> float:
     score = number_of(table, row, position)
     if score > 1:
         what = "did you mean fractions? divide percent by 100"
-        header = table.header[position]
-        if match_benchmark(header, list(bundled_floors())) is None:
-            what += "; a column that is no benchmark must go" + did_you_mean(header, COLUMNS)
+        what += hint_at_column(table.header[position])
         raise table.error(f"scores are fractions in [0, 1]; {what}", row=row, column=position)
     if score < 0:
         raise table.error(
@@ -304,10 +313,7 @@ def _floors(
 
 def _undo_corrections(table: RawTable) -> RawTable:
     """Puts the published values back into the bundled table."""
-    row_of = {cells[table.header.index("model")]: row for row, cells in enumerate(table.rows)}
-    rows = [list(cells) for cells in table.rows]
-    corrections = read_bundled("corrections.csv")
-    for cells in corrections.rows:
-        entry = dict(zip(corrections.header, cells, strict=True))
-        rows[row_of[entry["model"]]][table.header.index(entry["column"])] = entry["published"]
-    return replace(table, rows=rows)
+    records = {record["model"]: record for record in table.records()}
+    for correction in read_bundled("corrections.csv").records():
+        records[correction["model"]][correction["column"]] = correction["published"]
+    return replace(table, rows=[list(record.values()) for record in records.values()])

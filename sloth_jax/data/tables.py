@@ -1,8 +1,7 @@
 """Reading tables: a file or a data frame becomes cells of text, and errors name the cell.
 
 Nothing here knows what a column means; :mod:`sloth_jax.data.schema` does. Cells are read as text
-and parsed by us, so that an error can quote what stands in the file. Nothing is evaluated or
-unpickled.
+and parsed later, so that an error can quote what stands in the file.
 """
 
 from __future__ import annotations
@@ -12,6 +11,7 @@ import importlib.resources
 import io
 import math
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,10 @@ class RawTable:
         message = ": ".join(filter(None, [self.source, ", ".join(places), what]))
         return TableError(one_line(message))
 
+    def records(self) -> list[dict[str, str]]:
+        """Returns the rows as cells by column."""
+        return [dict(zip(self.header, cells, strict=True)) for cells in self.rows]
+
     def model(self, row: int) -> str:
         """Returns the name of a row's model, empty where there is none."""
         for position, header in enumerate(self.header):
@@ -73,12 +77,13 @@ class RawTable:
 
 
 def read_table(path: Path) -> RawTable:
-    """Reads a CSV or parquet file (``.parquet``, ``.pq``); :class:`TableError` if it cannot."""
+    """Reads a CSV or parquet file (``.parquet``, ``.pq``).
+
+    Raises:
+        TableError: the file cannot be read, or is no table.
+    """
     source = str(path)
-
-    def fail(what: str) -> TableError:
-        return TableError(one_line(f"{source}: {what}"))
-
+    fail = partial(_fault, source)
     try:
         content = path.read_bytes()
     except IsADirectoryError:
@@ -105,10 +110,12 @@ def read_bundled(name: str) -> RawTable:
     return _parse_csv(content, name)
 
 
-def _parse_csv(content: bytes, source: str) -> RawTable:
-    def fail(what: str) -> TableError:
-        return TableError(one_line(f"{source}: {what}"))
+def _fault(source: str, what: str) -> TableError:
+    return TableError(one_line(f"{source}: {what}"))
 
+
+def _parse_csv(content: bytes, source: str) -> RawTable:
+    fail = partial(_fault, source)
     try:
         text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark
     except UnicodeDecodeError as error:
@@ -129,7 +136,7 @@ def _parse_csv(content: bytes, source: str) -> RawTable:
             if len(cells) != len(header):
                 raise fail(
                     f"row {number}: {len(cells)} cells, but the header has {len(header)}: put"
-                    " quotes around cells with commas, and fill in or remove the row"
+                    " quotes around cells with commas, and fill in or remove the row",
                 )
             rows.append([_blank(cell) for cell in cells])
             numbers.append(number)
@@ -144,10 +151,8 @@ def _parse_csv(content: bytes, source: str) -> RawTable:
 
 def table_from_frame(frame: pd.DataFrame, source: str) -> RawTable:
     """Turns a data frame into cells of text; ``source`` is what errors call it."""
-    if any(name is not None for name in frame.index.names):
-        frame = frame.reset_index(
-            allow_duplicates=True
-        )  # a named index is a column that somebody set aside
+    if any(name is not None for name in frame.index.names):  # a named index is a column
+        frame = frame.reset_index(allow_duplicates=True)
     columns = [frame.iloc[:, position].tolist() for position in range(frame.shape[1])]
     cells = [[_blank(_clean(cell_text(value))) for value in column] for column in columns]
     rows = [list(row) for row in zip(*cells, strict=True)]
@@ -166,8 +171,6 @@ def _checked(table: RawTable) -> RawTable:
 
 def cell_text(value: Any) -> str:
     """Returns the text of a cell; floats as the shortest text that reads back the same."""
-    if isinstance(value, str):
-        return value
     if value is None or value is pd.NA or value is pd.NaT:
         return ""
     if isinstance(value, bool | np.bool_):

@@ -71,10 +71,8 @@ def bundled_tasks() -> dict[str, Task]:
     scores: dict[str, list[tuple[str, float]]] = {}
     for task, model, score in read_bundled("task_scores.csv").rows:
         scores.setdefault(task, []).append((model, float(score)))
-    table = read_bundled("tasks.csv")
     found = {}
-    for row in table.rows:
-        cell = dict(zip(table.header, row, strict=True))
+    for cell in read_bundled("tasks.csv").records():
         models, values = zip(*scores[cell["task"]], strict=True)
         found[cell["task"]] = Task(
             name=cell["task"],

@@ -12,7 +12,7 @@ from sloth_jax.data.schema import (
     ABOUT,
     bundled_floors,
     match_benchmark,
-    sort_columns,
+    read_header,
     with_facts,
 )
 from sloth_jax.data.tables import RawTable, TableError
@@ -24,7 +24,7 @@ def _read_plain(table: RawTable) -> Imported:
     found = Imported(table.source, TABLE, rows_in=len(table.rows))
     keys = {spelling(name): position for position, name in enumerate(table.header)}
     long = "benchmark" in keys and "score" in keys
-    columns, benchmarks, about, notes = sort_columns(with_facts(table))
+    columns, benchmarks, about, notes = read_header(with_facts(table))
     found.notes += notes
     if long:
         about = {kind: {"": keys[kind]} if kind in keys else {} for kind in ABOUT}
