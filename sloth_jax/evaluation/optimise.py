@@ -8,10 +8,12 @@ smallest mean absolute error it has seen. Where such a fit stops is part of what
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
+import optax
+import optax.contrib
 from jax import Array
 
 
@@ -51,11 +53,8 @@ class Descent(NamedTuple):
 
 class _Progress(NamedTuple):
     argument: Array
-    mean: Array  # of gradients
-    square: Array  # mean of their squares
-    rate: Array
-    lowest: Array  # loss at the last low
-    since_lowest: Array
+    optimiser: Any
+    loss: Array  # of the step before
     best: Array
     error: Array
     since_best: Array
@@ -89,44 +88,35 @@ def descend_on_plateau(
         A :class:`Descent`. A start whose loss is NaN stops after ``stop_patience`` steps with
         infinite error.
 
-    Source: Kingma and Ba (2015), with their constants, for Adam.
+    Source: Kingma and Ba (2015) for Adam; the rest is PyTorch's ``ReduceLROnPlateau``.
     """
     gradient_of = jax.value_and_grad(objective, has_aux=True)
-    zero = jnp.zeros_like(start)
+    optimiser = optax.chain(
+        optax.adam(learning_rate),
+        optax.contrib.reduce_on_plateau(
+            rule.factor, rule.patience + 1, rtol=rule.threshold, atol=0.0
+        ),
+    )
     infinite = jnp.asarray(jnp.inf, start.dtype)
-    begin = _Progress(
-        argument=start, mean=zero, square=zero,
-        rate=jnp.asarray(learning_rate, start.dtype), lowest=infinite,
-        since_lowest=jnp.asarray(0), best=start, error=infinite,
-        since_best=jnp.asarray(0), steps=jnp.asarray(0),
-    )  # fmt: skip
+    zero = jnp.asarray(0)
+    begin = _Progress(start, optimiser.init(start), infinite, start, infinite, zero, zero)
 
     def goes_on(now: _Progress) -> Array:
         return (now.since_best < rule.stop_patience) & (now.steps < rule.max_steps)
 
     def step(now: _Progress) -> _Progress:
         (loss, error), gradient = gradient_of(now.argument)
-        gradient = free * gradient
-        steps = now.steps + 1
-        mean = 0.9 * now.mean + 0.1 * gradient
-        square = 0.999 * now.square + 0.001 * gradient**2
-        # a <- a - rate * m / (1 - 0.9^t) / (sqrt(v / (1 - 0.999^t)) + 1e-8)
-        direction = (mean / (1.0 - 0.9**steps)) / (jnp.sqrt(square / (1.0 - 0.999**steps)) + 1e-8)
-        falls = loss < now.lowest * (1.0 - rule.threshold)
-        since_lowest = jnp.where(falls, 0, now.since_lowest + 1)
-        plateau = since_lowest > rule.patience
+        # A loss lowers the rate of the step that follows it.
+        updates, inner = optimiser.update(free * gradient, now.optimiser, value=now.loss)
         better = error < now.error - rule.stop_threshold
         return _Progress(
-            argument=jnp.maximum(now.argument - now.rate * direction, least),
-            mean=mean,
-            square=square,
-            rate=jnp.where(plateau, now.rate * rule.factor, now.rate),
-            lowest=jnp.where(falls, loss, now.lowest),
-            since_lowest=jnp.where(plateau, 0, since_lowest),
+            argument=jnp.maximum(now.argument + updates, least),
+            optimiser=inner,
+            loss=loss,
             best=jnp.where(better, now.argument, now.best),
             error=jnp.where(better, error, now.error),
             since_best=jnp.where(better, 0, now.since_best + 1),
-            steps=steps,
+            steps=now.steps + 1,
         )
 
     end = jax.lax.while_loop(goes_on, step, begin)
