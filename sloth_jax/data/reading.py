@@ -223,8 +223,16 @@ def _sampling(table: RawTable, scores: np.ndarray, header: Header) -> tuple[np.n
     errors = np.full(scores.shape, np.nan)
     items = np.full(len(header.benchmarks), np.nan)
     for j, name in enumerate(header.benchmarks):
-        for row in np.flatnonzero(np.isfinite(scores[:, j])):
-            errors[row, j] = _standard_error(table, int(row), name, scores[row, j], header)
+        rows = np.flatnonzero(np.isfinite(scores[:, j])).tolist()
+        if name in header.about["items"]:
+            position = header.about["items"][name]
+            counts = [_count(table, row, position) for row in rows]
+            errors[rows, j] = error_of_share(scores[rows, j], np.array(counts))
+        if name in header.about["se"]:
+            position = header.about["se"][name]
+            given = np.array([_standard_error(table, row, position) for row in rows])
+            # Where no item or every item was right, programs write 0 for "not known".
+            errors[rows, j] = np.where(given > 0.0, given, errors[rows, j])
         known = np.isfinite(errors[:, j]) & (scores[:, j] > 0.0) & (scores[:, j] < 1.0)
         # A few scores with errors say nothing of the others, whose noise is learnt as a whole.
         if 2 * np.isfinite(errors[:, j]).sum() > np.isfinite(scores[:, j]).sum() and known.any():
@@ -234,27 +242,22 @@ def _sampling(table: RawTable, scores: np.ndarray, header: Header) -> tuple[np.n
     return errors, items
 
 
-def _standard_error(
-    table: RawTable, row: int, benchmark: str, score: float, header: Header
-) -> float:
-    """Of one score, as given, else by its number of items; NaN where neither is known."""
-    error = items = math.nan
-    if benchmark in header.about["items"]:
-        position = header.about["items"][benchmark]
-        items = number_of(table, row, position)
-        if items < 1.0:
-            raise table.error("a score is a mean of at least one item", row=row, column=position)
-    if benchmark in header.about["se"]:
-        position = header.about["se"][benchmark]
-        error = number_of(table, row, position)
-        if not (math.isnan(error) or 0.0 <= error < 1.0):
-            raise table.error(
-                "standard errors are fractions, like scores; did you mean percent? divide by 100",
-                row=row,
-                column=position,
-            )
-    # Where no item or every item was right, programs write 0, and mean that they do not know.
-    return error if error > 0.0 else float(error_of_share(np.asarray(score), np.asarray(items)))
+def _count(table: RawTable, row: int, position: int) -> float:
+    count = number_of(table, row, position)
+    if count < 1.0:
+        raise table.error("a score is a mean of at least one item", row=row, column=position)
+    return count
+
+
+def _standard_error(table: RawTable, row: int, position: int) -> float:
+    error = number_of(table, row, position)
+    if error < 0.0 or error >= 1.0:
+        raise table.error(
+            "standard errors are fractions, like scores; did you mean percent? divide by 100",
+            row=row,
+            column=position,
+        )
+    return error
 
 
 def _sources(

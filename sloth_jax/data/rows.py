@@ -11,7 +11,7 @@ from sloth_jax.data.schema import COLUMNS, bundled_floors, canonical_benchmark
 from sloth_jax.data.tables import RawTable
 from sloth_jax.wording import did_you_mean, quoted
 
-_TRUE = frozenset({"true", "1", "1.0", "yes"})
+TRUE = frozenset({"true", "1", "1.0", "yes"})
 _FALSE = frozenset({"false", "0", "0.0", "no"})
 _NUMBER = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?", re.ASCII | re.IGNORECASE)
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
@@ -69,6 +69,14 @@ def number_of(table: RawTable, row: int, position: int) -> float:
     raise table.error(f"not a number: {hint}", row=row, column=position)
 
 
+def fraction_of(table: RawTable, row: int, position: int, unit: float) -> float:
+    """Returns a cell's number divided by ``unit``, what is 1 there; NaN where it is empty."""
+    number = number_of(table, row, position)
+    if number < 0.0 or number > unit:
+        raise table.error(f"not between 0 and {unit:g}", row=row, column=position)
+    return number / unit
+
+
 def hint_at_column(header: str) -> str:
     """What to do with a column that is no bundled benchmark; empty for those."""
     if canonical_benchmark(header) in bundled_floors():
@@ -81,8 +89,8 @@ def boolean_of(table: RawTable, row: int, position: int) -> bool | None:
     cell = table.rows[row][position].lower()
     if not cell:
         return None
-    if cell in _TRUE or cell in _FALSE:
-        return cell in _TRUE
+    if cell in TRUE or cell in _FALSE:
+        return cell in TRUE
     raise table.error("not a yes or no: write true or false", row=row, column=position)
 
 

@@ -1,152 +1,156 @@
-"""Exports of the Open LLM Leaderboards."""
+"""Exports of the Open LLM Leaderboards.
+
+The first leaderboard has percent. The second has scores relative to chance, and beside them, in
+columns that end in Raw, fractions.
+"""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from typing import NamedTuple
 
 import pandas as pd
 
-from sloth_jax.data.importing.names import _add, _fraction, _short_names
-from sloth_jax.data.importing.result import TABLE, V1, V2, Imported
-from sloth_jax.data.model_names import (
-    plain_name,
-)
-from sloth_jax.data.rows import number_of
+from sloth_jax.data.importing.names import add_row, short_names
+from sloth_jax.data.importing.result import V1, V2, Imported
+from sloth_jax.data.model_names import plain_name
+from sloth_jax.data.rows import fraction_of, number_of
 from sloth_jax.data.tables import RawTable, TableError
 
-_EXPORTS = {
+_BENCHMARKS = {
     V1: ("ARC", "HellaSwag", "MMLU", "TruthfulQA", "Winogrande", "GSM8K"),
     V2: ("IFEval", "BBH", "MATH Lvl 5", "GPQA", "MUSR", "MMLU-PRO"),
 }
 _QUANTISED = re.compile(r"4bit|8bit|gptq|awq|gguf", re.IGNORECASE)
 _PRECISIONS = ("bfloat16", "float16", "float32")  # of repeated submissions, the first is kept
+# Kind of rows -> columns that mark it, by a name or its opposite.
+_MARKS = {"merged": ("Merged", "Not_Merged"), "moe": ("MoE",), "flagged": ("Flagged",)}
 
 
-def _guess(table: RawTable) -> str:
+class _Export(NamedTuple):
+    """An export, its cells found by the names of columns."""
+
+    table: RawTable
+    at: dict[str, int]
+
+    def cell(self, row: int, name: str) -> str:
+        return self.table.rows[row][self.at[name]] if name in self.at else ""
+
+    def date(self, row: int) -> str:
+        return (self.cell(row, "date") or self.cell(row, "Submission Date"))[:10]
+
+
+def recognise_export(table: RawTable) -> str | None:
+    """Which of the leaderboards a table is an export of, if any."""
     header = set(table.header)
-    if any(name.startswith("Average") for name in header):
-        for kind, names in _EXPORTS.items():
-            if header.issuperset(names):
-                return kind
-    return TABLE
+    if not any(name.startswith("Average") for name in header):
+        return None
+    return next((kind for kind, names in _BENCHMARKS.items() if header.issuperset(names)), None)
 
 
-def _read_export(table: RawTable, kind: str, without: Sequence[str]) -> Imported:
-    """An export of a leaderboard: percent in the first, raw fractions in the second."""
-    found = Imported(table.source, kind, rows_in=len(table.rows))
-    at = {name: position for position, name in enumerate(table.header)}
-    needed = ["Model", "Precision", "#Params (B)", *_EXPORTS[kind]]
-    for name in needed:
-        if name not in at:
-            raise table.error(f"column {name!r} is missing: an export of {kind} has it")
-    raw = {name: at.get(f"{name} Raw") for name in _EXPORTS[kind]} if kind == V2 else {}
-    if kind == V2 and None in raw.values():
-        raise table.error("columns that end in Raw are missing: the others are relative to chance")
-    found.notes.append(
-        "scores were percent"
-        if kind == V1
-        else "scores are the Raw columns, fractions with the "
-        "decimals that the export has; the others are relative to chance"
-    )
-    marks = {name: _mark(table, at, columns) for name, columns in (
-        ("merged", ("Merged", "Not_Merged")), ("moe", ("MoE",)), ("flagged", ("Flagged",)),
-    )}  # fmt: skip
-    for name, (column, value) in marks.items():
-        if column:
-            found.notes.append(
-                f"column {column}: {value or 'no row'} is taken to mean {name}"
-                + (", since it is the rarer value" if value else "")
-            )
-
-    def cell(row: int, name: str) -> str:
-        return table.rows[row][at[name]] if name in at else ""
-
-    def is_kind(row: int, name: str) -> bool:
-        if name == "adapters":
-            return cell(row, "Weight type") not in ("", "Original")
-        column, value = marks[name]
-        return bool(column) and cell(row, column) == value
-
-    best: dict[str, int] = {}
-    for row in range(len(table.rows)):
-        model = cell(row, "Model")
-        if not model:
-            found.reject(table.numbers[row], "", "no name of a model")
-            continue
-        quantised = _QUANTISED.search(cell(row, "Precision")) or _QUANTISED.search(
-            plain_name(model)
-        )
-        if quantised:
-            found.reject(table.numbers[row], model, f"quantised: {quantised[0]}")
-            continue
-        unwanted = [name for name in without if is_kind(row, name)]
-        if unwanted:
-            found.reject(table.numbers[row], model, f"{unwanted[0]}, left out on request")
-            continue
-        if model.lower() not in best:
-            best[model.lower()] = row
-            continue
-        first, other = sorted((best[model.lower()], row), key=lambda r: _rank(cell, r))
-        best[model.lower()] = first
-        found.reject(
-            table.numbers[other], model,
-            f"submitted more than once: row {table.numbers[first]} is kept "
-            f"({cell(first, 'Precision')}, {_date(cell, first) or 'no date'})",
-        )  # fmt: skip
-    names = _short_names(list(best))
-    for key, row in best.items():
-        model = cell(row, "Model")
+def read_export(table: RawTable, kind: str, without: Sequence[str]) -> Imported:
+    """Reads an export of a leaderboard; arguments as those of :func:`import_scores`."""
+    export = _Export(table, {name: position for position, name in enumerate(table.header)})
+    columns, unit, note = _score_columns(export, kind)
+    found = Imported(table.source, kind, rows_in=len(table.rows), notes=[note])
+    kinds = _kinds(export, found)
+    kept = _choose_rows(export, found, {kind: kinds[kind] for kind in without})
+    names = short_names(list(kept))
+    for key, row in kept.items():
+        model = export.cell(row, "Model")
+        what = "score"
         try:
-            scores = {
-                name: _fraction(table, row, at[name], 100.0) if kind == V1
-                else _fraction(table, row, _position(raw[name]), 1.0)
-                for name in _EXPORTS[kind]
-            }  # fmt: skip
+            scores = {name: fraction_of(table, row, at, unit) for name, at in columns.items()}
+            what = "size"
+            size = number_of(table, row, export.at["#Params (B)"])
         except TableError as error:
-            found.reject(table.numbers[row], model, f"not a score: {error}")
+            found.reject(table.numbers[row], model, f"not a {what}: {error}")
             continue
-        try:
-            size = number_of(table, row, at["#Params (B)"])
-        except TableError as error:
-            found.reject(table.numbers[row], model, f"not a size: {error}")
-            continue
-        _add(
-            found, table.numbers[row], names[key], model, scores,
-            given={"params_b": size, "released": _date(cell, row)}, rounded_down=True,
-            post_trained=_post_trained(cell(row, "Type")),
-        )  # fmt: skip
+        given = {
+            "params_b": size,
+            "released": export.date(row),
+            "post_trained": _post_trained(export.cell(row, "Type")),
+        }
+        number = table.numbers[row]
+        add_row(found, number, names[key], model, scores, given=given, rounded_down=True)
     return found
 
 
-def _position(position: int | None) -> int:
-    assert position is not None
-    return position
+def _score_columns(export: _Export, kind: str) -> tuple[dict[str, int], float, str]:
+    """Benchmark -> position, what is 1 in these columns, and a note that says so."""
+    benchmarks = _BENCHMARKS[kind]
+    for name in ("Model", "Precision", "#Params (B)", *benchmarks):
+        if name not in export.at:
+            raise export.table.error(f"column {name!r} is missing: an export of {kind} has it")
+    if kind == V1:
+        return {name: export.at[name] for name in benchmarks}, 100.0, "scores were percent"
+    if not all(f"{name} Raw" in export.at for name in benchmarks):
+        raise export.table.error(
+            "columns that end in Raw are missing: the others are relative to chance"
+        )
+    note = (
+        "scores are the Raw columns, fractions with the decimals that the export has; the others"
+        " are relative to chance"
+    )
+    return {name: export.at[f"{name} Raw"] for name in benchmarks}, 1.0, note
 
 
-def _mark(table: RawTable, at: dict[str, int], columns: tuple[str, ...]) -> tuple[str, str]:
-    """A column of True and False, and which of the two marks the exception.
+def _kinds(export: _Export, found: Imported) -> dict[str, set[int]]:
+    """Kind -> its rows.
 
     Exports call the same column by a name and by its opposite, and some hold the opposite of their
     name: what most models are is not what a column is there to mark.
     """
-    column = next((name for name in columns if name in at), "")
-    if not column:
-        return "", ""
-    values = pd.Series([cells[at[column]] for cells in table.rows]).value_counts()
-    return column, str(values.index[-1]) if len(values) > 1 else ""
+    rows = range(len(export.table.rows))
+    adapters = {row for row in rows if export.cell(row, "Weight type") not in ("", "Original")}
+    kinds = {"adapters": adapters}
+    for kind, columns in _MARKS.items():
+        kinds[kind] = set()
+        column = next((name for name in columns if name in export.at), None)
+        if column is None:
+            continue
+        counts = pd.Series([export.cell(row, column) for row in rows]).value_counts()
+        note = f"column {column}: no row is taken to mean {kind}"
+        if len(counts) > 1:
+            rarer = str(counts.index[-1])
+            kinds[kind] = {row for row in rows if export.cell(row, column) == rarer}
+            note = f"column {column}: {rarer} is taken to mean {kind}, since it is the rarer value"
+        found.notes.append(note)
+    return kinds
 
 
-def _date(cell: Callable[[int, str], str], row: int) -> str:
-    return (cell(row, "date") or cell(row, "Submission Date"))[:10]
+def _choose_rows(export: _Export, found: Imported, unwanted: dict[str, set[int]]) -> dict[str, int]:
+    """Model in small letters -> its row; of repeated submissions, the preferred one."""
+    numbers = export.table.numbers
+    best: dict[str, int] = {}
+    for row, number in enumerate(numbers):
+        model = export.cell(row, "Model")
+        quantised = _QUANTISED.search(f"{export.cell(row, 'Precision')} {plain_name(model)}")
+        kinds = [kind for kind, rows in unwanted.items() if row in rows]
+        if not model:
+            found.reject(number, "", "no name of a model")
+        elif quantised:
+            found.reject(number, model, f"quantised: {quantised[0]}")
+        elif kinds:
+            found.reject(number, model, f"{kinds[0]}, left out on request")
+        elif model.lower() not in best:
+            best[model.lower()] = row
+        else:
+            pair = (best[model.lower()], row)
+            second, first = sorted(pair, key=lambda row: _preference(export, row))
+            best[model.lower()] = first
+            how = f"{export.cell(first, 'Precision')}, {export.date(first) or 'no date'}"
+            reason = f"submitted more than once: row {numbers[first]} is kept ({how})"
+            found.reject(numbers[second], model, reason)
+    return best
 
 
-def _rank(cell: Callable[[int, str], str], row: int) -> tuple[int, tuple[int, ...], int]:
+def _preference(export: _Export, row: int) -> tuple[int, str, int]:
     """Order of repeated submissions: precision, then the latest, then the first row."""
-    precision = cell(row, "Precision")
+    precision = export.cell(row, "Precision")
     place = _PRECISIONS.index(precision) if precision in _PRECISIONS else len(_PRECISIONS)
-    latest = tuple(-ord(letter) for letter in _date(cell, row).ljust(10, "\0"))
-    return place, latest, row
+    return -place, export.date(row), -row
 
 
 def _post_trained(kind: str) -> bool | None:

@@ -1,9 +1,9 @@
-"""What a row lacks, read off its model's name."""
+"""Rows as their sources name them, completed by what the name of a model says."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pandas as pd
@@ -16,127 +16,111 @@ from sloth_jax.data.model_names import (
     size_in_name,
 )
 from sloth_jax.data.pretraining_runs import pretraining_of
-from sloth_jax.data.rows import number_of
-from sloth_jax.data.schema import (
-    COLUMNS,
-)
-from sloth_jax.data.tables import RawTable
+from sloth_jax.data.schema import COLUMNS
 
 # A size column holds whole billions, rounded down. A name that agrees with it is more precise.
 _SIZE_SLACK = 0.15
 
 
-def _tell_families_apart(found: Imported) -> None:
-    """Give families whose guessed members differ in lineage or post-training names of their own.
-
-    ``dolphin-2.9`` of Llama 3 and of Qwen 2 are two families, whatever their names say.
-    """
-    guessed = {(row["model"], row["column"]) for row in found.guessed}
-    kinds: dict[str, set[tuple[str, bool]]] = {}
-    for row in found.rows:
-        kinds.setdefault(row["family"], set()).add((row["lineage"], row["post_trained"]))
-    for row in found.rows:
-        family, model = row["family"], row["model"]
-        if len(kinds[family]) == 1 or (model, "family") not in guessed:
-            continue
-        chat = "chat" if row["post_trained"] else "base"
-        lineages = {lineage for lineage, _ in kinds[family]}
-        name = f"{family} ({row['lineage'] + ', ' if len(lineages) > 1 else ''}{chat})"
-        row["family"] = name
-        found.guess(model, "family", name, f"models named {family} differ in what they come from")
-
-
-def _fraction(table: RawTable, row: int, position: int, unit: float) -> float:
-    score = number_of(table, row, position) / unit
-    if score < 0.0 or score > 1.0:
-        raise table.error(f"not between 0 and {unit:g}", row=row, column=position)
-    return score
-
-
-def _short_names(names: Sequence[str]) -> dict[str, str]:
+def short_names(names: Sequence[str]) -> dict[str, str]:
     """Names without their owners, where that leaves no two alike."""
     plain = pd.Series([plain_name(name) for name in names], index=list(names))
     alike = plain.duplicated(keep=False)
     return {name: name.lower() if alike[name] else plain[name] for name in names}
 
 
-def _add(
+def add_row(
     found: Imported,
     row: int | str,
     model: str,
     published: str,
-    scores: dict[str, float],
+    scores: Mapping[str, float],
     *,
-    given: dict[str, Any],
-    about: dict[str, Any] | None = None,
+    given: Mapping[str, Any],
+    about: Mapping[str, Any] | None = None,
     rounded_down: bool = False,
-    post_trained: bool | None = None,
 ) -> None:
-    """Keep a row with what it lacks read off its name, or reject it for what is nowhere.
+    """Keeps a row with what it lacks read off its name, or rejects it.
 
-    ``about`` is what is said of its scores, by the names of columns.
+    Args:
+        found: where the row goes.
+        row: its number or file.
+        model: name in the table.
+        published: name in the source.
+        scores: fractions by benchmark; NaN where not evaluated.
+        given: facts by column; None or NaN where not given.
+        about: cells about the scores, by column.
+        rounded_down: whether the size is in whole billions, rounded down.
     """
     scores = {name: score for name, score in scores.items() if not math.isnan(score)}
     if not scores:
         found.reject(row, published, "no score")
         return
-    facts: dict[str, Any] = {column: given.get(column) for column in COLUMNS}
-    facts["model"] = model
-    size = _size(found, model, published, _known(given.get("params_b")), rounded_down)
+    facts: dict[str, Any] = {column: given.get(column) for column in COLUMNS} | {"model": model}
+    size = _size(found, model, published, _positive(facts["params_b"]), rounded_down)
     if size is None:
         found.reject(row, published, "size not known: neither given nor in the name")
         return
     facts["params_b"] = size
     run = pretraining_of(published, size)
-    if _known(given.get("tokens_t")) is None:
+    run_in_words = f"{run.lineage}: {run.source}" if run else "no registered lineage in the name"
+    if _positive(facts["tokens_t"]) is None:
         if run is None or run.tokens_t is None:
-            why = (
-                "no registered lineage in the name"
-                if run is None
-                else f"{run.lineage}: {run.source}"
-            )
-            found.reject(row, published, f"training tokens not known: {why}")
+            found.reject(row, published, f"training tokens not known: {run_in_words}")
             return
-        facts["tokens_t"] = run.tokens_t
-        found.guess(model, "tokens_t", run.tokens_t, f"{run.lineage}: {run.source}")
+        facts["tokens_t"] = found.guess(model, "tokens_t", run.tokens_t, run_in_words)
     if not facts["family"]:
-        facts["family"] = family_in_name(published)
-        found.guess(model, "family", facts["family"], "the name without its size")
+        family = family_in_name(published)
+        facts["family"] = found.guess(model, "family", family, "the name without its size")
     if not facts["lineage"]:
-        facts["lineage"] = run.lineage if run else facts["family"]
-        found.guess(model, "lineage", facts["lineage"], "the name")
+        lineage = run.lineage if run else facts["family"]
+        facts["lineage"] = found.guess(model, "lineage", lineage, "the name")
     if facts["post_trained"] is None:
-        facts["post_trained"] = post_trained
-        if post_trained is None:
-            said = post_training_in_name(published)
-            facts["post_trained"] = bool(said)
-            because = "a word in the name" if said else "nothing in the name says otherwise"
-            found.guess(model, "post_trained", bool(said), because)
-    said = {name: value for name, value in (about or {}).items() if value not in (None, "")}
-    found.rows.append({**facts, **scores, **said})
+        says = bool(post_training_in_name(published))
+        because = "a word in the name" if says else "nothing in the name says otherwise"
+        facts["post_trained"] = found.guess(model, "post_trained", says, because)
+    about = {name: value for name, value in (about or {}).items() if value not in (None, "")}
+    found.rows.append({**facts, **scores, **about})
 
 
-def _known(value: Any) -> float | None:
+def _positive(value: Any) -> float | None:
     return None if value is None or not math.isfinite(value) or value <= 0.0 else float(value)
 
 
 def _size(
-    found: Imported, model: str, published: str, column: float | None, rounded_down: bool
+    found: Imported, model: str, published: str, given: float | None, rounded_down: bool
 ) -> float | None:
     """Billions of parameters: as given, made more precise by a name that agrees with it."""
-    said = size_in_name(published)
-    if column is None:
-        if said is None or not said.experts:
+    stated = size_in_name(published)
+    if given is None:
+        if stated is None or not stated.experts:
             return None
-        found.guess(model, "params_b", round(said.params_b, 3), "the name")
-        return said.params_b
-    if said is None or not rounded_down:
-        return column
-    low, high = (1.0 - _SIZE_SLACK) * column, (1.0 + _SIZE_SLACK) * (column + 1.0)
-    if low <= said.params_b <= high:
-        return said.params_b
-    found.guess(
-        model, "params_b", column,
-        f"given, rounded down; the name says {said.params_b:.3g}, which does not agree",
-    )  # fmt: skip
-    return column
+        found.guess(model, "params_b", round(stated.params_b, 3), "the name")
+        return stated.params_b
+    if stated is None or not rounded_down:
+        return given
+    low, high = (1.0 - _SIZE_SLACK) * given, (1.0 + _SIZE_SLACK) * (given + 1.0)
+    if low <= stated.params_b <= high:
+        return stated.params_b
+    because = f"given, rounded down; the name says {stated.params_b:.3g}, which does not agree"
+    return found.guess(model, "params_b", given, because)
+
+
+def tell_families_apart(found: Imported) -> None:
+    """Gives families whose guessed members differ in lineage or post-training names of their own.
+
+    ``dolphin-2.9`` of Llama 3 and of Qwen 2 are two families, whatever their names say.
+    """
+    guessed = {row["model"] for row in found.guessed if row["column"] == "family"}
+    kinds: dict[str, set[tuple[str, bool]]] = {}
+    for row in found.rows:
+        kinds.setdefault(row["family"], set()).add((row["lineage"], row["post_trained"]))
+    for row in found.rows:
+        family, model = row["family"], row["model"]
+        if len(kinds[family]) == 1 or model not in guessed:
+            continue
+        chat = "chat" if row["post_trained"] else "base"
+        lineages = {lineage for lineage, _ in kinds[family]}
+        name = f"{family} ({row['lineage'] + ', ' if len(lineages) > 1 else ''}{chat})"
+        because = f"models named {family} differ in what they come from"
+        row["family"] = found.guess(model, "family", name, because)

@@ -1,15 +1,20 @@
-"""Scores in any of the known formats."""
+"""Scores in any of the known formats become one canonical table and a report.
+
+The report has the rows that were kept, those that were not and why, and what was read off names
+instead of being given. Rows in are rows kept plus rows rejected. A value that was given is never
+replaced by one from a name.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
 
-from sloth_jax.data.importing.exports import _EXPORTS, _guess, _read_export
-from sloth_jax.data.importing.harness import _read_runs
-from sloth_jax.data.importing.names import _tell_families_apart
-from sloth_jax.data.importing.result import FORMATS, KINDS, LM_EVAL, Imported
-from sloth_jax.data.importing.wide_and_long import _read_plain
+from sloth_jax.data.importing.exports import read_export, recognise_export
+from sloth_jax.data.importing.harness import read_runs
+from sloth_jax.data.importing.names import tell_families_apart
+from sloth_jax.data.importing.result import FORMATS, KINDS, LM_EVAL, V1, V2, Imported
+from sloth_jax.data.importing.wide_and_long import read_any_table
 from sloth_jax.data.tables import read_table
 from sloth_jax.errors import InputError
 from sloth_jax.wording import did_you_mean, quoted
@@ -32,25 +37,24 @@ def import_scores(
         InputError: if the source cannot be read, or nothing of it could be kept.
     """
     path = Path(source)
-    if kind is not None and kind not in FORMATS:
-        raise InputError(
-            f"no format {quoted(kind)}{did_you_mean(kind, FORMATS)} (there are "
-            f"{', '.join(FORMATS)})"
-        )
+    if kind is not None:
+        _check_choice("format", kind, FORMATS)
     for name in without:
-        if name not in KINDS:
-            raise InputError(
-                f"no kind of rows {quoted(name)}{did_you_mean(name, KINDS)} (there are "
-                f"{', '.join(KINDS)})"
-            )
+        _check_choice("kind of rows", name, KINDS)
     if kind == LM_EVAL or (kind is None and (path.is_dir() or path.suffix == ".json")):
-        found = _read_runs(path)
+        found = read_runs(path)
     else:
         table = read_table(path)
-        kind = kind or _guess(table)
-        found = _read_export(table, kind, without) if kind in _EXPORTS else _read_plain(table)
+        kind = kind or recognise_export(table)
+        found = read_export(table, kind, without) if kind in (V1, V2) else read_any_table(table)
     if not found.rows:
         reasons = ", ".join(f"{reason} ({count})" for reason, count in found.reasons().items())
         raise InputError(f"{source}: none of {found.rows_in} rows could be kept: {reasons}")
-    _tell_families_apart(found)
+    tell_families_apart(found)
     return found
+
+
+def _check_choice(what: str, name: str, choices: Sequence[str]) -> None:
+    if name not in choices:
+        hint = did_you_mean(name, choices)
+        raise InputError(f"no {what} {quoted(name)}{hint} (there are {', '.join(choices)})")

@@ -8,16 +8,10 @@ from typing import Any
 
 import pandas as pd
 
-from sloth_jax.data.schema import (
-    ABOUT,
-    COLUMNS,
-    bundled_floors,
-)
+from sloth_jax.data.schema import ABOUT, COLUMNS, bundled_floors
 
-V1, V2, LM_EVAL, TABLE = (
-    "open-llm-leaderboard-v1", "open-llm-leaderboard-v2", "lm-eval", "table",
-)  # fmt: skip
-FORMATS = (LM_EVAL, V1, V2, TABLE)
+FORMATS = ("lm-eval", "open-llm-leaderboard-v1", "open-llm-leaderboard-v2", "table")
+LM_EVAL, V1, V2, TABLE = FORMATS
 KINDS = ("merged", "moe", "flagged", "adapters")
 """Kinds of rows in exports of leaderboards that may be left out on request."""
 
@@ -29,8 +23,8 @@ class Imported:
     Attributes:
         source: file or folder.
         format: one of :data:`FORMATS`.
-        rows: canonical rows: the columns of a table, then benchmarks, fractions, and what is said
-            of scores (``MMLU se``, ``MMLU items``, ``MMLU source``).
+        rows: canonical rows: the columns of a table, then benchmarks, fractions, and columns about
+            scores (``MMLU se``, ``MMLU items``, ``MMLU source``).
         rejected: what was not kept: ``source, row, model, reason``.
         guessed: what was not given but read off a name: ``model, column, value, because``.
         notes: what was mapped, assumed or ignored, a sentence each.
@@ -49,13 +43,13 @@ class Imported:
     def frame(self) -> pd.DataFrame:
         """The canonical table, sorted by model; benchmarks in the order of the bundled table.
 
-        What is said of scores stands behind all of them.
+        Columns about scores follow.
         """
         found = dict.fromkeys(name for row in self.rows for name in row if name not in COLUMNS)
         known = [name for name in bundled_floors() if name in found]
         benchmarks = [*known, *(name for name in found if name not in known)]
-        said = {f"{name} {kind}" for name in found for kind in ABOUT}
-        benchmarks.sort(key=lambda name: name in said)
+        about = {f"{name} {kind}" for name in found for kind in ABOUT}
+        benchmarks.sort(key=lambda name: name in about)
         frame = pd.DataFrame(self.rows, columns=[*COLUMNS, *benchmarks])
         return frame.sort_values("model", kind="stable", ignore_index=True)
 
@@ -69,6 +63,7 @@ class Imported:
         """Note that a row was not kept."""
         self.rejected.append({"source": self.source, "row": row, "model": model, "reason": reason})
 
-    def guess(self, model: str, column: str, value: Any, because: str) -> None:
-        """Note that a value comes from a name."""
+    def guess(self, model: str, column: str, value: Any, because: str) -> Any:
+        """Note that a value comes from a name, and return it."""
         self.guessed.append({"model": model, "column": column, "value": value, "because": because})
+        return value

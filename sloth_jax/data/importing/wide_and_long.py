@@ -1,15 +1,20 @@
-"""Tables of any shape."""
+"""Tables of any shape: wide, a column per benchmark; or long, with the columns benchmark and score.
+
+Missing facts may be read off names; columns in percent are recognised.
+"""
 
 from __future__ import annotations
 
 import math
-from typing import Any
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
 
-from sloth_jax.data.importing.names import _add, _fraction
+from sloth_jax.data.importing.names import add_row
 from sloth_jax.data.importing.result import TABLE, Imported
-from sloth_jax.data.rows import number_of
+from sloth_jax.data.rows import TRUE, fraction_of, number_of
 from sloth_jax.data.schema import (
     ABOUT,
+    Header,
     bundled_floors,
     match_benchmark,
     read_header,
@@ -19,96 +24,117 @@ from sloth_jax.data.tables import RawTable, TableError
 from sloth_jax.wording import spelling
 
 
-def _read_plain(table: RawTable) -> Imported:
-    """A wide table, a column per benchmark; or a long one with the columns benchmark and score."""
+class _ScoreColumn(NamedTuple):
+    """A column of scores, what is 1 in it, and the columns about it, by kind."""
+
+    benchmark: str
+    position: int
+    unit: float
+    about: dict[str, int]
+
+
+@dataclass
+class _Model:
+    """What a table has of a model; ``row`` is the number of its first row."""
+
+    row: int
+    facts: dict[str, Any]
+    rows: int = 0
+    scores: dict[str, float] = field(default_factory=dict)
+    about: dict[str, Any] = field(default_factory=dict)
+
+
+def read_any_table(table: RawTable) -> Imported:
+    """Reads a wide or a long table."""
     found = Imported(table.source, TABLE, rows_in=len(table.rows))
+    table = with_facts(table)
+    header = read_header(table)
+    found.notes += header.warnings
     keys = {spelling(name): position for position, name in enumerate(table.header)}
     long = "benchmark" in keys and "score" in keys
-    columns, benchmarks, about, notes = read_header(with_facts(table))
-    found.notes += notes
-    if long:
-        about = {kind: {"": keys[kind]} if kind in keys else {} for kind in ABOUT}
-        benchmarks = {name: at for name, at in benchmarks.items() if spelling(name) not in ABOUT}
-    units = {}
-    for name, position in benchmarks.items():
-        if not (long and position in (keys["benchmark"], keys["score"])):
-            units[name] = _unit(table, position)
-            if units[name] != 1.0:
-                found.notes.append(f"column {table.header[position]}: percent, divided by 100")
-    rows: dict[str, dict[str, Any]] = {}
-    unit = _unit(table, keys["score"]) if long else 1.0
-    width = len(table.header)
-    for row in range(len(table.rows)):
-        position = columns["model"]
-        model = table.rows[row][position] if position < width else ""
-        if not model:
-            found.reject(table.numbers[row], "", "no name of a model")
+    columns = [_long_column(table, keys, found)] if long else _wide_columns(table, header, found)
+    models: dict[str, _Model] = {}
+    for row, number in enumerate(table.numbers):
+        name = table.rows[row][header.facts["model"]]
+        if not name:
+            found.reject(number, "", "no name of a model")
             continue
-        try:
-            name = ""
-            if long:
-                name = table.rows[row][keys["benchmark"]]
-                name = match_benchmark(name, list(bundled_floors())) or name
-                scores = {name: _fraction(table, row, keys["score"], unit)}
-            else:
-                scores = {
-                    name: _fraction(table, row, benchmarks[name], units[name]) for name in units
-                }
-            given = {
-                name: _given(table, row, position, name)
-                for name, position in columns.items()
-                if position < width and name != "model"
-            }
-            said = {
-                f"{of or name} {kind}": _said(table, row, at, kind, unit if long else units[of])
-                for kind, ats in about.items()
-                for of, at in ats.items()
-            }
-        except TableError as error:
-            found.reject(table.numbers[row], model, f"not a number: {error}")
-            continue
-        if long and model in rows:
-            kept = rows[model]
-            again = next(iter(scores))
-            if again in kept["scores"]:
-                found.reject(table.numbers[row], model, f"a second score on it: {again}")
-            else:
-                kept["scores"] |= scores
-                kept["about"] |= said
-                kept["count"] += 1
-        elif model in rows:
-            found.reject(
-                table.numbers[row], model, f"stands there twice: row {rows[model]['row']} is kept"
-            )
-        else:
-            rows[model] = {
-                "row": table.numbers[row], "scores": scores, "about": said, "given": given,
-                "count": 1,
-            }  # fmt: skip
-    for model, kept in rows.items():
-        _add(
-            found, kept["row"], model, model, kept["scores"],
-            given=kept["given"], about=kept["about"],
-        )  # fmt: skip
         if long:
-            # a model's rows become one: the others are in it, kept or rejected
-            found.rows_in -= kept["count"] - 1
+            benchmark = table.rows[row][keys["benchmark"]]
+            benchmark = match_benchmark(benchmark, list(bundled_floors())) or benchmark
+            columns = [columns[0]._replace(benchmark=benchmark)]
+        try:
+            scores, about = _read_scores(table, row, columns)
+            model = _Model(number, _facts(table, row, header))
+        except TableError as error:
+            found.reject(number, name, f"not a number: {error}")
+            continue
+        model = models.setdefault(name, model)
+        if model.rows and not long:
+            found.reject(number, name, f"stands there twice: row {model.row} is kept")
+        elif scores.keys() & model.scores.keys():
+            found.reject(number, name, f"a second score on it: {columns[0].benchmark}")
+        else:
+            model.scores |= scores
+            model.about |= about
+            model.rows += 1
+    for name, model in models.items():
+        add_row(found, model.row, name, name, model.scores, given=model.facts, about=model.about)
+        # A model's rows become one: the others are in it, kept or rejected.
+        found.rows_in -= model.rows - 1
     return found
 
 
-def _unit(table: RawTable, position: int) -> float:
+def _wide_columns(table: RawTable, header: Header, found: Imported) -> list[_ScoreColumn]:
+    return [
+        _ScoreColumn(
+            name,
+            position,
+            _unit(table, position, found),
+            {kind: columns[name] for kind, columns in header.about.items() if name in columns},
+        )
+        for name, position in header.benchmarks.items()
+    ]
+
+
+def _long_column(table: RawTable, keys: dict[str, int], found: Imported) -> _ScoreColumn:
+    about = {kind: keys[kind] for kind in ABOUT if kind in keys}
+    return _ScoreColumn("", keys["score"], _unit(table, keys["score"], found), about)
+
+
+def _unit(table: RawTable, position: int, found: Imported) -> float:
     """100 for a column in percent, most of whose numbers are above 1; else 1."""
-    found = []
+    known = []
     for row in range(len(table.rows)):
         try:
-            found.append(number_of(table, row, position))
+            known.append(number_of(table, row, position))
         except TableError:
             continue
-    known = [value for value in found if not math.isnan(value)]
-    return 100.0 if sum(value > 1.0 for value in known) > len(known) / 2 else 1.0
+    known = [value for value in known if not math.isnan(value)]
+    if sum(value > 1.0 for value in known) <= len(known) / 2:
+        return 1.0
+    found.notes.append(f"column {table.header[position]}: percent, divided by 100")
+    return 100.0
 
 
-def _said(table: RawTable, row: int, position: int, kind: str, unit: float) -> Any:
+def _read_scores(
+    table: RawTable, row: int, columns: list[_ScoreColumn]
+) -> tuple[dict[str, float], dict[str, Any]]:
+    """Scores by benchmark, and the cells about them by column."""
+    scores = {
+        column.benchmark: fraction_of(table, row, column.position, column.unit)
+        for column in columns
+    }
+    about = {
+        f"{column.benchmark} {kind}": _about(table, row, column.about[kind], kind, column.unit)
+        for kind in ABOUT
+        for column in columns
+        if kind in column.about
+    }
+    return scores, about
+
+
+def _about(table: RawTable, row: int, position: int, kind: str, unit: float) -> Any:
     """A standard error in the unit of its score, a number of items, or a source's name."""
     if kind == "source":
         return table.rows[row][position]
@@ -116,12 +142,12 @@ def _said(table: RawTable, row: int, position: int, kind: str, unit: float) -> A
     return None if math.isnan(value) else value / unit if kind == "se" else value
 
 
-def _given(table: RawTable, row: int, position: int, name: str) -> Any:
-    text = table.rows[row][position]
-    if not text:
-        return None
-    if name in ("params_b", "active_params_b", "tokens_t"):
-        return number_of(table, row, position)
-    if name == "post_trained":
-        return text.lower() in ("true", "1", "1.0", "yes")
-    return text
+def _facts(table: RawTable, row: int, header: Header) -> dict[str, Any]:
+    facts: dict[str, Any] = {}
+    for name, position in header.facts.items():
+        text = table.rows[row][position]
+        if text and name in ("params_b", "active_params_b", "tokens_t"):
+            facts[name] = number_of(table, row, position)
+        elif text:
+            facts[name] = text.lower() in TRUE if name == "post_trained" else text
+    return facts
