@@ -1,8 +1,8 @@
 """Downstream tasks: scores of some models on something that is no benchmark of a table.
 
 A task is coding, emotional intelligence, an agent's errand: whatever few models were measured on.
-Bundled ones were built by ``scripts/build_tasks.py``; your own are a table with the columns
-``model`` and ``score``.
+Bundled ones were built by ``scripts/bundled_tables/tasks.py``; your own are a table with the
+columns ``model`` and ``score``.
 """
 
 from __future__ import annotations

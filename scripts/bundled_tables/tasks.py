@@ -1,4 +1,4 @@
-"""Write the bundled tables of downstream tasks: a part of ``scripts/build_dataset.py``.
+"""Write the bundled tables of downstream tasks.
 
 Reads, beside the published table of the leaderboard (for HumanEval):
 
@@ -25,14 +25,13 @@ small, and the endings ``-hf`` and ``-deduped`` go, as they did in the leaderboa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
-Records = Callable[[Path, list[str]], list[dict[str, str]]]
+from .records import DECIMALS, SCRIPTS, BuildError, read_records
 
-ROOT = Path(__file__).resolve().parents[1]
-CARDS = ROOT / "scripts" / "observational_cards.csv"
-EQ_BENCH = ROOT / "scripts" / "eq_bench.csv"
+CARDS = SCRIPTS / "observational_cards.csv"
+EQ_BENCH = SCRIPTS / "eq_bench.csv"
 
 # Ours -> published, and by what to divide: of base models, then of chat models.
 BASE = {
@@ -136,10 +135,6 @@ TASKS: tuple[tuple[str, str, str, str, float, float, str, str, str], ...] = (
 )  # fmt: skip
 
 
-class TaskError(Exception):
-    """The inputs do not fit together; the message is one line."""
-
-
 def model_name(published: str) -> str:
     """Our name of a model: by the rule of this file."""
     name = published.rsplit("/", 1)[-1].lower()
@@ -149,7 +144,7 @@ def model_name(published: str) -> str:
 
 
 def build_tasks(
-    folder: Path, source: Path, leaderboard: list[list[str]], read: Records, decimals: int
+    folder: Path, source: Path, leaderboard: list[list[str]]
 ) -> dict[str, list[list[str]]]:
     """Builds the three tables.
 
@@ -157,16 +152,14 @@ def build_tasks(
         folder: the five tables of ObsScaling.
         source: the published table of the leaderboard.
         leaderboard: our corrected one, the header first.
-        read: reads a CSV file with columns that must be there.
-        decimals: of a score.
 
     Returns:
         file name -> rows of cells, the header first.
 
     Raises:
-        TaskError: the files do not fit together, or a score is no fraction.
+        BuildError: the files do not fit together, or a score is no fraction.
     """
-    observational, names = _observational(folder, leaderboard, read, decimals)
+    observational, names = _observational(folder, leaderboard)
     on_leaderboard = {row[0] for row in leaderboard[1:]}
     meta = [["task", "title", "kind", "table", "floor", "published_unit", "source"]]
     scores = [["task", "model", "score"]]
@@ -175,45 +168,47 @@ def build_tasks(
         head = "model" if path == EQ_BENCH else "Model"
         known = on_leaderboard if table == "leaderboard" else set(names.values())
         found = {}
-        for row in read(path, [head, column]):
+        for row in read_records(path, [head, column]):
             if not row[column]:
                 continue
             model = names.get(row[head], row[head])
             if model not in known:
-                raise TaskError(f"{path}: {row[head]}: not in the {table} table")
-            found[model] = _fraction(row[column], unit, f"{path}: {row[head]}: {column}", decimals)
+                raise BuildError(f"{path}: {row[head]}: not in the {table} table")
+            found[model] = _fraction(row[column], unit, f"{path}: {row[head]}: {column}")
         meta.append([task, title, kind, table, repr(floor), repr(1.0 / unit), cited])
         scores += [[task, model, score] for model, score in sorted(found.items())]
     return {"observational.csv": observational, "tasks.csv": meta, "task_scores.csv": scores}
 
 
 def _observational(
-    folder: Path, leaderboard: list[list[str]], read: Records, decimals: int
+    folder: Path, leaderboard: list[list[str]]
 ) -> tuple[list[list[str]], dict[str, str]]:
     """The table of benchmarks, and published name -> ours."""
     header = leaderboard[0][: leaderboard[0].index("released") + 1]
     known = {row[0]: dict(zip(header, row, strict=False)) for row in leaderboard[1:]}
-    cards = {row["published_name"]: row for row in read(CARDS, list(CARD_COLUMNS))}
+    cards = {row["published_name"]: row for row in read_records(CARDS, list(CARD_COLUMNS))}
     cells, names = [], {}
     for path, columns in _benchmark_files(folder):
-        for row in read(path, ["Model", *columns.values()]):
+        for row in read_records(path, ["Model", *columns.values()]):
             published = row["Model"]
             card = cards.get(published) or known.get(model_name(published))
             if card is None:
-                raise TaskError(f"{path}: {published}: not in {CARDS.name}, nor on the leaderboard")
+                raise BuildError(
+                    f"{path}: {published}: not in {CARDS.name}, nor on the leaderboard"
+                )
             names[published] = card["model"]
             scores = [
-                _fraction(row[columns[name]], 1.0, f"{path}: {published}: {name}", decimals)
+                _fraction(row[columns[name]], 1.0, f"{path}: {published}: {name}")
                 if name in columns and row[columns[name]]
                 else ""
                 for name in OBSERVATIONAL
             ]
             cells.append([*(_cell(card[column]) for column in header), *scores])
     if len(set(names.values())) < len(names):
-        raise TaskError(f"{folder}: two published models have one name of ours")
+        raise BuildError(f"{folder}: two published models have one name of ours")
     idle = cards.keys() - names.keys()
     if idle:
-        raise TaskError(f"{CARDS.name}: not in the tables: {', '.join(sorted(idle))}")
+        raise BuildError(f"{CARDS.name}: not in the tables: {', '.join(sorted(idle))}")
     return [[*header, *OBSERVATIONAL], *sorted(cells)], names
 
 
@@ -230,11 +225,11 @@ def _cell(text: str) -> str:
         return text
 
 
-def _fraction(text: str, unit: float, where: str, decimals: int) -> str:
+def _fraction(text: str, unit: float, where: str) -> str:
     try:
         score = float(text) / unit
     except ValueError:
-        raise TaskError(f"{where} is {text!r}, not a number") from None
+        raise BuildError(f"{where} is {text!r}, not a number") from None
     if not 0.0 <= score <= 1.0:
-        raise TaskError(f"{where} is {text!r}, not between 0 and {unit:g}")
-    return repr(round(score, decimals))
+        raise BuildError(f"{where} is {text!r}, not between 0 and {unit:g}")
+    return repr(round(score, DECIMALS))
