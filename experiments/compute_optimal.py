@@ -25,7 +25,7 @@ from _runner import command_line, execute, save, settings_of
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
-from sloth_jax.planning.optimal import FLOPS_UNIT
+from sloth_jax.planning.budget import FLOPS_UNIT
 from sloth_jax.planning.targets import MEAN
 from sloth_jax.plotting.plots import BLUE, GREEN, GREY, ORANGE, style
 

@@ -22,8 +22,13 @@ from .law.forward import Effects, Params, scores
 from .law.links import Logistic, MonotoneNetwork, QuantileMixture
 from .law.options import Prior
 from .law.surface import Surface, fit_surface
+from .planning.budget import Bounds
+from .planning.comparison import compare
+from .planning.elasticities import elasticity
 from .planning.experimental_design import next_measurement
-from .planning.optimal import Bounds, Family, compare, compute_optimal, elasticity, required
+from .planning.family import Family
+from .planning.optimal import compute_optimal
+from .planning.requirement import required
 from .skills.interpret import Skills, interpret_skills
 
 __version__: str

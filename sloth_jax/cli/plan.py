@@ -125,7 +125,7 @@ def _budgets(options: argparse.Namespace) -> np.ndarray:
     """Budgets of ``--flops``, or those between its two, ``(budget,)``."""
     import numpy as np
 
-    from sloth_jax.planning.optimal import check_budgets
+    from sloth_jax.planning.budget import check_budgets
 
     flops = np.array(options.flops)
     check_budgets(flops, family_of(options), bounds_of(options))

@@ -1,12 +1,12 @@
 """Which small model of a family to train and evaluate first.
 
-A forecast of a family's large model is wide because nobody knows the family. Training a small one
-and evaluating it narrows the forecast, by how much depends on its size and tokens. The expected
-width after seeing it is the mean over what it may turn out to score (Lindley 1956; Chaloner and
-Verdinelli 1995, Bayesian experimental design): futures are drawn from the fit, and in each
-the forecast is made anew. Given a draw of what all families share, everything is normal inside the
-links, so the family, the small model and the large one are conditioned on exactly; between draws,
-weights say how well each foresaw the new scores.
+A forecast of a family's large model is wide because little is known of the family. Training a
+small one and evaluating it narrows the forecast; by how much depends on its size and tokens. The
+expected width after seeing it is the mean over the scores that it may have (Lindley 1956; Chaloner
+and Verdinelli 1995, Bayesian experimental design): such outcomes are drawn from the fit, and in
+each the forecast is made anew. Given a draw of what all families share, everything is normal inside
+the links, so the family, the small model and the large one are conditioned on exactly; between
+draws, importance weights say how well each foresaw the new scores.
 """
 
 from __future__ import annotations
@@ -28,7 +28,9 @@ from sloth_jax.law.forward import Params, linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.walk import walk_basis
-from sloth_jax.planning.optimal import ANYWHERE, FLOPS_UNIT, Bounds, Family
+from sloth_jax.planning.budget import FLOPS_UNIT, WIDE_BOUNDS, Bounds
+from sloth_jax.planning.family import Family, as_family
+from sloth_jax.planning.intervals import tail_probabilities
 from sloth_jax.planning.targets import MEAN, Target, find_target
 
 _SIZES = 8  # of candidates, where none are given
@@ -45,7 +47,7 @@ def next_measurement(
     key: Array,
     target: str = MEAN,
     candidates: pd.DataFrame | None = None,
-    bounds: Bounds = ANYWHERE,
+    bounds: Bounds = WIDE_BOUNDS,
     level: float = 0.9,
     futures: int = 100,
     draws: int = 1000,
@@ -54,13 +56,13 @@ def next_measurement(
 
     Args:
         fit: from :func:`sloth_jax.fit.fit`.
-        family: whose models, by name or with more said about it; models of its lineage that the
+        family: whose models, by name or as a :class:`Family`; models of its lineage that the
             table has are conditioned on.
         budget: FLOPs that training the small model may cost.
         params_b: size of the large model, billions.
         tokens_t: its tokens, trillions.
         key: random key of the futures.
-        target: a benchmark or ``"mean"`` of all: the forecast to be narrowed. The small model is
+        target: a benchmark or ``"mean"`` of all: the forecast to narrow. The small model is
             evaluated on every benchmark of the table.
         candidates: small models to choose from, columns ``params_b`` and ``tokens_t``; None for a
             range of sizes, trained on as many tokens as the large one where the budget allows,
@@ -80,52 +82,64 @@ def next_measurement(
     Raises:
         InputError: if the budget is not positive, or no candidate fits it.
     """
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level {level} is not between 0 and 1: 0.9 means 90 %")
-    family = Family(family) if isinstance(family, str) else family
-    aimed = find_target(target, fit.table.benchmarks)
+    tails = tail_probabilities(level)
+    family = as_family(family)
+    forecast_target = find_target(target, fit.table.benchmarks)
     if candidates is None:
         candidates = _range_of_sizes(budget, family, bounds, params_b, tokens_t)
     small = candidates[["params_b", "tokens_t"]].to_numpy(float)
     flops = FLOPS_UNIT * family.active_fraction * small.prod(axis=1)
-    if not (budget > 0 and (flops <= budget * 1.000001).all() and len(small)):
-        raise InputError(
-            f"no candidate within a budget of {budget:g} FLOPs"
-            if not (flops <= budget).any()
-            else f"candidate {int(np.argmax(flops)) + 1} costs {flops.max():.3g} FLOPs, the budget "
-            f"is {budget:g}"
-        )
-    count = fit.law.noise.shape[0]
-    used = draws if count == 1 else min(draws, count)
-    kept = np.linspace(0, count - 1, used).round().astype(int)
-    law: SharedLaw = jax.tree.map(lambda a: a[kept], fit.law)
+    _check_costs(flops, budget)
+    law = _thinned(fit.law, draws)
     sizes = np.append(small[:, 0], params_b)
     tokens = np.append(small[:, 1], tokens_t)
     query = family.query(fit.table, sizes, tokens)
-    seed = np.asarray(jax.random.key_data(key), np.uint32)  # the same luck for every candidate
-    tails = [0.5 - level / 2.0, 0.5 + level / 2.0]
+    # Every candidate has the same random numbers, so that they differ by what is measured.
+    seed = np.asarray(jax.random.key_data(key), np.uint32)
     unseen = _joint(fit, query, None, law)
-    before = _width_now(unseen, law.params, aimed, tails, np.random.default_rng(seed))
-    outside = beyond_in_words(fit.table, sizes, tokens)
-    rows = []
+    before = _width_now(unseen, law.params, forecast_target, tails, np.random.default_rng(seed))
+    widths, errors, effective = [], [], []
     for at in range(len(small)):
         joint = _joint(fit, query, at, law)
         rng = np.random.default_rng(seed)
-        after, worth = _widths_after(joint, law.params, aimed, tails, futures, rng)
-        rows.append(
-            {
-                "params_b": small[at, 0],
-                "tokens_t": small[at, 1],
-                "flops": flops[at],
-                "before": before,
-                "width": after.mean(),
-                "error": after.std(ddof=1) / np.sqrt(futures),
-                "narrower": 1.0 - after.mean() / before,
-                "effective_draws": worth,
-                "outside": outside[at],
-            }
+        after, worth = _widths_after(joint, law.params, forecast_target, tails, futures, rng)
+        widths.append(after.mean())
+        errors.append(after.std(ddof=1) / np.sqrt(futures))
+        effective.append(worth)
+    found = pd.DataFrame(
+        {
+            "params_b": small[:, 0],
+            "tokens_t": small[:, 1],
+            "flops": flops,
+            "before": before,
+            "width": widths,
+            "error": errors,
+            "narrower": 1.0 - np.array(widths) / before,
+            "effective_draws": effective,
+            "outside": beyond_in_words(fit.table, small[:, 0], small[:, 1]),
+        }
+    )
+    return found.sort_values("width", kind="stable", ignore_index=True)
+
+
+def _check_costs(flops: np.ndarray, budget: float) -> None:
+    """Refuse candidates, ``(candidate,)`` FLOPs, that the budget does not pay for."""
+    affordable = flops <= budget * 1.000001
+    if not affordable.any():
+        raise InputError(f"no candidate within a budget of {budget:g} FLOPs")
+    if not affordable.all():
+        raise InputError(
+            f"candidate {int(np.argmax(flops)) + 1} costs {flops.max():.3g} FLOPs, the budget "
+            f"is {budget:g}"
         )
-    return pd.DataFrame(rows).sort_values("width", kind="stable", ignore_index=True)
+
+
+def _thinned(law: SharedLaw, draws: int) -> SharedLaw:
+    """Draws of a law, evenly spaced; a mode's one is repeated."""
+    count = law.noise.shape[0]
+    used = draws if count == 1 else min(draws, count)
+    kept = np.linspace(0, count - 1, used).round().astype(int)
+    return jax.tree.map(lambda a: a[kept], law)
 
 
 def _range_of_sizes(

@@ -7,7 +7,9 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, PercentFormatter
 
-from sloth_jax.planning.optimal import FLOPS_UNIT, Plan, Requirement
+from sloth_jax.planning.budget import FLOPS_UNIT
+from sloth_jax.planning.optimal import Plan
+from sloth_jax.planning.requirement import Requirement
 from sloth_jax.plotting.plots import BLUE, COLOURS, GREY, ORANGE
 
 _UNITS = {"params_b": "parameters (billions)", "tokens_t": "tokens (trillions)"}
@@ -135,7 +137,7 @@ def plot_candidates(rows: pd.DataFrame, *, ax: Axes) -> Axes:
     """Candidates side by side on every benchmark, overall on top.
 
     Args:
-        rows: from :func:`sloth_jax.planning.optimal.compare`.
+        rows: from :func:`sloth_jax.planning.comparison.compare`.
         ax: axes to draw into.
     """
     benchmarks = list(dict.fromkeys(rows["benchmark"]))

@@ -1,0 +1,176 @@
+"""The objective of a plan: a target as a function of size and tokens, in each posterior draw.
+
+What sets a family apart is a function of its size, so that a draw answers anywhere. A single
+benchmark's score grows with its linear predictor, and its optimum needs no link; a mean of several
+needs the scores themselves.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+from typing import NamedTuple
+
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.tree_util import Partial
+
+from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
+from sloth_jax.inference.fit import Fit
+from sloth_jax.law.forward import Effects, linear_predictor, scores, skills as skills_of
+from sloth_jax.law.links import of_benchmarks
+from sloth_jax.law.products import matmul
+from sloth_jax.law.surface import Surface
+from sloth_jax.law.walk import walk_basis
+from sloth_jax.planning.budget import Split
+from sloth_jax.planning.family import Family
+from sloth_jax.planning.targets import Target
+from sloth_jax.skills.interpret import Skills
+
+
+class Objective(NamedTuple):
+    """A predictive law of one queried model, reduced to what a target needs.
+
+    Attributes:
+        law: of the target's benchmarks only, leading axis ``(draw,)``, as all that follow.
+        items: number of the benchmarks' items, the same in each draw, ``(draw, benchmark)``.
+        weight: of the benchmarks, likewise, ``(draw, benchmark)``; empty for a skill.
+        axis: direction of the skill in the law's own, ``(draw, skill)``; None for benchmarks.
+        offset: of the skill, ``(draw,)``; None for benchmarks.
+    """
+
+    law: PredictiveLaw
+    items: Array
+    weight: Array
+    axis: Array | None
+    offset: Array | None
+
+
+class Covariates(NamedTuple):
+    """Sizes and tokens as the law takes them.
+
+    Attributes:
+        design: columns of the surface, of base models, ``(point, column)``.
+        basis: of the walks in log size, ``(point, coefficient)``.
+    """
+
+    design: Array
+    basis: Array
+
+
+def covariates(surface: Surface, active_fraction: float | Array, split: Split) -> Covariates:
+    """Covariates of sizes and tokens, ``(point,)``."""
+    size = jnp.exp(split.log_params)
+    active = active_fraction * size
+    design = surface.design(size, jnp.exp(split.log_tokens), 0.0, active)
+    return Covariates(design, walk_basis(surface.from_smallest(size, active)))
+
+
+def covariates_of(fit: Fit, family: Family) -> Callable[[Split], Covariates]:
+    """The same of a family, as an argument of compiled functions."""
+    return Partial(covariates, fit.surface, family.active_fraction)
+
+
+def predictive_law_of(fit: Fit, family: Family, key: Array) -> PredictiveLaw:
+    """The law of a model of a family, at any size and tokens."""
+    return predictive_law(fit, family.query(fit.table, np.ones(1), np.ones(1)), key)
+
+
+def objective_of(law: PredictiveLaw, target: Target, fit: Fit, skills: Skills | None) -> Objective:
+    """Reduce a predictive law to a target; ``skills`` are needed where that is a skill."""
+    draws, kind = law.shared.noise.shape[0], law.shared.noise.dtype
+
+    def repeated(values: np.ndarray) -> Array:
+        return jnp.tile(jnp.asarray(values, kind)[None], (draws, 1))
+
+    items = repeated(np.nan_to_num(fit.table.items, nan=np.inf))
+    weight = repeated(np.asarray(target.weights))
+    if target.skill is None:
+        at = jnp.asarray(target.benchmarks)
+        return Objective(_reduced(law, at), items[:, at], weight, None, None)
+    assert skills is not None  # a target has a skill where it was found among their labels
+    # (theta - centre) @ transform, of which a mode has one for all its draws
+    axis = skills.transform[:, :, target.skill]
+    offset = -np.sum(skills.centre * axis, axis=1)
+    return Objective(
+        law,
+        items,
+        weight,
+        jnp.broadcast_to(jnp.asarray(axis, kind), (draws, axis.shape[1])),
+        jnp.broadcast_to(jnp.asarray(offset, kind), (draws,)),
+    )
+
+
+def _reduced(law: PredictiveLaw, at: Array) -> PredictiveLaw:
+    """A predictive law of some benchmarks only."""
+    shared, skills = law.shared, law.own.shape[-1]
+    params = shared.params
+    assert params.specific_slope is not None  # of every hierarchical law
+    few = params._replace(
+        loading=params.loading[:, at],
+        bias=params.bias[:, at],
+        floor=params.floor[:, at],
+        link=of_benchmarks(params.link, at),
+        specific_slope=params.specific_slope[:, :, at],
+    )
+    units = jnp.concatenate([jnp.arange(skills), skills + at])  # of walks
+    return replace(
+        law,
+        shared=shared._replace(params=few, noise=shared.noise[:, at]),
+        walk=law.walk[..., units],
+        noise=law.noise[:, :, at],
+        luck=law.luck[:, :, at],
+    )
+
+
+def predicted_value(objective: Objective, at: Covariates) -> Array:
+    """Value of one draw as it would be measured, with noise and the model's own departure.
+
+    Args:
+        objective: of one draw, without the leading axis.
+        at: covariates of ``point`` sizes and tokens.
+
+    Returns:
+        A score as a fraction, or a skill in standard deviations of models, ``(point,)``.
+    """
+    design = _design(objective, at)
+    if objective.axis is not None:
+        return _skill(objective, design, objective.law.effects(at.basis))
+    return matmul(objective.law.scores(design, at.basis, objective.items), objective.weight)
+
+
+def law_value(objective: Objective, at: Covariates) -> Array:
+    """Value of one draw by the law alone: no noise, no departure of the model from its family.
+
+    Arguments and result are those of :func:`predicted_value`.
+    """
+    design, effects = _design(objective, at), _family_effects(objective, at)
+    if objective.axis is not None:
+        return _skill(objective, design, effects)
+    return matmul(scores(objective.law.shared.params, design, effects), objective.weight)
+
+
+def monotone_value(objective: Objective, at: Covariates) -> Array:
+    """An increasing function of :func:`law_value`: the predictor, for a single benchmark."""
+    if objective.axis is not None or objective.weight.shape[0] > 1:
+        return law_value(objective, at)
+    params = objective.law.shared.params
+    return linear_predictor(params, _design(objective, at), _family_effects(objective, at))[:, 0]
+
+
+def _design(objective: Objective, at: Covariates) -> Array:
+    """Columns of one draw, which knows whether the model is post-trained."""
+    return at.design.at[:, -1].set(objective.law.shifted[0])
+
+
+def _family_effects(objective: Objective, at: Covariates) -> Effects:
+    law = objective.law
+    return replace(law, own=jnp.zeros_like(law.own)).effects(at.basis)
+
+
+def _skill(objective: Objective, design: Array, effects: Effects) -> Array:
+    assert objective.axis is not None
+    assert objective.offset is not None  # the two come together
+    theta = skills_of(objective.law.shared.params, design, effects)
+    return matmul(theta, objective.axis) + objective.offset

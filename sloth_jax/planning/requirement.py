@@ -1,0 +1,264 @@
+"""The least size, tokens or compute that reaches a score."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jax import Array
+
+from sloth_jax.errors import InputError
+from sloth_jax.forecasting.extrapolation import beyond_in_words
+from sloth_jax.forecasting.forecast import count_family_models
+from sloth_jax.inference.approximations import map_in_chunks
+from sloth_jax.inference.fit import Fit
+from sloth_jax.planning.budget import FLOPS_UNIT, WIDE_BOUNDS, Bounds, Split, split_at
+from sloth_jax.planning.family import Family, as_family
+from sloth_jax.planning.objective import (
+    Covariates,
+    Objective,
+    covariates_of,
+    objective_of,
+    predicted_value,
+    predictive_law_of,
+)
+from sloth_jax.planning.targets import find_target
+
+_POINTS = 129  # of the curve
+_SPLITS = 65  # of a budget, of which the most probable one counts
+_HALVINGS = 12  # of the curve's step that holds the answer: to a part in 5e5 of the curve
+
+
+@dataclass(frozen=True, eq=False)
+class Requirement:
+    """The least that reaches a score.
+
+    Attributes:
+        family: whose model.
+        benchmark: which is to be reached.
+        score: to be reached, a fraction.
+        asked: probability that was wanted.
+        solved: what was made as small as possible: ``params_b``, ``tokens_t`` or ``flops``.
+        reached: whether anything within bounds does.
+        params_b: billions; where not reached, of the most probable within bounds.
+        tokens_t: trillions, likewise.
+        flops: ``6 s t`` of it, active parameters.
+        probability: that it reaches the score.
+        standard_error: Monte Carlo error of the probability.
+        mean: expected score there, a fraction.
+        family_models: training models of the family; 0 for a cold start.
+        outside: how far it leaves the training table, in words.
+        curve: ``params_b, tokens_t, probability`` along what was solved for.
+    """
+
+    family: str
+    benchmark: str
+    score: float
+    asked: float
+    solved: str
+    reached: bool
+    params_b: float
+    tokens_t: float
+    flops: float
+    probability: float
+    standard_error: float
+    mean: float
+    family_models: int
+    outside: str
+    curve: pd.DataFrame
+
+
+def required(
+    fit: Fit,
+    benchmark: str,
+    score: float,
+    *,
+    family: Family | str,
+    probability: float = 0.8,
+    params_b: float | None = None,
+    tokens_t: float | None = None,
+    bounds: Bounds = WIDE_BOUNDS,
+    key: Array,
+) -> Requirement:
+    """The smallest size, fewest tokens or least compute that reaches a score.
+
+    With tokens given, the smallest size; with a size, the fewest tokens; with neither, the least
+    compute, split so that the score is most probable. Noise and the uncertainty about the model
+    are part of the probability, so that :func:`sloth_jax.forecasting.forecast` at the answer has
+    that share of its draws at or above the score.
+
+    Args:
+        fit: from :func:`sloth_jax.fit.fit`.
+        benchmark: which.
+        score: to be reached, a fraction in (0, 1).
+        family: whose model, by name or as a :class:`Family`.
+        probability: with which it is to be reached, in (0, 1).
+        params_b: the size, billions; then the tokens are found.
+        tokens_t: the tokens, trillions; then the size is found.
+        bounds: sizes and tokens to choose from.
+        key: random key.
+
+    Returns:
+        A :class:`Requirement`; look at ``reached``.
+
+    Raises:
+        InputError: if the score or the probability is not between 0 and 1, both a size and tokens
+            are given, or there is no such benchmark.
+    """
+    family = as_family(family)
+    target = find_target({benchmark: 1.0}, fit.table.benchmarks)
+    _check_question(score, probability, params_b, tokens_t)
+    objective = objective_of(predictive_law_of(fit, family, key), target, fit, None)
+    covariates = covariates_of(fit, family)
+    draws = objective.weight.shape[0]
+
+    def chance(split: Split) -> np.ndarray:
+        return np.asarray(_count_reaching(objective, covariates(split), score), float) / draws
+
+    solved, (low, high), points_at = _line(chance, bounds, params_b, tokens_t)
+    curve = points_at(np.linspace(low, high, _POINTS))
+    best = _first_reaching(points_at, curve, (low, high), probability)
+    found = float(best.chance[0])
+    size, tokens = np.exp(best.log_params), np.exp(best.log_tokens)
+    # Draws of a chain resemble each other: the error is that of so many independent ones.
+    worth = float(np.fmin(draws, fit.diagnostics.min_ess))
+    return Requirement(
+        family=family.name,
+        benchmark=target.label,
+        score=score,
+        asked=probability,
+        solved=solved,
+        reached=found >= probability,
+        params_b=float(size[0]),
+        tokens_t=float(tokens[0]),
+        flops=FLOPS_UNIT * family.active_fraction * float(size[0] * tokens[0]),
+        probability=found,
+        standard_error=float(np.sqrt(max(found * (1.0 - found), 1e-6) / max(worth, 1.0))),
+        mean=float(_mean(objective, covariates(_split(best)))),
+        family_models=int(count_family_models(fit.table, (family.name,))[0]),
+        outside=beyond_in_words(fit.table, size, tokens)[0],
+        curve=pd.DataFrame(
+            {
+                "params_b": np.exp(curve.log_params),
+                "tokens_t": np.exp(curve.log_tokens),
+                "probability": curve.chance,
+            }
+        ),
+    )
+
+
+def _check_question(
+    score: float, probability: float, params_b: float | None, tokens_t: float | None
+) -> None:
+    for name, value in (("score", score), ("probability", probability)):
+        if not 0.0 < value < 1.0:
+            raise InputError(f"{name} {value:g} is not between 0 and 1: give a fraction, like 0.8")
+    if params_b is not None and tokens_t is not None:
+        raise InputError("a size and tokens leave nothing to solve for: give one of them, or none")
+    for name, given in (("params_b", params_b), ("tokens_t", tokens_t)):
+        if given is not None and not (np.isfinite(given) and given > 0):
+            raise InputError(f"{name} {given:g} is not a positive number")
+
+
+class _Points(NamedTuple):
+    """Splits on a line, and the probability that each reaches the score, ``(point,)`` each."""
+
+    log_params: np.ndarray
+    log_tokens: np.ndarray
+    chance: np.ndarray
+
+    def at(self, index: int) -> _Points:
+        """One of them, ``(1,)`` each."""
+        return _Points(*(values[index : index + 1] for values in self))
+
+
+def _split(points: _Points) -> Split:
+    return Split(jnp.asarray(points.log_params), jnp.asarray(points.log_tokens))
+
+
+_PointsAt = Callable[[np.ndarray], _Points]
+
+
+def _line(
+    chance: Callable[[Split], np.ndarray],
+    bounds: Bounds,
+    params_b: float | None,
+    tokens_t: float | None,
+) -> tuple[str, tuple[float, float], _PointsAt]:
+    """The line to search: what is solved for, between which logs, and the points at such logs."""
+    logs = bounds.logs()
+    if params_b is None and tokens_t is None:
+
+        def best_of_budgets(log_budget: np.ndarray) -> _Points:
+            u = jnp.linspace(0.0, 1.0, _SPLITS)[None, :]
+            splits = split_at(
+                u, jnp.ones_like(u), jnp.asarray(log_budget)[:, None], jnp.asarray(logs)
+            )
+            size, tokens = (np.asarray(a, float) for a in splits)
+            found = chance(Split(*(a.ravel() for a in splits))).reshape(size.shape)
+            best = np.arange(len(log_budget)), found.argmax(axis=1)
+            return _Points(size[best], tokens[best], found[best])
+
+        return "flops", (logs[0] + logs[2], logs[1] + logs[3]), best_of_budgets
+
+    if tokens_t is None:
+        assert params_b is not None  # the other case is above
+        log_params = np.log(params_b)
+
+        def tokens_at(log_tokens: np.ndarray) -> _Points:
+            points = _Points(np.full_like(log_tokens, log_params), log_tokens, log_tokens)
+            return points._replace(chance=chance(_split(points)))
+
+        return "tokens_t", logs[2:], tokens_at
+
+    log_tokens = np.log(tokens_t)
+
+    def sizes_at(log_params: np.ndarray) -> _Points:
+        points = _Points(log_params, np.full_like(log_params, log_tokens), log_params)
+        return points._replace(chance=chance(_split(points)))
+
+    return "params_b", logs[:2], sizes_at
+
+
+def _first_reaching(
+    points_at: _PointsAt, curve: _Points, limits: tuple[float, float], wanted: float
+) -> _Points:
+    """The first point on a line that is probable enough, or the most probable one.
+
+    A probability need not grow along the line, so the whole curve is looked at before the step in
+    front of the first point is halved, again and again.
+    """
+    reaching = np.flatnonzero(curve.chance >= wanted)
+    if not len(reaching):
+        # of equals, the one with more
+        return curve.at(len(curve.chance) - 1 - int(curve.chance[::-1].argmax()))
+    best = curve.at(int(reaching[0]))
+    if reaching[0] == 0:
+        return best
+    low, high = np.linspace(*limits, _POINTS)[reaching[0] - 1 : reaching[0] + 1]
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        found = points_at(np.array([middle]))
+        if found.chance[0] >= wanted:
+            best, high = found, middle
+        else:
+            low = middle
+    return best
+
+
+@jax.jit
+def _count_reaching(objective: Objective, at: Covariates, score: float) -> Array:
+    """How many draws are at or above a score, ``(point,)``."""
+    reaching = map_in_chunks(lambda one: predicted_value(one, at) >= score, objective)
+    return jnp.sum(reaching, axis=0)
+
+
+@jax.jit
+def _mean(objective: Objective, at: Covariates) -> Array:
+    """Expected value at one point."""
+    return jnp.mean(jax.vmap(lambda one: predicted_value(one, at))(objective))
