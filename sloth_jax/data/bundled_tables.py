@@ -47,8 +47,7 @@ def observational_frame() -> pd.DataFrame:
     Returns:
         Index ``model``; a column per benchmark, fractions, NaN where not measured.
     """
-    table = read_bundled("observational.csv")
-    frame = pd.DataFrame(table.rows, columns=table.header).set_index("model")
+    frame = pd.DataFrame(read_bundled("observational.csv").records()).set_index("model")
     frame = frame.loc[:, "released":].drop(columns="released")
     return frame.replace("", "nan").astype(float)
 
@@ -60,9 +59,7 @@ def bundled_mixtures() -> pd.DataFrame:
         A row per model: :data:`COLUMNS`, then a column per benchmark, fractions, NaN where not
         evaluated; what a frame of a :class:`Leaderboard` has.
     """
-    table = read_bundled("mixtures.csv")
-    frame = pd.DataFrame(table.rows, columns=table.header)
-    frame = frame[[*COLUMNS, *bundled_floors()]]
+    frame = pd.DataFrame(read_bundled("mixtures.csv").records())[[*COLUMNS, *bundled_floors()]]
     numbers = ["params_b", "active_params_b", "tokens_t", *bundled_floors()]
     frame[numbers] = frame[numbers].replace("", "nan").astype(float)
     frame["post_trained"] = frame["post_trained"] == "True"

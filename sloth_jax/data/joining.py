@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,8 +11,8 @@ import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.reading import load_floors, parse_leaderboard
-from sloth_jax.data.schema import ABOUT, COLUMNS, Header, match_benchmark, read_header, with_facts
-from sloth_jax.data.tables import RawTable, cell_text, read_table
+from sloth_jax.data.schema import ABOUT, COLUMNS, match_benchmark, read_header, with_facts
+from sloth_jax.data.tables import RawTable, read_table, table_from_frame
 
 
 def add_models(
@@ -40,13 +40,18 @@ def add_models(
     header = read_header(added)
     warnings = header.warnings
     scores = {_name(name, table): at for name, at in header.benchmarks.items()}
-    cells = {row["model"]: row for row in _text_records(table)}
+    about = {
+        f"{_name(name, table)} {kind}": at
+        for kind, columns in header.about.items()
+        for name, at in columns.items()
+    }
+    cells = {row["model"]: row for row in table_from_frame(table.to_frame(), "").records()}
     first_of_family = {row["family"]: row for row in cells.values()}
     row_of: dict[str, int] = {}
     for row, texts in enumerate(added.rows):
         model = texts[header.facts["model"]]
         if model in row_of:
-            raise added.error(f"stands in row {added.numbers[row_of[model]]} already", row=row)
+            raise added.error(f"stands in row {added.numbers[row_of[model]]} already", row)
         row_of[model] = row
         facts = {name: texts[at] for name, at in header.facts.items() if texts[at]}
         given = {name: texts[at] for name, at in scores.items() if texts[at]}
@@ -62,8 +67,9 @@ def add_models(
             shared = {name: relative.get(name, "") for name in ("lineage", "post_trained")}
             cells[model] = shared | facts
         # A replaced score loses its old standard error, items and source.
-        lost = {f"{name} {kind}": "" for name in given for kind in ABOUT}
-        cells[model] |= lost | given | _about(texts, header, table, given)
+        replaced = [f"{name} {kind}" for name in given for kind in ABOUT]
+        cells[model] |= given
+        cells[model] |= {name: texts[about[name]] if name in about else "" for name in replaced}
     benchmarks = tuple(dict.fromkeys((*table.benchmarks, *scores)))
     columns = [*COLUMNS, *benchmarks, *(f"{name} {kind}" for name in benchmarks for kind in ABOUT)]
     merged = RawTable(
@@ -84,24 +90,6 @@ def _name(benchmark: str, table: Leaderboard) -> str:
     return match_benchmark(benchmark, table.benchmarks) or benchmark
 
 
-def _about(
-    texts: Sequence[str], header: Header, table: Leaderboard, scores: Mapping[str, str]
-) -> dict[str, str]:
-    """Cells about a row's scores, by column."""
-    return {
-        f"{_name(name, table)} {kind}": texts[at]
-        for kind, columns in header.about.items()
-        for name, at in columns.items()
-        if _name(name, table) in scores
-    }
-
-
-def _text_records(table: Leaderboard) -> list[dict[str, str]]:
-    frame = table.to_frame()
-    rows = frame.itertuples(index=False, name=None)
-    return [dict(zip(frame.columns, map(cell_text, row), strict=True)) for row in rows]
-
-
 def _check_facts(
     added: RawTable,
     row: int,
@@ -112,12 +100,8 @@ def _check_facts(
     """Refuses facts of a model that contradict what the table has of it."""
     for name, text in facts.items():
         if not _same(text, known[name]):
-            raise added.error(
-                f"the table has {name} {known[name] or 'empty'}: leave it empty, or give your"
-                " model another name",
-                row=row,
-                column=columns[name],
-            )
+            what = f"the table has {name} {known[name] or 'empty'}: leave it empty, or give your"
+            raise added.error(f"{what} model another name", row, columns[name])
 
 
 def _duplicates(joined: Leaderboard, new: set[str], table: Leaderboard) -> list[str]:

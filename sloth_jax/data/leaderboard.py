@@ -222,13 +222,7 @@ class Leaderboard:
 def index_families(
     families: Sequence[str], lineages: Mapping[str, str], post_trained: Mapping[str, bool]
 ) -> dict[str, Any]:
-    """Turns names into positions: the fields of a leaderboard that concern families.
-
-    Args:
-        families: ``(model,)`` names.
-        lineages: family -> lineage.
-        post_trained: family -> whether it is post-trained.
-    """
+    """The fields about families, from those of the models and what is known of each."""
     names = sorted(set(families))
     lineage_names = sorted({lineages[name] for name in names})
     family_at = {name: f for f, name in enumerate(names)}

@@ -1,13 +1,13 @@
 """Public token counts of pretraining runs, found by a model's name.
 
-Built by ``scripts/build_dataset.py`` from model cards and papers, each with its source. A name
-tells a lineage by habit only, so what is found here is a suggestion and is listed as one.
+Built by ``scripts/build_dataset.py`` from model cards and papers, each with its source. Names
+follow conventions only, so what is found here is a suggestion and is listed as one.
 """
 
 from __future__ import annotations
 
 import re
-from functools import lru_cache
+from functools import cache
 from typing import NamedTuple
 
 from sloth_jax.data.model_names import family_in_name
@@ -42,7 +42,7 @@ def _key_pattern(key: str) -> re.Pattern[str]:
     return re.compile(rf"(?<![a-z0-9]){text}(?![a-z0-9]|\.\d)")
 
 
-@lru_cache(maxsize=1)
+@cache
 def _entries() -> tuple[_Entry, ...]:
     found = []
     for row in read_bundled("pretraining.csv").records():

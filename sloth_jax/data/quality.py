@@ -1,7 +1,7 @@
 """Scores that look like faults of an evaluation: answers that a parser did not find, say.
 
-A model that answers as well as its neighbours everywhere else, and hardly ever right on one
-benchmark, was most likely misread there. (The MATH scores of the second Open LLM Leaderboard were
+A model that scores like its neighbours on all benchmarks but one, and there hardly above chance,
+was most likely misread. (The MATH scores of the second Open LLM Leaderboard were
 parsed again in 2025 for this reason.) No law is fitted: a score is compared with those of the
 models that are nearest in all other scores. Suspects are listed, never changed.
 """
@@ -56,48 +56,39 @@ def suspect_scores(table: Leaderboard) -> tuple[Suspect, ...]:
     Returns:
         Suspects, the furthest below first.
     """
-    floors = table.floors[None, :]
-    share = (table.scores - floors) / (1.0 - floors)
+    share = (table.scores - table.floors) / (1.0 - table.floors)
     spread = np.array([_spread(column) for column in share.T])
     found: list[tuple[float, Suspect]] = []
     for j, benchmark in enumerate(table.benchmarks):
-        others = np.delete(share / spread[None, :], j, axis=1)
+        others = np.delete(share / spread, j, axis=1)
         rows = np.flatnonzero(table.observed[:, j])
         low, middle = np.full(len(share), np.nan), np.full(len(share), np.nan)
         for model in rows:
-            near = _nearest(others, int(model), rows)
-            if near.size < NEIGHBOURS:
-                continue
-            theirs = share[near, j]
-            low[model], middle[model] = theirs.min(), np.median(theirs)
-        scatter = _spread(share[:, j] - middle)
-        below = (middle - share[:, j]) / scatter
+            near = share[_nearest(others, int(model), rows), j]
+            if near.size == NEIGHBOURS:
+                low[model], middle[model] = near.min(), np.median(near)
+        below = (middle - share[:, j]) / _spread(share[:, j] - middle)
         far = (below > _FAR) & (low - share[:, j] > _APART)
         # Not a single right answer, where half of the neighbours have many.
         none = (table.scores[:, j] == 0.0) & (middle > _APART)
+        floor = table.floors[j]
         for model in np.flatnonzero(far | none):
-            typical, lowest = (
-                float(table.floors[j] + (1.0 - table.floors[j]) * at)
-                for at in (middle[model], low[model])
-            )
             score = float(table.scores[model, j])
-            one = Suspect(table.models[model], benchmark, score, typical, lowest)
-            found.append((float(below[model]), one))
-    return tuple(one for _, one in sorted(found, key=lambda pair: -pair[0]))
+            typical, lowest = (float(floor + (1.0 - floor) * at[model]) for at in (middle, low))
+            suspect = Suspect(table.models[model], benchmark, score, typical, lowest)
+            found.append((float(below[model]), suspect))
+    return tuple(suspect for _, suspect in sorted(found, key=lambda pair: -pair[0]))
 
 
 def _nearest(others: np.ndarray, model: int, rows: np.ndarray) -> np.ndarray:
     """Models among ``rows`` that are nearest by the root mean square over shared benchmarks."""
     rows = rows[rows != model]
-    apart = (others[rows] - others[model]) ** 2
-    shared = np.isfinite(apart).sum(axis=1)
-    rows, apart, shared = (
-        rows[shared >= _SHARED],
-        apart[shared >= _SHARED],
-        shared[shared >= _SHARED],
-    )
-    distance = np.nansum(apart, axis=1) / shared
-    return rows[np.argsort(distance, kind="stable")[:NEIGHBOURS]]
+    squares = (others[rows] - others[model]) ** 2
+    shared = np.isfinite(squares).sum(axis=1)
+    distance = np.nansum(squares, axis=1) / np.maximum(shared, 1)
+    distance[shared < _SHARED] = np.inf
+    order = np.argsort(distance, kind="stable")[:NEIGHBOURS]
+    return rows[order[np.isfinite(distance[order])]]
 
 
 def _spread(values: np.ndarray) -> float:

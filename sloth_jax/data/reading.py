@@ -80,35 +80,31 @@ def load_floors(path: str | Path, benchmarks: Sequence[str]) -> dict[str, float]
             one twice, or a floor outside [0, 1).
     """
     table = read_table(Path(path))
-    positions: dict[str, int] = {}
-    for position, header in enumerate(table.header):
-        key = spelling(header)
-        if key in positions and key in ("benchmark", "floor"):
-            raise table.error(f"two columns mean {key!r}: keep one", column=header)
-        positions[key] = position
+    keys = [spelling(header) for header in table.header]
     for name in ("benchmark", "floor"):
-        if name not in positions:
+        if name not in keys:
             raise table.error(
                 f"column {name!r} is missing: a table of floors has the columns benchmark and floor"
             )
+        if keys.count(name) > 1:
+            again = table.header[keys.index(name, keys.index(name) + 1)]
+            raise table.error(f"two columns mean {name!r}: keep one", column=again)
+    at_name, at_floor = keys.index("benchmark"), keys.index("floor")
     floors: dict[str, float] = {}
     for row, cells in enumerate(table.rows):
-        name = cells[positions["benchmark"]]
-        found = match_benchmark(name, benchmarks)
-        column, what = positions["benchmark"], ""
+        found = match_benchmark(cells[at_name], benchmarks)
         if found is None:
-            what = f"no such benchmark in the training table{did_you_mean(name, benchmarks)}"
-        elif found in floors:
+            hint = did_you_mean(cells[at_name], benchmarks)
+            raise table.error(f"no such benchmark in the training table{hint}", row, at_name)
+        if found in floors:
             what = f"benchmark {quoted(found)} has a floor already: keep one row for it"
-        else:
-            column = positions["floor"]
-            floors[found] = number_of(table, row, column)
-            if math.isnan(floors[found]):
-                what = "floor is empty: write a fraction in [0, 1)"
-            elif not 0 <= floors[found] < 1:
-                what = "floors are fractions in [0, 1): write 0.25 for four choices, 0 for none"
-        if what:
-            raise table.error(what, row=row, column=column)
+            raise table.error(what, row, at_name)
+        floors[found] = number_of(table, row, at_floor)
+        if math.isnan(floors[found]):
+            raise table.error("floor is empty: write a fraction in [0, 1)", row, at_floor)
+        if not 0 <= floors[found] < 1:
+            what = "floors are fractions in [0, 1): write 0.25 for four choices, 0 for none"
+            raise table.error(what, row, at_floor)
     return floors
 
 
@@ -120,10 +116,8 @@ def parse_leaderboard(
 ) -> Leaderboard:
     """Checks the cells of a table and makes arrays of them.
 
-    Args:
-        table: the cells.
-        floors: chance floors by benchmark, or the file that has them.
-        tokens_may_be_missing: whether models without a token count are left out, with a warning.
+    ``floors`` are chance floors by benchmark, or the file that has them. Models without a token
+    count are an error, or where they may be missing left out with a warning.
 
     Raises:
         TableError: a cell cannot be used, or rows of a family contradict each other.
@@ -166,12 +160,8 @@ def _parse_scores(table: RawTable, benchmarks: Mapping[str, int]) -> np.ndarray:
     """Scores, ``(row, benchmark)``."""
     if not benchmarks:
         raise table.error("a table without scores: add a column per benchmark")
-    scores = np.array(
-        [
-            [_score(table, row, position) for position in benchmarks.values()]
-            for row in range(len(table.rows))
-        ]
-    )
+    rows = range(len(table.rows))
+    scores = np.array([[_score(table, row, at) for at in benchmarks.values()] for row in rows])
     if np.isnan(scores).all():
         raise table.error("a table without scores: fill in the columns of the benchmarks")
     return scores
@@ -199,17 +189,16 @@ def _warn_of_gaps(
     benchmarks: Sequence[str],
     scores: np.ndarray,
 ) -> list[str]:
-    warnings = []
-    if left_out:
-        names = ", ".join(left_out)
-        warnings.append(f"left out, since their token counts are not public: {names}")
     given = ~np.isnan(scores)
-    warnings += [
+    scoreless = [model.model for model, row in zip(models, given, strict=True) if not row.any()]
+    warnings = [
         f"no model has a score on {name}"
         for name, column in zip(benchmarks, given.T, strict=True)
         if not column.any()
     ]
-    scoreless = [model.model for model, row in zip(models, given, strict=True) if not row.any()]
+    if left_out:
+        names = ", ".join(left_out)
+        warnings.insert(0, f"left out, since their token counts are not public: {names}")
     if scoreless:
         warnings.append(f"models without a score: {', '.join(scoreless)}")
     return [f"{source}: {warning}" for warning in warnings]
@@ -245,18 +234,15 @@ def _sampling(table: RawTable, scores: np.ndarray, header: Header) -> tuple[np.n
 def _count(table: RawTable, row: int, position: int) -> float:
     count = number_of(table, row, position)
     if count < 1.0:
-        raise table.error("a score is a mean of at least one item", row=row, column=position)
+        raise table.error("a score is a mean of at least one item", row, position)
     return count
 
 
 def _standard_error(table: RawTable, row: int, position: int) -> float:
     error = number_of(table, row, position)
     if error < 0.0 or error >= 1.0:
-        raise table.error(
-            "standard errors are fractions, like scores; did you mean percent? divide by 100",
-            row=row,
-            column=position,
-        )
+        what = "standard errors are fractions, like scores; did you mean percent? divide by 100"
+        raise table.error(what, row, position)
     return error
 
 
@@ -284,17 +270,14 @@ def _sources(
 
 def _score(table: RawTable, row: int, position: int) -> float:
     score = number_of(table, row, position)
+    what = ""
     if score > 1:
         what = "did you mean fractions? divide percent by 100"
         what += hint_at_column(table.header[position])
-        raise table.error(f"scores are fractions in [0, 1]; {what}", row=row, column=position)
-    if score < 0:
-        raise table.error(
-            "scores are fractions in [0, 1]; write the raw score, not one that is relative to"
-            " chance",
-            row=row,
-            column=position,
-        )
+    elif score < 0:
+        what = "write the raw score, not one that is relative to chance"
+    if what:
+        raise table.error(f"scores are fractions in [0, 1]; {what}", row, position)
     return score
 
 

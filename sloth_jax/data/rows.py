@@ -58,7 +58,7 @@ def number_of(table: RawTable, row: int, position: int) -> float:
     if is_number and math.isfinite(float(cell)):
         return float(cell) + 0.0  # no negative zero
     if is_number or _INFINITE.fullmatch(cell):
-        raise table.error("the number is infinite: write a finite one", row=row, column=position)
+        raise table.error("the number is infinite: write a finite one", row, position)
     if cell.endswith("%"):
         hint = "write a fraction without the percent sign"
     elif _NUMBER.fullmatch(cell.replace(",", ".", 1)):
@@ -66,14 +66,14 @@ def number_of(table: RawTable, row: int, position: int) -> float:
     else:
         hint = "write a number, or leave the cell empty if nothing is known"
         hint += hint_at_column(table.header[position])
-    raise table.error(f"not a number: {hint}", row=row, column=position)
+    raise table.error(f"not a number: {hint}", row, position)
 
 
 def fraction_of(table: RawTable, row: int, position: int, unit: float) -> float:
     """Returns a cell's number divided by ``unit``, what is 1 there; NaN where it is empty."""
     number = number_of(table, row, position)
     if number < 0.0 or number > unit:
-        raise table.error(f"not between 0 and {unit:g}", row=row, column=position)
+        raise table.error(f"not between 0 and {unit:g}", row, position)
     return number / unit
 
 
@@ -91,7 +91,7 @@ def boolean_of(table: RawTable, row: int, position: int) -> bool | None:
         return None
     if cell in TRUE or cell in _FALSE:
         return cell in TRUE
-    raise table.error("not a yes or no: write true or false", row=row, column=position)
+    raise table.error("not a yes or no: write true or false", row, position)
 
 
 def _positive(table: RawTable, row: int, position: int, name: str, *, needed: bool) -> float:
@@ -105,7 +105,7 @@ def _positive(table: RawTable, row: int, position: int, name: str, *, needed: bo
     elif not least <= number <= most:
         what = f"is outside [{least:g}, {most:g}]: write {unit}"
     if what:
-        raise table.error(f"{name} {what}", row=row, column=position)
+        raise table.error(f"{name} {what}", row, position)
     return number
 
 
@@ -131,11 +131,8 @@ def parse_models(
         facts = _parse_model(table, row, columns, tokens_may_be_missing)
         first = first_row.setdefault(facts.model, row)
         if first != row:
-            raise table.error(
-                f"the model stands in row {table.numbers[first]} already: keep one row",
-                row=row,
-                column=columns["model"],
-            )
+            what = f"the model stands in row {table.numbers[first]} already: keep one row"
+            raise table.error(what, row, columns["model"])
         models.append(facts)
     warnings = []
     for name, quantity in _QUANTITIES.items():
@@ -154,37 +151,30 @@ def _parse_model(
     text = {name: table.rows[row][position] for name, position in columns.items()}
     for name in ("model", "family"):
         if not text[name]:
-            raise table.error(
-                f"{name} is empty: name the {name}, or remove the row",
-                row=row,
-                column=columns[name],
-            )
-
-    def positive(name: str, *, needed: bool) -> float:
-        return _positive(table, row, columns[name], name, needed=needed)
-
-    params = positive("params_b", needed=True)
-    tokens = positive("tokens_t", needed=not tokens_may_be_missing)
-    active = math.nan
-    if "active_params_b" in columns:
-        active = positive("active_params_b", needed=False)
-    if active > params:
-        raise table.error(
-            f"more active parameters than parameters (params_b is {params!r}): params_b counts all"
-            " experts",
-            row=row,
-            column=columns["active_params_b"],
+            what = f"{name} is empty: name the {name}, or remove the row"
+            raise table.error(what, row, columns[name])
+    numbers = {
+        name: _positive(table, row, columns[name], name, needed=needed)
+        for name, needed in (
+            ("params_b", True),
+            ("tokens_t", not tokens_may_be_missing),
+            ("active_params_b", False),
         )
+        if name in columns
+    }
+    params, active = numbers["params_b"], numbers.get("active_params_b", math.nan)
+    if active > params:
+        what = f"more active parameters than parameters (params_b is {params!r}): params_b counts"
+        raise table.error(f"{what} all experts", row, columns["active_params_b"])
+    kind = boolean_of(table, row, columns["post_trained"]) if "post_trained" in columns else None
     return ModelFacts(
         model=text["model"],
         family=text["family"],
         lineage=text.get("lineage") or None,
-        post_trained=(
-            boolean_of(table, row, columns["post_trained"]) if "post_trained" in columns else None
-        ),
+        post_trained=kind,
         params_b=params,
         active_params_b=active,
-        tokens_t=tokens,
+        tokens_t=numbers["tokens_t"],
         released=text.get("released", ""),
     )
 
@@ -217,12 +207,8 @@ def agree_by_family(
                 first = first_row[family]
                 where = f"row {table.numbers[first]} (model {quoted(models[first].model)})"
                 remedy = f"a family has one {column}: mend a row, or make two families of it"
-            raise table.error(
-                f"family {quoted(family)} has {column} {quoted(str(value))} here but"
-                f" {quoted(str(other))} in {where}: {remedy}",
-                row=row,
-                column=column,
-            )
+            what = f"family {quoted(family)} has {column} {quoted(str(value))} here but"
+            raise table.error(f"{what} {quoted(str(other))} in {where}: {remedy}", row, column)
         if family not in known:
             first_row.setdefault(family, row)
     return agreed

@@ -11,7 +11,6 @@ import importlib.resources
 import io
 import math
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -48,7 +47,7 @@ class RawTable:
     numbers: list[int]
 
     def error(
-        self, what: str, *, row: int | None = None, column: int | str | None = None
+        self, what: str, row: int | None = None, column: int | str | None = None
     ) -> TableError:
         """Builds the one-line message: file, row, column, value, what is wrong, what to do."""
         places = []
@@ -70,10 +69,8 @@ class RawTable:
 
     def model(self, row: int) -> str:
         """Returns the name of a row's model, empty where there is none."""
-        for position, header in enumerate(self.header):
-            if spelling(header) in MODEL_SPELLINGS:
-                return self.rows[row][position]
-        return ""
+        named = (spelling(header) in MODEL_SPELLINGS for header in self.header)
+        return next((c for c, is_name in zip(self.rows[row], named, strict=True) if is_name), "")
 
 
 def read_table(path: Path) -> RawTable:
@@ -83,7 +80,7 @@ def read_table(path: Path) -> RawTable:
         TableError: the file cannot be read, or is no table.
     """
     source = str(path)
-    fail = partial(_fault, source)
+    fail = RawTable(source, [], [], []).error
     try:
         content = path.read_bytes()
     except IsADirectoryError:
@@ -110,43 +107,35 @@ def read_bundled(name: str) -> RawTable:
     return _parse_csv(content, name)
 
 
-def _fault(source: str, what: str) -> TableError:
-    return TableError(one_line(f"{source}: {what}"))
-
-
 def _parse_csv(content: bytes, source: str) -> RawTable:
-    fail = partial(_fault, source)
+    fail = RawTable(source, [], [], []).error
     try:
         text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark
     except UnicodeDecodeError as error:
         row = content.count(b"\n", 0, error.start) + 1
         raise fail(f"row {row}: not UTF-8 text: save the table as 'CSV UTF-8'") from error
-    header: list[str] | None = None
-    rows: list[list[str]] = []
-    numbers: list[int] = []
+    lines: list[tuple[int, list[str]]] = []
     number = 0
     try:
         for number, record in enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), 1):
             cells = [_clean(cell) for cell in record]
-            if not any(cells):
-                continue  # spreadsheets leave empty rows; the numbering counts them
-            if header is None:
-                header = cells
-                continue
-            if len(cells) != len(header):
-                raise fail(
-                    f"row {number}: {len(cells)} cells, but the header has {len(header)}: put"
-                    " quotes around cells with commas, and fill in or remove the row",
-                )
-            rows.append([_blank(cell) for cell in cells])
-            numbers.append(number)
+            if any(cells):  # spreadsheets leave empty rows; the numbering counts them
+                lines.append((number, cells))
     except csv.Error as error:
         raise fail(f"row {number + 1}: malformed CSV ({error}): check its quotes") from error
-    if header is None:
+    if not lines:
         raise fail("the file is empty: a table has a header and one row per model")
+    (_, header), *body = lines
+    for number, cells in body:
+        if len(cells) != len(header):
+            raise fail(
+                f"row {number}: {len(cells)} cells, but the header has {len(header)}: put quotes"
+                " around cells with commas, and fill in or remove the row"
+            )
     if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
         raise fail("columns are not separated by commas: save the table with commas")
-    return _checked(RawTable(source, header, rows, numbers))
+    rows = [[_blank(cell) for cell in cells] for _, cells in body]
+    return _checked(RawTable(source, header, rows, [number for number, _ in body]))
 
 
 def table_from_frame(frame: pd.DataFrame, source: str) -> RawTable:

@@ -22,6 +22,11 @@ _BENCHMARKS = {
     V1: ("ARC", "HellaSwag", "MMLU", "TruthfulQA", "Winogrande", "GSM8K"),
     V2: ("IFEval", "BBH", "MATH Lvl 5", "GPQA", "MUSR", "MMLU-PRO"),
 }
+_NOTES = {
+    V1: "scores were percent",
+    V2: "scores are the Raw columns, fractions with the decimals that the export has; the others"
+    " are relative to chance",
+}
 _QUANTISED = re.compile(r"4bit|8bit|gptq|awq|gguf", re.IGNORECASE)
 _PRECISIONS = ("bfloat16", "float16", "float32")  # of repeated submissions, the first is kept
 # Kind of rows -> columns that mark it, by a name or its opposite.
@@ -52,8 +57,8 @@ def recognise_export(table: RawTable) -> str | None:
 def read_export(table: RawTable, kind: str, without: Sequence[str]) -> Imported:
     """Reads an export of a leaderboard; arguments as those of :func:`import_scores`."""
     export = _Export(table, {name: position for position, name in enumerate(table.header)})
-    columns, unit, note = _score_columns(export, kind)
-    found = Imported(table.source, kind, rows_in=len(table.rows), notes=[note])
+    columns, unit = _score_columns(export, kind)
+    found = Imported(table.source, kind, rows_in=len(table.rows), notes=[_NOTES[kind]])
     kinds = _kinds(export, found)
     kept = _choose_rows(export, found, {kind: kinds[kind] for kind in without})
     names = short_names(list(kept))
@@ -77,23 +82,18 @@ def read_export(table: RawTable, kind: str, without: Sequence[str]) -> Imported:
     return found
 
 
-def _score_columns(export: _Export, kind: str) -> tuple[dict[str, int], float, str]:
-    """Benchmark -> position, what is 1 in these columns, and a note that says so."""
-    benchmarks = _BENCHMARKS[kind]
-    for name in ("Model", "Precision", "#Params (B)", *benchmarks):
+def _score_columns(export: _Export, kind: str) -> tuple[dict[str, int], float]:
+    """Benchmark -> position of its scores, and what is 1 there."""
+    names = _BENCHMARKS[kind]
+    for name in ("Model", "Precision", "#Params (B)", *names):
         if name not in export.at:
             raise export.table.error(f"column {name!r} is missing: an export of {kind} has it")
     if kind == V1:
-        return {name: export.at[name] for name in benchmarks}, 100.0, "scores were percent"
-    if not all(f"{name} Raw" in export.at for name in benchmarks):
-        raise export.table.error(
-            "columns that end in Raw are missing: the others are relative to chance"
-        )
-    note = (
-        "scores are the Raw columns, fractions with the decimals that the export has; the others"
-        " are relative to chance"
-    )
-    return {name: export.at[f"{name} Raw"] for name in benchmarks}, 1.0, note
+        return {name: export.at[name] for name in names}, 100.0
+    if not all(f"{name} Raw" in export.at for name in names):
+        what = "columns that end in Raw are missing: the others are relative to chance"
+        raise export.table.error(what)
+    return {name: export.at[f"{name} Raw"] for name in names}, 1.0
 
 
 def _kinds(export: _Export, found: Imported) -> dict[str, set[int]]:

@@ -215,17 +215,18 @@ def _number(value: Any) -> float | None:
 def _shots(run: dict[str, Any], task: str) -> int | None:
     """Examples in the prompt, where a file says: its places by version, the first that does."""
 
-    def field_of(key: str, name: str) -> Any:
-        stated = run.get(key)
-        return stated.get(name) if isinstance(stated, dict) else None
+    def at(*keys: str) -> Any:
+        found: Any = run
+        for key in keys:
+            found = found.get(key) if isinstance(found, dict) else None
+        return found
 
-    of_task = field_of("configs", task)
     last = task.rsplit("|", 1)[-1] if task.count("|") >= 2 else ""
     stated = (
-        field_of("n-shot", task),
-        field_of("n_shot", task),
-        of_task.get("num_fewshot") if isinstance(of_task, dict) else None,
+        at("n-shot", task),
+        at("n_shot", task),
+        at("configs", task, "num_fewshot"),
         int(last) if last.isdigit() else None,
-        field_of("config", "num_fewshot"),
+        at("config", "num_fewshot"),
     )
     return next((shots for shots in stated if isinstance(shots, int)), None)

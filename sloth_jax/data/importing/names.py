@@ -40,17 +40,10 @@ def add_row(
     about: Mapping[str, Any] | None = None,
     rounded_down: bool = False,
 ) -> None:
-    """Keeps a row with what it lacks read off its name, or rejects it.
+    """Keeps a row, with what it lacks read off its published name, or rejects it.
 
-    Args:
-        found: where the row goes.
-        row: its number or file.
-        model: name in the table.
-        published: name in the source.
-        scores: fractions by benchmark; NaN where not evaluated.
-        given: facts by column; None or NaN where not given.
-        about: cells about the scores, by column.
-        rounded_down: whether the size is in whole billions, rounded down.
+    ``given`` has facts by column, ``about`` cells about scores; ``rounded_down`` says that sizes
+    are whole billions, rounded down.
     """
     scores = {name: score for name, score in scores.items() if not math.isnan(score)}
     if not scores:

@@ -6,6 +6,7 @@ Missing facts may be read off names; columns in percent are recognised.
 from __future__ import annotations
 
 import math
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
@@ -52,7 +53,10 @@ def read_any_table(table: RawTable) -> Imported:
     found.notes += header.warnings
     keys = {spelling(name): position for position, name in enumerate(table.header)}
     long = "benchmark" in keys and "score" in keys
-    columns = [_long_column(table, keys, found)] if long else _wide_columns(table, header, found)
+    if long:
+        about = {kind: {"": keys[kind]} if kind in keys else {} for kind in ABOUT}
+        header = header._replace(benchmarks={"": keys["score"]}, about=about)
+    columns = _score_columns(table, header, found)
     models: dict[str, _Model] = {}
     for row, number in enumerate(table.numbers):
         name = table.rows[row][header.facts["model"]]
@@ -85,31 +89,20 @@ def read_any_table(table: RawTable) -> Imported:
     return found
 
 
-def _wide_columns(table: RawTable, header: Header, found: Imported) -> list[_ScoreColumn]:
-    return [
-        _ScoreColumn(
-            name,
-            position,
-            _unit(table, position, found),
-            {kind: columns[name] for kind, columns in header.about.items() if name in columns},
-        )
-        for name, position in header.benchmarks.items()
-    ]
-
-
-def _long_column(table: RawTable, keys: dict[str, int], found: Imported) -> _ScoreColumn:
-    about = {kind: keys[kind] for kind in ABOUT if kind in keys}
-    return _ScoreColumn("", keys["score"], _unit(table, keys["score"], found), about)
+def _score_columns(table: RawTable, header: Header, found: Imported) -> list[_ScoreColumn]:
+    columns = []
+    for name, position in header.benchmarks.items():
+        about = {kind: at[name] for kind, at in header.about.items() if name in at}
+        columns.append(_ScoreColumn(name, position, _unit(table, position, found), about))
+    return columns
 
 
 def _unit(table: RawTable, position: int, found: Imported) -> float:
     """100 for a column in percent, most of whose numbers are above 1; else 1."""
     known = []
     for row in range(len(table.rows)):
-        try:
+        with suppress(TableError):
             known.append(number_of(table, row, position))
-        except TableError:
-            continue
     known = [value for value in known if not math.isnan(value)]
     if sum(value > 1.0 for value in known) <= len(known) / 2:
         return 1.0
