@@ -125,7 +125,7 @@ def widths(table: Leaderboard, settings: sj.FitSettings, key: Array) -> dict[str
     slope = jnp.einsum("sck,sjk->scj", params.slope, params.loading, precision="highest")
     if params.specific_slope is not None:
         slope += params.specific_slope
-    slope = np.asarray(slope, dtype=float)[:, : len(LINEAR[settings.surface])]
+    slope = np.asarray(slope, dtype=float)[:, : len(LINEAR[settings.kind])]
     loading = interpret_skills(fit, key=key).loading
     median = np.median(loading, axis=0)
     lengths = np.linalg.norm(loading, axis=1) * np.linalg.norm(median, axis=0)

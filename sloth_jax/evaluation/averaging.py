@@ -1,8 +1,7 @@
 """Averaging the forecasts of several laws, weighted by how well each predicts lineages it left out.
 
-Numbers of skills and surfaces are assumptions. Stacking (Yao, Vehtari, Simpson and Gelman 2018)
-weighs them by the predictive density of what is to be forecast, lineages that a fit has not seen,
-and needs the training table alone.
+The default fit averages over surfaces by itself (:mod:`sloth_jax.inference.stacking`). Here whole
+fits are weighed, whatever they differ in, such as their number of skills.
 """
 
 from __future__ import annotations
@@ -10,14 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import jax.numpy as jnp
 import numpy as np
 
 from sloth_jax.errors import InputError
 from sloth_jax.evaluation.leave_lineage_out import leave_lineages_out
 from sloth_jax.forecasting.forecast import Forecast
 from sloth_jax.inference.fit import Fit
+from sloth_jax.inference.stacking import stack
 
-_STEPS = 500  # of expectation maximisation: far more than weights need
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,24 +51,7 @@ def stacking_weights(fits: Sequence[Fit]) -> Weights:
     if any(one.lineages != left_out[0].lineages for one in left_out):
         raise InputError("fits of different tables cannot be weighed: fit them to the same one")
     elpd = np.array([one.elpd for one in left_out])
-    return Weights(stack(elpd), elpd, np.array([one.pareto_k.max() for one in left_out]))
-
-
-def stack(elpd: np.ndarray) -> np.ndarray:
-    """Weights that maximise the summed log density of the mixture, ``(fit,)``.
-
-    A concave problem: expectation maximisation climbs to its one maximum.
-
-    Args:
-        elpd: log density of each part by each fit, nats, ``(fit, part)``.
-    """
-    density = np.exp(elpd - elpd.max(axis=0))
-    weights = np.full(len(elpd), 1.0 / len(elpd))
-    for _ in range(_STEPS):
-        # w_k <- mean over parts of  w_k p_kl / sum_h w_h p_hl
-        share = weights[:, None] * density
-        weights = (share / share.sum(axis=0)).mean(axis=1)
-    return weights
+    return Weights(np.asarray(stack(jnp.asarray(elpd))), elpd, np.array([one.pareto_k.max() for one in left_out]))
 
 
 def average(forecasts: Sequence[Forecast], weights: np.ndarray) -> Forecast:

@@ -25,7 +25,7 @@ from sloth_jax.evaluation.scoring_rules import crps
 from sloth_jax.inference.diagnostics import smooth_ratios
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.settings import FitSettings
-from sloth_jax.inference.storage import lineage_log_likelihood
+from sloth_jax.inference.storage import lineage_log_likelihoods
 
 
 @dataclass(frozen=True, eq=False)
@@ -170,7 +170,7 @@ def leave_lineages_out(fit: Fit) -> LeftOut:
         raise InputError("leaving lineages out needs two lineages with scores")
     if fit.settings.inference == "mode":
         raise InputError("leaving lineages out needs draws: fit with another inference than mode")
-    density = np.asarray(lineage_log_likelihood(fit), float)
+    density = np.asarray(lineage_log_likelihoods(fit), float)
     elpd, pareto_k = np.zeros((2, scored.size))
     for at, lineage in enumerate(scored):
         # p(y_l | y_-l) = sum_d w_d p(y_l | law_d) / sum_d w_d  with  w_d ~ 1 / p(y_l | law_d)

@@ -110,7 +110,7 @@ class FitMethod:
     def _observe(self, table: Leaderboard) -> Observations:
         # As in a fit to this table: what may not be used leaves no trace in the range of the axes.
         seen = np.asarray(table.observed.any(axis=1))
-        kind, size = self.settings.surface, self.settings.size
+        kind, size = self.settings.kind, self.settings.size
         return observe(table, fit_surface(table, kind=kind, size=size, seen=seen))
 
 

@@ -53,11 +53,13 @@ class Drawn(NamedTuple):
         position: ``(draw, parameter)``.
         log_ratio: log of the posterior density over the approximation's, up to a constant,
             ``(draw,)``.
+        lineage_density: log density of each lineage's scores, ``(draw, lineage)``.
         law: that each draw stands for, every array with a leading axis ``(draw,)``.
     """
 
     position: Array
     log_ratio: Array
+    lineage_density: Array
     law: SharedLaw
 
 
@@ -110,8 +112,8 @@ def svi(target: Target, normal: Normal, key: Array, draws: int) -> Drawn:
 
 def _drawn(target: Target, normal: Normal, unit: Array, log_density: Array) -> Drawn:
     position = normal.position(unit)
-    potential, law = map_in_chunks(target.evaluate, position)
-    return Drawn(position, -potential - log_density, law)
+    potential, lineages, law = map_in_chunks(target.evaluate, position)
+    return Drawn(position, -potential - log_density, lineages, law)
 
 
 def map_in_chunks(function: Callable[[Any], Any], rows: Any, chunk: int = _CHUNK) -> Any:

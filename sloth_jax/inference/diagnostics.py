@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import warnings
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -30,6 +30,7 @@ class Diagnostics:
         pareto_k: of an approximation, the shape of the tail of its importance ratios; NaN
             otherwise.
         gradient: length of the gradient at the mode, in standard deviations of the prior.
+        weights: stacking weight of each surface that was averaged; empty where there is one.
     """
 
     inference: str
@@ -42,6 +43,7 @@ class Diagnostics:
     mean_steps: float = math.nan
     pareto_k: float = math.nan
     gradient: float = math.nan
+    weights: dict[str, float] = field(default_factory=dict)
 
     def problems(self) -> tuple[str, ...]:
         """What fails and what to try, one line each; empty if the result may be trusted.
@@ -84,6 +86,7 @@ class Diagnostics:
             parts = ["mode, no draws: effects and noise vary, what all families share does not"]
         else:
             parts.append(f"Pareto k {self.pareto_k:.2f}")
+        parts += [f"{name} surface {weight:.2f}" for name, weight in self.weights.items()]
         return ", ".join([*parts, f"{self.seconds:.0f} s"])
 
 

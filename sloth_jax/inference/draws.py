@@ -9,31 +9,39 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jax.flatten_util import ravel_pytree
+from jax.scipy.special import logsumexp
 
 from sloth_jax.inference.approximations import by_curvature, laplace, svi
 from sloth_jax.inference.mode import Mode, Target, find_mode, target_of
 from sloth_jax.inference.settings import FitSettings
-from sloth_jax.law.hierarchical import SharedLaw
+from sloth_jax.inference.stacking import leave_one_lineage_out, mixture_rows, stack
+from sloth_jax.law.hierarchical import SharedLaw, zero_raw_params
 from sloth_jax.law.observations import Observations
-from sloth_jax.law.options import Prior
+from sloth_jax.law.options import AVERAGED, Prior
 from sloth_jax.law.pivots import Pivots
+from sloth_jax.law.surface import used_columns
 
 
 class Draws(NamedTuple):
-    """Draws of what is learnt: a pure function's result, so that folds can be mapped.
+    """Draws of the posterior.
 
     Attributes:
-        position: all :class:`sloth_jax.law.hierarchical.RawParams` as vectors, ``(draw,
-        parameter)``. log_ratio: log of the posterior density over the approximation's, ``(draw,)``;
-            0 of chains and of a mode.
-        law: that each draw stands for, every array with a leading axis ``(draw,)``.
-        mode: where they were drawn around.
+        position: raw parameters, :class:`sloth_jax.law.hierarchical.RawParams` as vectors,
+            ``(draw, parameter)``.
+        log_ratio: log of the posterior density over the approximation's, ``(draw,)``; 0 of chains
+            and of a mode.
+        law: of each draw, every array with a leading axis ``(draw,)``.
+        mode: around which they were drawn.
+        weights: of each surface of :data:`sloth_jax.law.options.AVERAGED`, ``(surface,)``; a single
+            1 where surfaces were not averaged.
     """
 
     position: Array
     log_ratio: Array
     law: SharedLaw
     mode: Mode
+    weights: Array
 
 
 @dataclass(frozen=True)
@@ -44,7 +52,7 @@ class TargetOf:
     prior: Prior
 
     def __call__(self, facts: tuple[Observations, Pivots]) -> Target:
-        """The density of observations under a pivots."""
+        """The density of observations, the rotation fixed by pivots."""
         return target_of(facts[0], self.prior, facts[1], self.skills)
 
 
@@ -56,22 +64,79 @@ def fit_observations(observations: Observations, key: Array, settings: FitSettin
         key: random key.
         settings: what is fitted and how.
     """
-    mode_key, draw_key = jax.random.split(key)
-    mode = find_mode(
+    if settings.inference == "mode":
+        mode = _mode(observations, key, settings)
+        return unweighted(observations, mode.position[None], mode, settings)
+    if settings.averages:
+        return _average_surfaces(observations, key, settings)
+    return _approximate(observations, key, settings)[0]
+
+
+def _mode(observations: Observations, key: Array, settings: FitSettings) -> Mode:
+    return find_mode(
         observations,
-        mode_key,
+        key,
         skills=settings.skills,
         prior=settings.prior,
         starts=settings.starts,
         steps=settings.steps,
     )
-    if settings.inference == "mode":
-        return unweighted(observations, mode.position[None], mode, settings)
+
+
+def _approximate(
+    observations: Observations, key: Array, settings: FitSettings
+) -> tuple[Draws, Array]:
+    """Draws of an approximation, and their log densities of scores, ``(draw, lineage)``."""
+    mode_key, draw_key = jax.random.split(key)
+    mode = _mode(observations, mode_key, settings)
     target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
     normal = by_curvature(target, mode.position)
     draw = {"laplace": laplace, "svi": svi}[settings.inference]
     drawn = draw(target, normal, draw_key, settings.draws)
-    return Draws(*drawn, mode)
+    weights = jnp.ones(1, mode.position.dtype)
+    draws = Draws(drawn.position, drawn.log_ratio, drawn.law, mode, weights)
+    return draws, drawn.lineage_density
+
+
+def _average_surfaces(observations: Observations, key: Array, settings: FitSettings) -> Draws:
+    """Draws under each averaged surface, as many of each as its stacking weight says.
+
+    A surface with fewer columns is the largest one with the others held at zero: the draws of all
+    are draws of one law, and all are computed by one program.
+    """
+    skills, benchmarks = settings.skills, observations.scores.shape[1]
+    uses = jnp.asarray([used_columns(kind) for kind in AVERAGED], observations.design.dtype)
+
+    def one(used: Array) -> tuple[Draws, Array]:
+        seen = observations._replace(design=observations.design * used[None])
+        draws, density = _approximate(seen, key, settings)
+        of_skill = jnp.broadcast_to(used[:, None], (used.size, skills))
+        of_benchmark = jnp.broadcast_to(used[:, None], (used.size, benchmarks))
+        free = zero_raw_params(observations, skills)
+        free = jax.tree.map(jnp.ones_like, free)._replace(
+            slope=of_skill, specific_slope=of_benchmark
+        )
+        params = draws.law.params
+        assert params.specific_slope is not None  # of every hierarchical law
+        params = params._replace(
+            slope=params.slope * of_skill[None],
+            specific_slope=params.specific_slope * of_benchmark[None],
+        )
+        position = draws.position * ravel_pytree(free)[0][None]
+        return draws._replace(position=position, law=draws.law._replace(params=params)), density
+
+    draws, density = jax.lax.map(one, uses)
+    weights = stack(jax.vmap(leave_one_lineage_out)(density))
+    law, draw = mixture_rows(weights, settings.draws)
+    # The ratios of each surface average 1, so that reweighting by them leaves the weights.
+    centred = draws.log_ratio - logsumexp(draws.log_ratio, axis=1, keepdims=True)
+    return Draws(
+        position=draws.position[law, draw],
+        log_ratio=centred[law, draw],
+        law=jax.tree.map(lambda a: a[law, draw], draws.law),
+        mode=jax.tree.map(lambda a: a[0], draws.mode),
+        weights=weights,
+    )
 
 
 def unweighted(
@@ -87,7 +152,8 @@ def unweighted(
     """
     target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
     nothing = jnp.zeros(position.shape[0], position.dtype)
-    return Draws(position, nothing, jax.vmap(target.law)(position), mode)
+    weights = jnp.ones(1, position.dtype)
+    return Draws(position, nothing, jax.vmap(target.law)(position), mode, weights)
 
 
 def systematic(weights: np.ndarray) -> np.ndarray:

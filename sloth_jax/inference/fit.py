@@ -33,6 +33,7 @@ from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.options import AVERAGED
 from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.surface import Surface, fit_surface
 
@@ -120,9 +121,9 @@ def fit(
     """
     began = time.perf_counter()
     settings = replace(settings or FitSettings(), **changes)
-    report = check_identifiability(table, skills=settings.skills, surface=settings.surface)
+    report = check_identifiability(table, skills=settings.skills, surface=settings.kind)
     seen = np.asarray(table.observed.any(axis=1))
-    surface = fit_surface(table, kind=settings.surface, size=settings.size, seen=seen)
+    surface = fit_surface(table, kind=settings.kind, size=settings.size, seen=seen)
     observations = observe(table, surface)
     try:
         draws, chains, found = _draw(
@@ -172,7 +173,11 @@ def _draw(
             rows = systematic(weights)
             position, law = jax.tree.map(lambda a: a[rows], (draws.position, draws.law))
             draws = draws._replace(position=position, law=law)
-        return draws, 1, {"pareto_k": k}
+        found: dict[str, Any] = {"pareto_k": k}
+        if settings.averages:
+            weights = np.asarray(draws.weights, float).round(4).tolist()
+            found["weights"] = dict(zip(AVERAGED, weights, strict=True))
+        return draws, 1, found
     mode_key, draw_key = jax.random.split(key)
     with progress("finding where chains begin"):
         start = replace(settings, inference="mode")

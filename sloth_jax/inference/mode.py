@@ -64,8 +64,8 @@ class Target(NamedTuple):
         """The law that a position stands for."""
         return self.density.law(self.unravel(position))
 
-    def evaluate(self, position: Array) -> tuple[Array, SharedLaw]:
-        """Minus the log density of a position, and the law that it stands for."""
+    def evaluate(self, position: Array) -> tuple[Array, Array, SharedLaw]:
+        """Minus the log density, the part of each lineage, and the law; see :class:`Density`."""
         return self.density.evaluate(self.unravel(position))
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 
-from sloth_jax.law.options import SIZES, SURFACES, Prior
+from sloth_jax.law.options import AVERAGED, SIZES, SURFACES, Prior
 from sloth_jax.wording import did_you_mean, quoted
 
 INFERENCES = ("laplace", "nuts", "svi", "mode")
@@ -48,7 +48,9 @@ class FitSettings:
     Attributes:
         inference: one of :data:`INFERENCES`.
         skills: number of skills; fewer where a table has fewer benchmarks.
-        surface: one of :data:`sloth_jax.law.options.SURFACES`.
+        surface: one of :data:`sloth_jax.law.options.SURFACES`. ``averaged`` weighs the smooth and
+            the translog surface by how well each predicts lineages that it leaves out; NUTS and
+            the mode take the smooth one.
         size: what counts as the size of a mixture of experts, one of
             :data:`sloth_jax.law.options.SIZES`.
         draws: of an approximation.
@@ -60,13 +62,23 @@ class FitSettings:
 
     inference: str = "laplace"
     skills: int = 3
-    surface: str = "smooth"
+    surface: str = "averaged"
     size: str = "active"
     draws: int = 1000
     starts: int = 1
     steps: int = 400
     nuts: NutsSettings = NutsSettings()
     prior: Prior = Prior()
+
+    @property
+    def averages(self) -> bool:
+        """Whether draws of several surfaces are weighed."""
+        return self.surface == "averaged" and self.inference in ("laplace", "svi")
+
+    @property
+    def kind(self) -> str:
+        """The surface whose columns the design has; it contains those that are averaged."""
+        return AVERAGED[0] if self.surface == "averaged" else self.surface
 
     def __post_init__(self) -> None:
         """Check names and numbers.

@@ -32,8 +32,7 @@ from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.mode import Mode
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.settings import FitSettings, NutsSettings
-from sloth_jax.law.effects import lineage_densities
-from sloth_jax.law.hierarchical import SharedLaw, effects_problem
+from sloth_jax.law.hierarchical import SharedLaw, lineage_log_likelihood
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots
@@ -121,7 +120,7 @@ def to_arviz(fit: Fit) -> Any:
         found |= {f"{unit}_{name}": ((unit,), part) for name, part in spread._asdict().items()}
     found |= {"noise": (("benchmark",), law.noise), "offset": (("source", "benchmark"), law.offset)}
     scored = np.unique(table.lineage_of_family[table.family[table.observed.any(axis=1)]])
-    density = np.asarray(lineage_log_likelihood(fit))[:, scored]
+    density = np.asarray(lineage_log_likelihoods(fit))[:, scored]
     names = {
         "chain": np.arange(fit.chains),
         "draw": np.arange(law.noise.shape[0] // fit.chains),
@@ -147,23 +146,18 @@ def to_arviz(fit: Fit) -> Any:
     return arviz_object(groups)
 
 
-def lineage_log_likelihood(fit: Fit) -> Array:
+def lineage_log_likelihoods(fit: Fit) -> Array:
     """Log density of each lineage's scores by each draw, its effects integrated out.
 
     Returns:
         ``(draw, lineage)`` in nats; 0 for a lineage without a score.
     """
-    return _lineage_log_likelihood(fit.observations, fit.law, len(fit.table.lineages))
+    return _lineage_densities(fit.observations, fit.law)
 
 
-@partial(jax.jit, static_argnames="lineages")
-def _lineage_log_likelihood(observations: Observations, law: SharedLaw, lineages: int) -> Array:
-    def one(law: SharedLaw) -> Array:
-        problem, change = effects_problem(law, observations)
-        found = lineage_densities(problem, observations.bins, lineages)
-        return found.at[observations.members.lineage].add(jnp.sum(change, axis=1))
-
-    return map_in_chunks(one, law)
+@jax.jit
+def _lineage_densities(observations: Observations, law: SharedLaw) -> Array:
+    return map_in_chunks(lambda one: lineage_log_likelihood(one, observations), law)
 
 
 def save_fit(fit: Fit, path: str | Path) -> None:

@@ -42,7 +42,7 @@ import numpyro
 import numpyro.distributions as dist
 from jax import Array
 
-from sloth_jax.law.effects import Problem, Spread, log_density
+from sloth_jax.law.effects import Problem, Spread, lineage_densities, log_density
 from sloth_jax.law.forward import Params, linear_predictor
 from sloth_jax.law.links import PIECES, SLACK, QuantileMixture
 from sloth_jax.law.observations import Observations
@@ -237,6 +237,14 @@ def log_likelihood(law: SharedLaw, observations: Observations) -> Array:
     return log_density(problem, observations.bins) + jnp.sum(change)
 
 
+def lineage_log_likelihood(law: SharedLaw, observations: Observations) -> Array:
+    """The same for each lineage, ``(lineage,)``; 0 for one without a score."""
+    problem, change = effects_problem(law, observations)
+    members = observations.members
+    found = lineage_densities(problem, observations.bins, members.lineage_name.size)
+    return found.at[members.lineage].add(jnp.sum(change, axis=1))
+
+
 class Density(NamedTuple):
     """The posterior density of :class:`RawParams`; pure.
 
@@ -256,18 +264,26 @@ class Density(NamedTuple):
 
     def potential(self, raw: RawParams) -> Array:
         """Minus the log density of raw parameters and scores, scalar."""
-        return self.evaluate(raw)[0]
+        return -log_likelihood(self.law(raw), self.observations) - self._log_prior(raw)
 
-    def evaluate(self, raw: RawParams) -> tuple[Array, SharedLaw]:
-        """Minus the log density of raw parameters and scores, and the law that they stand for."""
+    def evaluate(self, raw: RawParams) -> tuple[Array, Array, SharedLaw]:
+        """The same, its part of each lineage's scores, and the law of the raw parameters.
+
+        Returns:
+            Minus the log density, scalar; log densities of scores, ``(lineage,)``; the law.
+        """
         law = self.law(raw)
-        found = log_likelihood(law, self.observations)
+        lineages = lineage_log_likelihood(law, self.observations)
+        return -jnp.sum(lineages) - self._log_prior(raw), lineages, law
+
+    def _log_prior(self, raw: RawParams) -> Array:
+        found = jnp.zeros((), raw.bias.dtype)
         for name, value in raw._asdict().items():
             if name == "loading" and self.pivots is not None:
                 found += TriangularLoadings(self.prior.loading, self.pivots).log_prob(value)
             elif value is not None:
                 found -= 0.5 * jnp.sum(value**2) + 0.5 * value.size * math.log(2.0 * math.pi)
-        return -found, law
+        return found
 
     def model(self, skills: int) -> SharedLaw:
         """The same density as a NumPyro model, site by site, with so many skills."""

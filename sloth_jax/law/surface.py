@@ -32,7 +32,7 @@ import numpy as np
 from jax import Array
 from jax.typing import ArrayLike
 
-from sloth_jax.law.options import SIZES, SURFACES
+from sloth_jax.law.options import SIZES
 
 # Of the Gaussian process, on the standardised axes: three places along each cover the two standard
 # deviations in which nearly all models lie, and its length scale is about their distance, so that
@@ -40,12 +40,14 @@ from sloth_jax.law.options import SIZES, SURFACES
 _PLACES = (-1.5, 0.0, 1.5)
 _LENGTH = 1.7
 _HEIGHT = 1.0
+
 LINEAR = {
     "smooth": ("log_params", "log_tokens", "log_params_x_log_tokens"),
     "translog": ("log_params", "log_tokens", "log_params_x_log_tokens"),
     "additive": ("log_params", "log_tokens"),
     "flops": ("log_flops",),
 }
+KINDS = tuple(LINEAR)
 
 
 class Sized(Protocol):
@@ -77,7 +79,7 @@ class Surface:
     """A kind of surface on the axes of a training table.
 
     Attributes:
-        kind: one of :data:`SURFACES`.
+        kind: one of :data:`KINDS`.
         size: what counts as the size of a mixture of experts, one of :data:`SIZES`.
         centre: mean of log parameters (billions) and of log tokens (trillions), ``(2,)``.
         spread: their standard deviations, ``(2,)``.
@@ -168,6 +170,17 @@ class Surface:
         return self.design(rows.params_b, rows.tokens_t, post_trained, rows.active_params_b)
 
 
+def used_columns(kind: str) -> tuple[bool, ...]:
+    """Which columns of the smooth surface another kind uses; all others are zero in it.
+
+    Args:
+        kind: ``"smooth"``, ``"translog"`` or ``"additive"``.
+    """
+    bumps = len(_PLACES) ** 2
+    linear = tuple(name in LINEAR[kind] for name in LINEAR["smooth"])
+    return (*linear, *(kind == "smooth",) * bumps, True)
+
+
 def fit_surface(
     rows: Sized, *, kind: str = "smooth", size: str = "active", seen: np.ndarray | None = None
 ) -> Surface:
@@ -175,7 +188,7 @@ def fit_surface(
 
     Args:
         rows: its models.
-        kind: one of :data:`SURFACES`.
+        kind: one of :data:`KINDS`.
         size: one of :data:`SIZES`.
         seen: which models have a score, ``(model,)``, bool; the range is theirs. None for all.
 
@@ -185,7 +198,7 @@ def fit_surface(
     Raises:
         ValueError: if there is no such kind or size.
     """
-    for name, value, known in (("surface", kind, SURFACES), ("size", size, SIZES)):
+    for name, value, known in (("surface", kind, KINDS), ("size", size, SIZES)):
         if value not in known:
             raise ValueError(f"no {name} {value!r}: choose one of {', '.join(known)}")
     seen = np.ones(len(rows.params_b), bool) if seen is None or not seen.any() else seen

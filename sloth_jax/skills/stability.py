@@ -66,7 +66,7 @@ def stability(
     settings = replace(settings or FitSettings(), inference="mode")
     check_skills(settings.skills, table)
     seen = np.asarray(table.observed.any(axis=1))
-    surface = fit_surface(table, kind=settings.surface, size=settings.size, seen=seen)
+    surface = fit_surface(table, kind=settings.kind, size=settings.size, seen=seen)
     observations = observe(table, surface)
     first_key, key, half_key = jax.random.split(key, 3)
     every = jnp.ones((1, len(table.models)), bool)

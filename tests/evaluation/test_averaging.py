@@ -5,16 +5,18 @@ from __future__ import annotations
 from dataclasses import replace
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pytest
 from scipy.optimize import minimize
 from small import table
 
 from sloth_jax.errors import InputError
-from sloth_jax.evaluation.averaging import average, stack, stacking_weights
+from sloth_jax.evaluation.averaging import average, stacking_weights
 from sloth_jax.forecasting.forecast import forecast_table
 from sloth_jax.inference.fit import fit
 from sloth_jax.inference.settings import FitSettings
+from sloth_jax.inference.stacking import stack
 
 KEY = jax.random.key(0)
 QUICK = FitSettings(skills=1, surface="translog", draws=40, steps=60)
@@ -29,12 +31,12 @@ def test_weights_are_those_of_a_constrained_optimiser():
 
     best = minimize(loss, np.zeros(2), tol=1e-12).x
     wanted = np.exp([0.0, *best]) / np.exp([0.0, *best]).sum()
-    np.testing.assert_allclose(stack(elpd), wanted, atol=2e-3)
+    np.testing.assert_allclose(stack(jnp.asarray(elpd)), wanted, atol=2e-3)
 
 
 def test_a_fit_that_is_better_everywhere_gets_all_the_weight():
     elpd = np.array([[-1.0, -2.0, -1500.0], [-4.0, -5.0, -1510.0]])
-    np.testing.assert_allclose(stack(elpd), [1.0, 0.0], atol=1e-6)
+    np.testing.assert_allclose(stack(jnp.asarray(elpd)), [1.0, 0.0], atol=1e-6)
 
 
 def test_fits_are_weighed_and_their_forecasts_mixed():

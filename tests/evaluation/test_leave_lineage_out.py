@@ -19,7 +19,7 @@ from sloth_jax.evaluation.leave_lineage_out import (
 )
 from sloth_jax.inference.fit import fit
 from sloth_jax.inference.settings import FitSettings
-from sloth_jax.inference.storage import lineage_log_likelihood
+from sloth_jax.inference.storage import lineage_log_likelihoods
 from sloth_jax.law.hierarchical import log_likelihood
 
 KEY = jax.random.key(0)
@@ -37,7 +37,7 @@ def fitted(data):
 
 
 def test_densities_of_lineages_add_up_to_that_of_the_table(fitted):
-    found = np.asarray(lineage_log_likelihood(fitted))
+    found = np.asarray(lineage_log_likelihoods(fitted))
     assert found.shape == (40, 3)
     for draw in (0, 17):
         law = jax.tree.map(lambda a, draw=draw: a[draw], fitted.law)
@@ -49,7 +49,7 @@ def test_lineages_can_be_left_out(fitted, data):
     left = leave_lineages_out(fitted)
     assert left.lineages == data.lineages
     # What was left out is predicted worse than what was there.
-    density = np.asarray(lineage_log_likelihood(fitted))
+    density = np.asarray(lineage_log_likelihoods(fitted))
     assert (left.elpd < logsumexp(density, axis=0) - np.log(len(density))).all()
     # No better than plain importance sampling's worst draw: log of the mean of 1 / p, negated.
     assert (left.elpd > density.min(axis=0)).all()

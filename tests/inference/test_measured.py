@@ -18,7 +18,7 @@ from sloth_jax.data.reading import load_leaderboard
 from sloth_jax.data.tables import TableError
 from sloth_jax.forecasting.forecast import forecast, forecast_table
 from sloth_jax.inference.fit import fit as fit_law
-from sloth_jax.inference.storage import lineage_log_likelihood, load_fit, save_fit
+from sloth_jax.inference.storage import lineage_log_likelihoods, load_fit, save_fit
 
 MEASURED = """model,family,post_trained,params_b,tokens_t,MMLU,MMLU se,Mine,mine_items,source
 a-1b,a,false,1,1,0.30,0.01,0.2,50,board
@@ -162,6 +162,6 @@ def test_files_and_densities_know_of_both(fit, measured, tmp_path):
     sure[1, 1] = np.nan
     surprised = replace(fit, table=replace(measured, standard_errors=sure))
     lineage = measured.lineage_of_family[measured.family[1]]
-    found, other = (np.asarray(lineage_log_likelihood(one)) for one in (fit, surprised))
+    found, other = (np.asarray(lineage_log_likelihoods(one)) for one in (fit, surprised))
     assert np.isfinite(found).all()
     assert found[:, lineage].mean() > other[:, lineage].mean() + 5.0

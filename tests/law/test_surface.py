@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from small import EXACT, table
 
-from sloth_jax.law.options import SURFACES
-from sloth_jax.law.surface import LINEAR, Surface, fit_surface
+from sloth_jax.law.surface import KINDS, LINEAR, Surface, fit_surface
 
 PLACES = np.array([(p, q) for p in (-1.5, 0.0, 1.5) for q in (-1.5, 0.0, 1.5)])
 
@@ -32,7 +31,7 @@ def columns_at(surface: Surface, at: np.ndarray) -> np.ndarray:
     return np.asarray(surface.design(sizes, tokens, 0.0))[:, :-1]
 
 
-@pytest.mark.parametrize("kind", SURFACES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_units_cancel(kind):
     data, _ = table()
     ones = replace(data, params_b=data.params_b * 1e9, tokens_t=data.tokens_t * 1e12)
@@ -45,7 +44,7 @@ def test_units_cancel(kind):
 def test_logs_are_standardised_and_post_training_comes_last():
     data, _ = table()
     post_trained = data.post_trained_of_family[data.family]
-    for kind in SURFACES:
+    for kind in KINDS:
         surface = fit_surface(data, kind=kind)
         x = np.asarray(surface.of(data, post_trained))
         assert x.shape == (len(data.models), len(surface.names))
@@ -64,7 +63,7 @@ def test_logs_are_standardised_and_post_training_comes_last():
 def test_kinds_are_parts_of_one_another():
     data, _ = table()
     smooth, translog, additive = (
-        np.asarray(fit_surface(data, kind=kind).of(data, 0.0)) for kind in SURFACES[:3]
+        np.asarray(fit_surface(data, kind=kind).of(data, 0.0)) for kind in KINDS[:3]
     )
     assert smooth.shape[1] == 4 + 9
     np.testing.assert_array_equal(smooth[:, :3], translog[:, :3])
@@ -120,7 +119,7 @@ def test_the_size_of_a_mixture_of_experts_is_what_was_asked_for():
     data, _ = table()
     active = np.where(np.arange(len(data.models)) % 3 == 0, data.params_b / 4.0, np.nan)
     mixtures = replace(data, active_params_b=active)
-    for kind in SURFACES:
+    for kind in KINDS:
         by_active = fit_surface(mixtures, kind=kind, size="active")
         dense = replace(data, params_b=np.where(np.isnan(active), data.params_b, active))
         np.testing.assert_allclose(
@@ -146,7 +145,7 @@ def test_flops_see_compute_alone():
     assert slope == pytest.approx(1.0 / np.hypot(*surface.spread))
 
 
-@pytest.mark.parametrize("kind", SURFACES)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_log_that_never_varies_is_a_finite_zero(kind):
     data, _ = table()
     same = replace(data, tokens_t=np.full(len(data.models), 2.0))
