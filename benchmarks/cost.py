@@ -43,7 +43,7 @@ from sloth_jax.inference.mode import target_of
 from sloth_jax.inference.observe import observe
 from sloth_jax.law.hierarchical import zero_raw_params
 from sloth_jax.law.pivots import choose_pivots
-from sloth_jax.plotting.plots import BLUE, GREEN, ORANGE, style
+from sloth_jax.plotting.figure_style import BLUE, GREEN, ORANGE, style
 from sloth_jax.provenance import versions
 
 MODELS, BENCHMARKS, SKILLS = 96, 12, 1

@@ -26,7 +26,8 @@ from sloth_jax.evaluation.scoring_rules import central_interval, covered, crps
 from sloth_jax.files import frame_csv, write_text
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.settings import INFERENCES
-from sloth_jax.plotting.plots import plot_intervals, style
+from sloth_jax.plotting.figure_style import style
+from sloth_jax.plotting.scores import plot_intervals
 from sloth_jax.provenance import versions
 
 

@@ -54,7 +54,8 @@ from sloth_jax.evaluation.scoring_rules import (
 from sloth_jax.files import write_text
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.settings import INFERENCES
-from sloth_jax.plotting.plots import plot_coverage, plot_pit, style
+from sloth_jax.plotting.calibration import plot_coverage, plot_pit
+from sloth_jax.plotting.figure_style import style
 from sloth_jax.provenance import versions
 
 RATIOS = (2.0, 8.0)  # held-out size over the largest training size of its family

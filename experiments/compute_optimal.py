@@ -27,7 +27,7 @@ import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.planning.budget import FLOPS_UNIT
 from sloth_jax.planning.targets import MEAN
-from sloth_jax.plotting.plots import BLUE, GREEN, GREY, ORANGE, style
+from sloth_jax.plotting.figure_style import BLUE, GREEN, GREY, ORANGE, style
 
 LEVEL = 0.9
 FAMILIES = ("meta-llama-3", "qwen2", "pythia")

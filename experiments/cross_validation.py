@@ -59,13 +59,9 @@ from sloth_jax.evaluation.scoring import (
 from sloth_jax.files import write_text
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.law.surface import LINEAR, fit_surface
-from sloth_jax.plotting.plots import (
-    heatmap_size,
-    plot_curves,
-    plot_differences,
-    plot_heatmap,
-    style,
-)
+from sloth_jax.plotting.comparison import heatmap_size, plot_differences, plot_heatmap
+from sloth_jax.plotting.figure_style import style
+from sloth_jax.plotting.scores import plot_curves
 from sloth_jax.provenance import versions
 
 PLAIN = "logF_sigmoid_faminter"  # the plain baseline, to which all others are compared

@@ -44,7 +44,7 @@ from sloth_jax.evaluation.downstream import (
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.evaluation.scoring_rules import central_interval, crps
 from sloth_jax.forecasting.tasks import LEAST, bundled_tasks
-from sloth_jax.plotting.plots import style
+from sloth_jax.plotting.figure_style import style
 from sloth_jax.plotting.tasks import (
     plot_family_errors,
     plot_task_curve,

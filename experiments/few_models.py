@@ -23,7 +23,7 @@ import sloth_jax as sj
 from sloth_jax.cli.console import tell
 from sloth_jax.evaluation.folds import LEADERBOARDS, Folds, leaderboard_benchmarks
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
-from sloth_jax.plotting.plots import BLUE, style
+from sloth_jax.plotting.figure_style import BLUE, style
 
 MOST = 3  # observed models of a family
 SCORED = ["error", "width_90", "covered_90", "crps"]

@@ -32,7 +32,7 @@ from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.hierarchical import shares, standardised_link
 from sloth_jax.law.links import QuantileMixture
 from sloth_jax.law.surface import LINEAR
-from sloth_jax.plotting.plots import BLUE, style
+from sloth_jax.plotting.figure_style import BLUE, style
 from sloth_jax.skills.interpret import interpret_skills
 from sloth_jax.skills.rotation import (
     align,

@@ -25,7 +25,7 @@ import sloth_jax as sj
 from sloth_jax.cli.console import tell
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
 from sloth_jax.law.options import SIZES
-from sloth_jax.plotting.plots import BLUE, ORANGE, style
+from sloth_jax.plotting.figure_style import BLUE, ORANGE, style
 
 SCORED = ["error", "crps", "covered_90", "width_90"]
 

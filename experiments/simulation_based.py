@@ -34,7 +34,7 @@ from sloth_jax.law.forward import linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, log_likelihood, shared_law, zero_raw_params
 from sloth_jax.law.links import QuantileMixture
 from sloth_jax.law.observations import Observations
-from sloth_jax.plotting.plots import BLUE, style
+from sloth_jax.plotting.figure_style import BLUE, style
 
 # A law that can be drawn from: its link does not look at the scores. It is a little narrower than
 # the default, so that most scores lie between chance and perfect.

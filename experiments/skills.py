@@ -29,7 +29,7 @@ from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.baselines import published_skills
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS
 from sloth_jax.inference.settings import INFERENCES
-from sloth_jax.plotting.plots import style
+from sloth_jax.plotting.figure_style import style
 from sloth_jax.plotting.skills import (
     plot_congruence,
     plot_growth,

@@ -31,7 +31,7 @@ from sloth_jax.files import write_text
 from sloth_jax.forecasting.attempts import Attempts, chance_at_k, coverage, read_attempts
 from sloth_jax.forecasting.hub import download_attempts
 from sloth_jax.forecasting.response import ItemFit, fit_items, forecast_coverage, simulate_attempts
-from sloth_jax.plotting.plots import BLUE, INK, style
+from sloth_jax.plotting.figure_style import BLUE, INK, style
 from sloth_jax.provenance import versions
 
 LEVEL = 0.9

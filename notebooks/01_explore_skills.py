@@ -30,7 +30,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import sloth_jax as sj
-from sloth_jax.plotting.plots import style
+from sloth_jax.plotting.figure_style import style
 from sloth_jax.plotting.skills import plot_growth, plot_level_curves, plot_loadings, plot_shifts
 from sloth_jax.skills.contraction import contraction
 from sloth_jax.skills.interpret import propose_labels

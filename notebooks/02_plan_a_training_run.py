@@ -34,6 +34,7 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
+from sloth_jax.plotting.figure_style import style
 from sloth_jax.plotting.planning import (
     plot_candidates,
     plot_frontier,
@@ -41,7 +42,6 @@ from sloth_jax.plotting.planning import (
     plot_requirement,
     plot_splits,
 )
-from sloth_jax.plotting.plots import style
 
 QUICK = "SLOTH_JAX_QUICK" in os.environ
 

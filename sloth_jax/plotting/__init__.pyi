@@ -1,16 +1,8 @@
+from .calibration import plot_coverage, plot_pit
+from .comparison import heatmap_size, plot_differences, plot_heatmap
+from .figure_style import AMBER, BLUE, COLOURS, GREEN, GREY, INK, ORANGE, PURPLE, SKY, style
 from .planning import plot_candidates, plot_frontier, plot_reached, plot_requirement, plot_splits
-from .plots import (
-    COLOURS,
-    INK,
-    heatmap_size,
-    plot_coverage,
-    plot_curves,
-    plot_differences,
-    plot_heatmap,
-    plot_intervals,
-    plot_pit,
-    style,
-)
+from .scores import plot_curves, plot_intervals
 from .skills import (
     plot_congruence,
     plot_growth,
@@ -22,8 +14,15 @@ from .skills import (
 from .tasks import plot_family_errors, plot_task_curve, plot_task_loadings, plot_task_panel
 
 __all__ = [
+    "AMBER",
+    "BLUE",
     "COLOURS",
+    "GREEN",
+    "GREY",
     "INK",
+    "ORANGE",
+    "PURPLE",
+    "SKY",
     "heatmap_size",
     "plot_candidates",
     "plot_congruence",

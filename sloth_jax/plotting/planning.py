@@ -10,7 +10,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from sloth_jax.planning.budget import FLOPS_UNIT
 from sloth_jax.planning.optimal import Plan
 from sloth_jax.planning.requirement import Requirement
-from sloth_jax.plotting.plots import BLUE, COLOURS, GREY, ORANGE
+from sloth_jax.plotting.figure_style import BLUE, COLOURS, GREY, ORANGE
 
 _UNITS = {"params_b": "parameters (billions)", "tokens_t": "tokens (trillions)"}
 
@@ -44,19 +44,31 @@ def plot_splits(plan: Plan, flops: float, *, ax: Axes) -> Axes:
     rows = plan.splits[plan.splits["flops"] == flops]
     best = plan.frontier[plan.frontier["flops"] == flops].iloc[0]
     ax.axvspan(
-        best["params_b_least"], best["params_b_most"], color=GREY, alpha=0.15, linewidth=0,
+        best["params_b_least"],
+        best["params_b_most"],
+        color=GREY,
+        alpha=0.15,
+        linewidth=0,
         label="as good within the uncertainty",
-    )  # fmt: skip
+    )
     ax.fill_between(
-        rows["params_b"], rows["lower"], rows["upper"], color=BLUE, alpha=0.25, linewidth=0,
+        rows["params_b"],
+        rows["lower"],
+        rows["upper"],
+        color=BLUE,
+        alpha=0.25,
+        linewidth=0,
         label=f"{100 * plan.level:g} % interval of the law",
-    )  # fmt: skip
+    )
     ax.plot(rows["params_b"], rows["mean"], color=BLUE, label="expected")
     ax.axvline(best["params_b"], color=ORANGE, linewidth=1.2)
     ax.plot(
-        best["params_b"], best["mean"], "o", color=ORANGE,
+        best["params_b"],
+        best["mean"],
+        "o",
+        color=ORANGE,
         label=f"recommended: {best['params_b']:.3g} B on {best['tokens_t']:.3g} T",
-    )  # fmt: skip
+    )
     _logarithmic(ax, "params_b")
     _as_score(plan, ax)
     ax.set_title(f"{plan.family.name}, {flops:.3g} FLOPs")
@@ -74,15 +86,24 @@ def plot_frontier(plan: Plan, name: str, *, ax: Axes) -> Axes:
     """
     rows = plan.frontier
     ax.fill_between(
-        rows["flops"], rows[f"{name}_lower"], rows[f"{name}_upper"], color=BLUE, alpha=0.25,
-        linewidth=0, label=f"{100 * plan.level:g} % interval of the optimum",
-    )  # fmt: skip
+        rows["flops"],
+        rows[f"{name}_lower"],
+        rows[f"{name}_upper"],
+        color=BLUE,
+        alpha=0.25,
+        linewidth=0,
+        label=f"{100 * plan.level:g} % interval of the optimum",
+    )
     ax.plot(rows["flops"], rows[name], color=BLUE, label="recommended")
     outside = rows[rows["outside"] != ""]
     ax.plot(
-        outside["flops"], outside[name], "x", color=ORANGE, markersize=5,
+        outside["flops"],
+        outside[name],
+        "x",
+        color=ORANGE,
+        markersize=5,
         label="outside the training table",
-    )  # fmt: skip
+    )
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(FuncFormatter(_plain))
@@ -97,9 +118,14 @@ def plot_reached(plan: Plan, *, ax: Axes) -> Axes:
     """The target at the recommended splits against the budget, as it would be measured."""
     rows = plan.frontier
     ax.fill_between(
-        rows["flops"], rows["lower"], rows["upper"], color=BLUE, alpha=0.25, linewidth=0,
+        rows["flops"],
+        rows["lower"],
+        rows["upper"],
+        color=BLUE,
+        alpha=0.25,
+        linewidth=0,
         label=f"{100 * plan.level:g} % interval",
-    )  # fmt: skip
+    )
     ax.plot(rows["flops"], rows["mean"], color=BLUE, label="expected")
     ax.set_xscale("log")
     ax.set_xlabel("training FLOPs")

@@ -13,7 +13,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
 
-from sloth_jax.plotting.plots import BLUE, COLOURS, GREY, ORANGE
+from sloth_jax.plotting.figure_style import BLUE, COLOURS, GREY, ORANGE
 
 
 def _points(rows: pd.DataFrame, place: np.ndarray, colour: str, ax: Axes) -> None:
@@ -104,7 +104,7 @@ def plot_growth(rows: pd.DataFrame, *, ax: Axes) -> Axes:
 
 
 def plot_level_curves(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
-    """Sizes and tokens that give the average family the same skill; dashed where it is unsure.
+    """Sizes and tokens that give the average family the same skill; shaded where it is uncertain.
 
     Args:
         rows: from :meth:`sloth_jax.skills.interpret.Skills.level_curves`.
@@ -126,9 +126,13 @@ def plot_level_curves(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
             # Filled regions of one colour lie on top of each other, so more width is darker.
             ax.contourf(sizes, tokens, width, levels=(level, 1e9), colors=GREY, alpha=0.15)
     curves = ax.contour(
-        sizes, tokens, grid["median"].to_numpy(), levels=np.arange(-3.0, 3.1, 0.5), colors=BLUE,
+        sizes,
+        tokens,
+        grid["median"].to_numpy(),
+        levels=np.arange(-3.0, 3.1, 0.5),
+        colors=BLUE,
         linewidths=1.2,
-    )  # fmt: skip
+    )
     ax.clabel(curves, fmt="%.1f", fontsize=7)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
@@ -141,7 +145,7 @@ def plot_level_curves(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
 
 
 def plot_congruence(values: pd.DataFrame, *, ax: Axes) -> Axes:
-    """How like itself each skill comes out again, a column of points per reason to ask.
+    """How well each skill is found again, a column of points per kind of change.
 
     Args:
         values: congruence with the reference, columns ``reason``, ``skill``, ``congruence``.

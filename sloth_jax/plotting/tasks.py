@@ -10,7 +10,7 @@ import pandas as pd
 from matplotlib.axes import Axes
 from matplotlib.ticker import PercentFormatter
 
-from sloth_jax.plotting.plots import BLUE, COLOURS, GREEN, GREY, INK, ORANGE
+from sloth_jax.plotting.figure_style import BLUE, COLOURS, GREEN, GREY, INK, ORANGE
 
 if TYPE_CHECKING:
     from sloth_jax.evaluation.downstream import TaskFit
@@ -39,7 +39,7 @@ def plot_task_curve(
     theta: np.ndarray,
     scores: np.ndarray,
     models: Sequence[str],
-    asked: np.ndarray,
+    held_out: np.ndarray,
     intervals: tuple[np.ndarray, np.ndarray],
     *,
     ax: Axes,
@@ -51,24 +51,40 @@ def plot_task_curve(
         theta: skills of all models, ``(model, skill)``.
         scores: of the task, ``(model,)``; NaN where not measured.
         models: names, ``(model,)``.
-        asked: models that are held out, ``(model,)``, bool.
-        intervals: ends of their predicted intervals, ``(asked,)`` each.
+        held_out: models that are, ``(model,)``, bool.
+        intervals: ends of their predicted intervals, ``(held out,)`` each.
         ax: axes to draw into.
     """
     eta = (theta - fit.centre) / fit.spread @ fit.weights + fit.bias
-    seen = np.isfinite(scores) & ~asked
-    shown = eta[seen | asked]
+    seen = np.isfinite(scores) & ~held_out
+    shown = eta[seen | held_out]
     along = np.linspace(shown.min() - 0.3, shown.max() + 0.3, 200)
     curve = fit.floor + (1.0 - fit.floor) / (1.0 + np.exp(-along))
     ax.plot(along, curve, color=BLUE, linewidth=1.6, label="regression on skills")
     ax.plot(eta[seen], scores[seen], "o", color=INK, markersize=4, alpha=0.6, label="training")
-    ax.vlines(eta[asked], *intervals, color=ORANGE, linewidth=4, alpha=0.35,
-              label="predicted, 90 %")  # fmt: skip
-    ax.plot(eta[asked], scores[asked], "D", markerfacecolor="white", markeredgecolor=ORANGE,
-            markeredgewidth=1.5, markersize=6, label="held out, measured")  # fmt: skip
-    for at in np.flatnonzero(asked).tolist():
-        ax.annotate(models[at], (eta[at], scores[at]), xytext=(-8, 0), textcoords="offset points",
-                    ha="right", va="center", fontsize=7.5)  # fmt: skip
+    ax.vlines(
+        eta[held_out], *intervals, color=ORANGE, linewidth=4, alpha=0.35, label="predicted, 90 %"
+    )
+    ax.plot(
+        eta[held_out],
+        scores[held_out],
+        "D",
+        markerfacecolor="white",
+        markeredgecolor=ORANGE,
+        markeredgewidth=1.5,
+        markersize=6,
+        label="held out, measured",
+    )
+    for at in np.flatnonzero(held_out).tolist():
+        ax.annotate(
+            models[at],
+            (eta[at], scores[at]),
+            xytext=(-8, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=7.5,
+        )
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_xlabel("predictor: skills times their weights")
     ax.set_ylabel("score")
@@ -105,12 +121,21 @@ def plot_task_panel(
     for (method, label), (mark, colour) in zip(methods.items(), marks, strict=False):
         rows = predicted[predicted["method"] == method]
         if rows["lower"].notna().any():
-            ax.vlines(rows["flops"], rows["lower"], rows["upper"], color=colour, linewidth=2.5,
-                      alpha=0.3)  # fmt: skip
+            ax.vlines(
+                rows["flops"], rows["lower"], rows["upper"], color=colour, linewidth=2.5, alpha=0.3
+            )
         ax.plot(rows["flops"], rows["predicted"], mark, color=colour, markersize=4, label=label)
     rows = predicted.drop_duplicates("model")
-    ax.plot(rows["flops"], rows["truth"], "D", markerfacecolor="none", markeredgecolor=ORANGE,
-            markeredgewidth=1.2, markersize=5, label="held out, measured")  # fmt: skip
+    ax.plot(
+        rows["flops"],
+        rows["truth"],
+        "D",
+        markerfacecolor="none",
+        markeredgecolor=ORANGE,
+        markeredgewidth=1.2,
+        markersize=5,
+        label="held out, measured",
+    )
     ax.set_ylim(-0.02, 1.02)
     ax.yaxis.set_major_formatter(PercentFormatter(1.0))
     return ax

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 
 import jax
+import matplotlib.pyplot as plt
 import pandas as pd
 import pytest
 from commands import run
@@ -39,7 +40,7 @@ def test_plan_on_the_command_line(folder, capsys):
     assert found["family_models"] == 4
     assert [row["flops"] for row in found["plans"]] == pytest.approx([1e22, 1e23, 1e24])
     assert {"params_b", "tokens_t", "mean", "lower", "upper", "outside"} <= set(found["plans"][0])
-    assert (folder / "plan.png").stat().st_size > 1000
+    assert plt.imread(folder / "plan.png").std() > 0.01  # something is drawn
     assert run(*ask) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5
     skill = ("plan", "--fit", folder / "fit.nc", "--flops", 1e23, "--family", "family0")

@@ -17,9 +17,13 @@ from sloth_jax.skills.interpret import interpret_skills
 
 def test_candidates_are_compared_draw_by_draw(fit, data):
     frame = pd.DataFrame(
-        {"model": ["small", "large", "stranger"], "family": ["family0", "family0", "nobody"],
-         "params_b": [1.0, 64.0, 8.0], "tokens_t": [1.0, 2.0, 2.0]}
-    )  # fmt: skip
+        {
+            "model": ["small", "large", "stranger"],
+            "family": ["family0", "family0", "nobody"],
+            "params_b": [1.0, 64.0, 8.0],
+            "tokens_t": [1.0, 2.0, 2.0],
+        }
+    )
     query = Query.from_frame(frame, data)
     rows = compare(fit, query, target={"MMLU": 1, "ARC": 1}, key=KEY)
     total = rows.groupby("benchmark")["probability_best"].sum()

@@ -40,9 +40,17 @@ def test_expected_width_is_that_of_the_exact_conditional(name, fit, data):
     by_regression = np.diff(np.clip(ends, 0.0, 1.0), axis=1).mean()
 
     rows = next_measurement(
-        fixed, family, 1e25, params_b=3.0 * size, tokens_t=2.0, key=KEY, target="MMLU",
-        futures=200, draws=400, candidates=pd.DataFrame({"params_b": [size], "tokens_t": [2.0]}),
-    )  # fmt: skip
+        fixed,
+        family,
+        1e25,
+        params_b=3.0 * size,
+        tokens_t=2.0,
+        key=KEY,
+        target="MMLU",
+        futures=200,
+        draws=400,
+        candidates=pd.DataFrame({"params_b": [size], "tokens_t": [2.0]}),
+    )
     lower, upper = np.quantile(drawn[:, 1, 0], [0.05, 0.95])
     assert rows["before"][0] == pytest.approx(upper - lower, rel=0.1)
     assert rows["width"][0] == pytest.approx(by_regression, rel=0.1)
@@ -53,9 +61,15 @@ def test_expected_width_is_that_of_the_exact_conditional(name, fit, data):
 def test_seeing_a_sibling_narrows_and_nearer_ones_more(fit):
     size, tokens = 64.0, 2.0
     rows = next_measurement(
-        fit, "family0", 1e24, params_b=size, tokens_t=tokens, key=KEY, target="MMLU",
+        fit,
+        "family0",
+        1e24,
+        params_b=size,
+        tokens_t=tokens,
+        key=KEY,
+        target="MMLU",
         candidates=pd.DataFrame({"params_b": [16.0, size], "tokens_t": [tokens, tokens]}),
-    )  # fmt: skip
+    )
     assert (rows["width"] < rows["before"]).all()
     assert rows["params_b"][0] == size
     chosen = next_measurement(

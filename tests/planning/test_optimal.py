@@ -103,9 +103,14 @@ def test_a_plan_promises_what_is_forecast(fit, plan, data):
 def test_a_skill_is_planned_for_too(fit, data):
     found = interpret_skills(fit, key=KEY)
     plan = compute_optimal(
-        fit, [1e22, 1e23], family="family0", target="skill 1", skills=found,
-        bounds=Bounds((0.01, 1e4), (0.01, 1e4)), key=KEY,
-    )  # fmt: skip
+        fit,
+        [1e22, 1e23],
+        family="family0",
+        target="skill 1",
+        skills=found,
+        bounds=Bounds((0.01, 1e4), (0.01, 1e4)),
+        key=KEY,
+    )
     size, tokens = plan.frontier["params_b"].to_numpy(), plan.frontier["tokens_t"].to_numpy()
     law = predictive_law(fit, Family("family0").query(data, size, tokens), KEY)
     design, basis = law.design(fit, size, tokens)

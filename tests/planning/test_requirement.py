@@ -14,9 +14,7 @@ from sloth_jax.planning.requirement import required
 
 @pytest.mark.parametrize("given", [{"tokens_t": 2.0}, {"params_b": 16.0}, {}])
 def test_require_inverts_the_forecast(given, fit, data):
-    found = required(
-        fit, "MMLU", 0.6, family="family0", probability=0.7, key=KEY, **given
-    )  # fmt: skip
+    found = required(fit, "MMLU", 0.6, family="family0", probability=0.7, key=KEY, **given)
     assert found.reached
     query = Family("family0").query(data, np.array([found.params_b]), np.array([found.tokens_t]))
     share = (forecast(fit, query, key=KEY).draws[:, 0, 0] >= 0.6).mean()
@@ -27,8 +25,14 @@ def test_require_inverts_the_forecast(given, fit, data):
 
 def test_what_cannot_be_reached_is_said(fit):
     found = required(
-        fit, "MMLU", 0.9, family="family0", probability=0.9, tokens_t=1.0, key=KEY,
+        fit,
+        "MMLU",
+        0.9,
+        family="family0",
+        probability=0.9,
+        tokens_t=1.0,
+        key=KEY,
         bounds=Bounds((0.1, 4.0)),
-    )  # fmt: skip
+    )
     assert not found.reached
     assert found.probability < 0.9

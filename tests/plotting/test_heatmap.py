@@ -1,36 +1,16 @@
-"""Figures hold what they were given: counted, placed and labelled."""
+"""The table of errors as a figure: every cell, the best, what is missing."""
 
 from __future__ import annotations
-
-from collections.abc import Iterator
 
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
-from matplotlib.axes import Axes
 from matplotlib.colors import to_rgb
-from matplotlib.lines import Line2D
 
 from sloth_jax import InputError
-from sloth_jax.evaluation.scoring import Difference
-from sloth_jax.plotting.plots import (
-    ORANGE,
-    heatmap_size,
-    plot_curves,
-    plot_differences,
-    plot_heatmap,
-    style,
-)
-
-
-@pytest.fixture
-def ax() -> Iterator[Axes]:
-    with style():
-        figure, axes = plt.subplots(figsize=(6.0, 4.0))
-        yield axes
-        figure.canvas.draw()  # what fails only when drawn fails here
-        plt.close(figure)
+from sloth_jax.plotting.comparison import heatmap_size, plot_heatmap
+from sloth_jax.plotting.figure_style import style
 
 
 def errors_table(values: list[list[float]], *methods: str) -> pd.DataFrame:
@@ -52,15 +32,19 @@ def contrast(a: object, b: object) -> float:
     return (high + 0.05) / (low + 0.05)
 
 
-def labelled(ax: Axes) -> dict[str, Line2D]:
-    return {str(line.get_label()): line for line in ax.lines}
-
-
 def test_heatmap_writes_every_cell(ax):
     assert plot_heatmap(TABLE, title="Errors", ax=ax) is ax
     assert [text.get_text() for text in ax.texts] == [
-        "0.050", "0.020", "0.035", "0.030", "0.040", "0.035", "0.060", "0.030", "0.045",
-    ]  # fmt: skip
+        "0.050",
+        "0.020",
+        "0.035",
+        "0.030",
+        "0.040",
+        "0.035",
+        "0.060",
+        "0.030",
+        "0.045",
+    ]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["MMLU", "ARC", "average"]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["one", "two", "three"]
     assert ax.get_title(loc="left") == "Errors"
@@ -149,108 +133,3 @@ def test_a_large_heatmap_fits_its_size(layout):
 def test_heatmap_of_nothing_is_refused(ax, table):
     with pytest.raises(InputError, match="at least one method, one benchmark"):
         plot_heatmap(table, title="", ax=ax)
-
-
-POINTS = pd.DataFrame(
-    {
-        "params_b": [7.0, 13.0, 70.0],
-        "score": [0.45, 0.55, np.nan],
-        "held_out": [False, True, True],
-    }
-)
-SIZES = np.geomspace(5.0, 80.0, 20)
-
-
-def test_curves_draw_points_lines_and_floor(ax):
-    lines = {name: (SIZES, np.full(20, 0.1 * i)) for i, name in enumerate(["law", "plain"], 3)}
-    assert plot_curves(POINTS, lines, ax=ax, floor=0.25) is ax
-    found = labelled(ax)
-    assert set(found) == {"law", "plain", "used in training", "held out", "chance"}
-    np.testing.assert_array_equal(found["law"].get_xdata(), SIZES)
-    np.testing.assert_array_equal(found["plain"].get_ydata(), 0.4)
-    np.testing.assert_array_equal(found["used in training"].get_xdata(), [7.0])
-    np.testing.assert_array_equal(found["held out"].get_xdata(), [13.0, 70.0])
-    assert found["held out"].get_markeredgecolor() == ORANGE
-    assert found["held out"].get_markerfacecolor() == "white"
-    np.testing.assert_array_equal(found["chance"].get_ydata(), 0.25)
-    assert found["chance"].get_linestyle() == ":"
-    assert ax.get_legend() is None
-    assert ax.get_xscale() == "log"
-    assert ax.get_xlabel() == "parameters (billions)"
-    ax.figure.canvas.draw()
-    assert all("%" in label.get_text() for label in ax.get_yticklabels())
-
-
-def test_curves_without_floor_or_lines(ax):
-    plot_curves(POINTS, {}, ax=ax)
-    assert set(labelled(ax)) == {"used in training", "held out"}
-
-
-def test_curves_tell_five_methods_apart(ax):
-    lines = {f"method {i}": (SIZES, SIZES / 100) for i in range(6)}
-    with pytest.raises(InputError, match="6 methods in one panel"):
-        plot_curves(POINTS, lines, ax=ax)
-    del lines["method 5"]
-    plot_curves(POINTS, lines, ax=ax)
-    looks = {
-        (line.get_color(), line.get_linestyle()) for line in ax.lines if len(line.get_xdata()) == 20
-    }
-    assert len({colour for colour, _ in looks}) == 5
-    assert ORANGE not in {colour for colour, _ in looks}
-
-
-@pytest.mark.parametrize(
-    ("sizes", "ticks"),
-    [
-        ([7.0, 70.0], ["10", "20", "50"]),
-        ([0.5, 110.0], ["1", "10", "100"]),
-        ([2.0, 40.0], ["3", "10", "30"]),
-        ([6.0, 9.0], ["6", "7", "8", "9"]),
-        ([7.1, 7.3], ["7.1", "7.3"]),
-    ],
-)
-def test_size_ticks_are_round_and_plain(ax, sizes, ticks):
-    count = len(sizes)
-    points = pd.DataFrame({"params_b": sizes, "score": [0.5] * count, "held_out": [False] * count})
-    ax.set_xmargin(0.02)
-    plot_curves(points, {}, ax=ax)
-    ax.figure.canvas.draw()
-    low, high = ax.get_xlim()
-    shown = [
-        label.get_text()
-        for place, label in zip(ax.get_xticks(), ax.get_xticklabels(), strict=True)
-        if low <= place <= high
-    ]
-    assert shown == ticks
-
-
-def difference(first: str, mean: float, second: str = "plain", level: float = 0.9) -> Difference:
-    return Difference(first, second, mean, mean - 0.01, mean + 0.02, level, 12, 0.5)
-
-
-def test_differences_are_drawn_in_score_points(ax):
-    asked = [difference("law", -0.005), difference("pca", 0.03)]
-    assert plot_differences(asked, ax=ax) is ax
-    names = {
-        text.get_text(): y for y, text in zip(ax.get_yticks(), ax.get_yticklabels(), strict=True)
-    }
-    assert list(names) == ["law", "pca"]
-    assert names["law"] > names["pca"]  # the first on top
-    found = labelled(ax)["difference"]
-    np.testing.assert_allclose(np.asarray(found.get_xdata()), [-0.5, 3.0])
-    np.testing.assert_array_equal(found.get_ydata(), [names["law"], names["pca"]])
-    (intervals,) = ax.collections
-    assert intervals.get_label() == "90 % interval"
-    ends = [np.asarray(path.vertices)[:, 0] for path in intervals.get_paths()]
-    np.testing.assert_allclose(ends, [[-1.5, 1.5], [2.0, 5.0]])
-    assert ax.get_xlabel() == "error minus that of plain (score points)"
-    zero = [line for line in ax.lines if list(np.asarray(line.get_xdata())) == [0.0, 0.0]]
-    assert len(zero) == 1
-
-
-def test_differences_need_one_reference_and_one_level(ax):
-    with pytest.raises(InputError, match="at least one"):
-        plot_differences([], ax=ax)
-    for other in (difference("pca", 0.0, second="law"), difference("pca", 0.0, level=0.5)):
-        with pytest.raises(InputError, match=r"'pca' is compared with .* draw them apart"):
-            plot_differences([difference("x", 0.0), other], ax=ax)
