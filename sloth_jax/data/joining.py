@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +10,7 @@ import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.reading import load_floors, parse_leaderboard
-from sloth_jax.data.schema import ABOUT, COLUMNS, match_benchmark, read_header, with_facts
+from sloth_jax.data.schema import ABOUT, COLUMNS, Header, match_benchmark, read_header, with_facts
 from sloth_jax.data.tables import RawTable, read_table, table_from_frame
 
 
@@ -38,8 +37,29 @@ def add_models(
     """
     added = with_facts(read_table(Path(path)))
     header = read_header(added)
-    warnings = header.warnings
-    scores = {_name(name, table): at for name, at in header.benchmarks.items()}
+    benchmarks = {_name(name, table): at for name, at in header.benchmarks.items()}
+    header = header._replace(benchmarks=benchmarks)
+    cells, row_of, replaced = _merge(table, added, header)
+    names = tuple(dict.fromkeys((*table.benchmarks, *benchmarks)))
+    columns = [*COLUMNS, *names, *(f"{name} {kind}" for name in names for kind in ABOUT)]
+    merged = RawTable(
+        str(path),
+        columns,
+        [[row.get(name, "") for name in columns] for row in cells.values()],
+        [added.numbers[row_of[model]] if model in row_of else 0 for model in cells],
+    )
+    known_floors = dict(zip(table.benchmarks, table.floors.tolist(), strict=True))
+    known_floors |= {} if floors is None else load_floors(floors, names)
+    found = parse_leaderboard(merged, known_floors, tokens_may_be_missing=False)
+    twins = _duplicates(found, row_of.keys() - set(table.models), table)
+    warnings = (*table.warnings, *header.warnings, *replaced, *twins, *found.warnings)
+    return replace(found, warnings=warnings)
+
+
+def _merge(
+    table: Leaderboard, added: RawTable, header: Header
+) -> tuple[dict[str, dict[str, str]], dict[str, int], list[str]]:
+    """Model -> column -> cell, model -> its row in ``added``, and a warning per replaced score."""
     about = {
         f"{_name(name, table)} {kind}": at
         for kind, columns in header.about.items()
@@ -48,60 +68,39 @@ def add_models(
     cells = {row["model"]: row for row in table_from_frame(table.to_frame(), "").records()}
     first_of_family = {row["family"]: row for row in cells.values()}
     row_of: dict[str, int] = {}
+    warnings: list[str] = []
     for row, texts in enumerate(added.rows):
         model = texts[header.facts["model"]]
         if model in row_of:
             raise added.error(f"stands in row {added.numbers[row_of[model]]} already", row)
         row_of[model] = row
         facts = {name: texts[at] for name, at in header.facts.items() if texts[at]}
-        given = {name: texts[at] for name, at in scores.items() if texts[at]}
-        if model in cells:
-            _check_facts(added, row, facts, cells[model], header.facts)
+        scores = {name: texts[at] for name, at in header.benchmarks.items() if texts[at]}
+        if known := cells.get(model):
+            wrong = [name for name, text in facts.items() if not _same(text, known[name])]
+            if wrong:
+                what = f"the table has {wrong[0]} {known[wrong[0]] or 'empty'}: leave it empty, or"
+                what += " give your model another name"
+                raise added.error(what, row, header.facts[wrong[0]])
             warnings += [
-                f"{path}: {model} on {name}: {text} instead of {cells[model][name]}"
-                for name, text in given.items()
-                if cells[model].get(name) and not _same(text, cells[model][name])
+                f"{added.source}: {model} on {name}: {text} instead of {known[name]}"
+                for name, text in scores.items()
+                if known.get(name) and not _same(text, known[name])
             ]
         else:
             relative = first_of_family.get(facts.get("family", ""), {})
             shared = {name: relative.get(name, "") for name in ("lineage", "post_trained")}
             cells[model] = shared | facts
         # A replaced score loses its old standard error, items and source.
-        replaced = [f"{name} {kind}" for name in given for kind in ABOUT]
-        cells[model] |= given
+        replaced = [f"{name} {kind}" for name in scores for kind in ABOUT]
+        cells[model] |= scores
         cells[model] |= {name: texts[about[name]] if name in about else "" for name in replaced}
-    benchmarks = tuple(dict.fromkeys((*table.benchmarks, *scores)))
-    columns = [*COLUMNS, *benchmarks, *(f"{name} {kind}" for name in benchmarks for kind in ABOUT)]
-    merged = RawTable(
-        str(path),
-        columns,
-        [[row.get(name, "") for name in columns] for row in cells.values()],
-        [added.numbers[row_of[model]] if model in row_of else 0 for model in cells],
-    )
-    known_floors = dict(zip(table.benchmarks, table.floors.tolist(), strict=True))
-    known_floors |= {} if floors is None else load_floors(floors, benchmarks)
-    found = parse_leaderboard(merged, known_floors, tokens_may_be_missing=False)
-    warnings += _duplicates(found, row_of.keys() - set(table.models), table)
-    return replace(found, warnings=(*table.warnings, *warnings, *found.warnings))
+    return cells, row_of, warnings
 
 
 def _name(benchmark: str, table: Leaderboard) -> str:
     """The table's name of a benchmark, or the name itself."""
     return match_benchmark(benchmark, table.benchmarks) or benchmark
-
-
-def _check_facts(
-    added: RawTable,
-    row: int,
-    facts: Mapping[str, str],
-    known: Mapping[str, str],
-    columns: Mapping[str, int],
-) -> None:
-    """Refuses facts of a model that contradict what the table has of it."""
-    for name, text in facts.items():
-        if not _same(text, known[name]):
-            what = f"the table has {name} {known[name] or 'empty'}: leave it empty, or give your"
-            raise added.error(f"{what} model another name", row, columns[name])
 
 
 def _duplicates(joined: Leaderboard, new: set[str], table: Leaderboard) -> list[str]:

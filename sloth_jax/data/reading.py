@@ -133,12 +133,10 @@ def parse_leaderboard(
     left_out = [facts[row].model for row in rows if math.isnan(facts[row].tokens_t)]
     models = [facts[row] for row in kept]
     benchmarks = tuple(header.benchmarks)
-    warnings = [*header.warnings, *unit_warnings, *family_warnings]
-    warnings += _warn_of_gaps(table.source, models, left_out, benchmarks, scores[kept])
     benchmark_floors, floor_warnings = _floors(table.source, floors, benchmarks)
     errors, items = _sampling(table, scores, header)
     source, sources, source_warnings = _sources(table, scores, header)
-    return Leaderboard(
+    board = Leaderboard(
         models=tuple(model.model for model in models),
         **index_families([model.family for model in models], lineages, post_trained),
         benchmarks=benchmarks,
@@ -152,8 +150,10 @@ def parse_leaderboard(
         items=items,
         source=source[kept],
         sources=sources,
-        warnings=(*warnings, *floor_warnings, *source_warnings),
     )
+    warnings = [*header.warnings, *unit_warnings, *family_warnings]
+    warnings += [f"{table.source}: {gap}" for gap in _gaps(board, left_out)]
+    return replace(board, warnings=(*warnings, *floor_warnings, *source_warnings))
 
 
 def _parse_scores(table: RawTable, benchmarks: Mapping[str, int]) -> np.ndarray:
@@ -182,26 +182,17 @@ def _families(
     return lineages, dict.fromkeys(silent, False) | post_trained, warnings
 
 
-def _warn_of_gaps(
-    source: str,
-    models: Sequence[ModelFacts],
-    left_out: Sequence[str],
-    benchmarks: Sequence[str],
-    scores: np.ndarray,
-) -> list[str]:
-    given = ~np.isnan(scores)
-    scoreless = [model.model for model, row in zip(models, given, strict=True) if not row.any()]
-    warnings = [
-        f"no model has a score on {name}"
-        for name, column in zip(benchmarks, given.T, strict=True)
-        if not column.any()
-    ]
+def _gaps(board: Leaderboard, left_out: Sequence[str]) -> list[str]:
+    """Warnings of models that are left out, and of benchmarks and models without a score."""
+    given = board.observed
+    gaps = [f"no model has a score on {board.benchmarks[j]}" for j in np.flatnonzero(~given.any(0))]
     if left_out:
         names = ", ".join(left_out)
-        warnings.insert(0, f"left out, since their token counts are not public: {names}")
-    if scoreless:
-        warnings.append(f"models without a score: {', '.join(scoreless)}")
-    return [f"{source}: {warning}" for warning in warnings]
+        gaps.insert(0, f"left out, since their token counts are not public: {names}")
+    if not given.any(1).all():
+        names = ", ".join(board.models[m] for m in np.flatnonzero(~given.any(1)))
+        gaps.append(f"models without a score: {names}")
+    return gaps
 
 
 _MOST_SOURCES = 8  # more are no leaderboards but notes

@@ -19,7 +19,6 @@ from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.stacking import stack
 
 
-
 @dataclass(frozen=True, eq=False)
 class Weights:
     """How much each of several fits counts.
@@ -51,7 +50,11 @@ def stacking_weights(fits: Sequence[Fit]) -> Weights:
     if any(one.lineages != left_out[0].lineages for one in left_out):
         raise InputError("fits of different tables cannot be weighed: fit them to the same one")
     elpd = np.array([one.elpd for one in left_out])
-    return Weights(np.asarray(stack(jnp.asarray(elpd))), elpd, np.array([one.pareto_k.max() for one in left_out]))
+    return Weights(
+        np.asarray(stack(jnp.asarray(elpd))),
+        elpd,
+        np.array([one.pareto_k.max() for one in left_out]),
+    )
 
 
 def average(forecasts: Sequence[Forecast], weights: np.ndarray) -> Forecast:

@@ -20,17 +20,39 @@ V1_HEADER = (
     "T,Model,Average ⬆️,ARC,HellaSwag,MMLU,TruthfulQA,Winogrande,GSM8K,Type,Weight type,"
     "Precision,Merged,#Params (B),Flagged,MoE,date\n"
 )
-V1_ROWS = """🟢,meta-llama/Llama-2-7b-hf,50,53.1,77.7,43.8,39.0,74.0,14.5,🟢 pretrained,Original,float16,True,6,True,True,2023-07-18
-🟢,meta-llama/Llama-2-7b-hf,50,53.0,77.6,43.7,38.9,73.9,14.4,🟢 pretrained,Original,bfloat16,True,6,True,True,2023-07-01
-🟢,meta-llama/Llama-2-13b-hf,55,58.1,80.9,54.3,34.1,76.6,22.8,🟢 pretrained,Original,bfloat16,True,12,True,True,2023-07-18
-💬,meta-llama/Llama-2-7b-chat-hf,52,52.7,78.5,48.1,45.5,71.7,7.3,💬 chat models,Original,bfloat16,True,6,True,True,2023-07-18
-💬,someone/llama-2-7b-merge,52,52.7,78.5,48.1,45.5,71.7,7.3,🤝 base merges,Original,bfloat16,False,6,True,True,2024-01-01
-💬,cheat/llama-2-7b-best,52,92.7,78.5,48.1,45.5,71.7,7.3,🔶 fine-tuned,Original,bfloat16,True,6,False,True,2024-01-01
-💬,quick/llama-2-7b-GPTQ,52,52.7,78.5,48.1,45.5,71.7,7.3,🔶 fine-tuned,Original,GPTQ,True,6,True,True,2024-01-01
-🟢,mistralai/Mistral-7B-v0.1,60,60,83,64,42,78,37,🟢 pretrained,Original,bfloat16,True,7,True,True,2023-09-27
-🟢,nobody/nameless,60,60,83,64,42,78,37,🟢 pretrained,Original,bfloat16,True,0,True,True,2023-09-27
-🟢,nobody/llama-2-7b-broken,60,60,830,64,42,78,37,🟢 pretrained,Original,bfloat16,True,6,True,True,2023-09-27
-"""  # noqa: E501
+CHAT, TUNED = "💬 chat models", "🔶 fine-tuned"
+
+
+def v1_row(
+    model: str,
+    scores: str,
+    kind: str = "🟢 pretrained",
+    precision: str = "bfloat16",
+    size: int = 6,
+    date: str = "2023-07-18",
+    merged: bool = True,
+    flagged: bool = True,
+) -> str:
+    """A row of the export, whose marks are True where nothing is special."""
+    facts = f"{kind},Original,{precision},{merged},{size},{flagged},True,{date}"
+    return f"{kind[0]},{model},50,{scores},{facts}\n"
+
+
+LLAMA_CHAT = "52.7,78.5,48.1,45.5,71.7,7.3"
+V1_ROWS = "".join(
+    (
+        v1_row("meta-llama/Llama-2-7b-hf", "53.1,77.7,43.8,39.0,74.0,14.5", precision="float16"),
+        v1_row("meta-llama/Llama-2-7b-hf", "53.0,77.6,43.7,38.9,73.9,14.4", date="2023-07-01"),
+        v1_row("meta-llama/Llama-2-13b-hf", "58.1,80.9,54.3,34.1,76.6,22.8", size=12),
+        v1_row("meta-llama/Llama-2-7b-chat-hf", LLAMA_CHAT, CHAT),
+        v1_row("someone/llama-2-7b-merge", LLAMA_CHAT, "🤝 base merges", merged=False),
+        v1_row("cheat/llama-2-7b-best", "92.7,78.5,48.1,45.5,71.7,7.3", TUNED, flagged=False),
+        v1_row("quick/llama-2-7b-GPTQ", LLAMA_CHAT, TUNED, precision="GPTQ"),
+        v1_row("mistralai/Mistral-7B-v0.1", "60,83,64,42,78,37", size=7),
+        v1_row("nobody/nameless", "60,83,64,42,78,37", size=0),
+        v1_row("nobody/llama-2-7b-broken", "60,830,64,42,78,37"),
+    )
+)
 
 
 @pytest.fixture

@@ -112,8 +112,9 @@ def tell_families_apart(found: Imported) -> None:
         family, model = row["family"], row["model"]
         if len(kinds[family]) == 1 or model not in guessed:
             continue
-        chat = "chat" if row["post_trained"] else "base"
-        lineages = {lineage for lineage, _ in kinds[family]}
-        name = f"{family} ({row['lineage'] + ', ' if len(lineages) > 1 else ''}{chat})"
+        words = ["chat" if row["post_trained"] else "base"]
+        if len({lineage for lineage, _ in kinds[family]}) > 1:
+            words.insert(0, row["lineage"])
+        name = f"{family} ({', '.join(words)})"
         because = f"models named {family} differ in what they come from"
         row["family"] = found.guess(model, "family", name, because)
