@@ -58,7 +58,7 @@ def pretraining_of(name: str, params_b: float) -> Pretraining | None:
 
     Args:
         name: ``owner/model`` or ``model``.
-        params_b: its size, billions, by which runs of a lineage are told apart.
+        params_b: its size, billions, which distinguishes the runs of a lineage.
 
     Returns:
         The run; with tokens only if one of about this size is registered. None where the name

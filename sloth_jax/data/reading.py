@@ -3,7 +3,7 @@
 A leaderboard table has one row per model and one column per benchmark, next to ``model``,
 ``family``, ``lineage``, ``post_trained``, ``params_b``, ``active_params_b``, ``tokens_t`` and
 ``released``. Everything that a user may hand in is checked here, once; a fault is answered with one
-line that names the file, the row, the column, the value, what is wrong and how to mend it
+line that names the file, row, column and value, what is wrong and how to correct it
 (:class:`TableError`). A query is the same kind of table without scores:
 :mod:`sloth_jax.data.query`.
 """

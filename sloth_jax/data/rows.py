@@ -34,7 +34,7 @@ _QUANTITIES = {
 
 
 class ModelFacts(NamedTuple):
-    """What a row says of its model: ``""``, None or NaN where it says nothing.
+    """Facts of a row's model: ``""``, None or NaN where they are not given.
 
     The fields are :data:`COLUMNS`, in their units: billions, trillions.
     """

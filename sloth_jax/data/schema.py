@@ -33,7 +33,7 @@ REQUIRED = ("model", "family", "params_b", "tokens_t")
 
 # Spelling -> bundled benchmark, beyond the bundled names themselves.
 _BENCHMARK_ALIASES = {"arcc": "ARC", "arcchallenge": "ARC", "truthfulqamc2": "TruthfulQA"}
-# What the end of a header says of the benchmark before it: "MMLU se", "MMLU_stderr", "MMLU items".
+# A header about the scores of the benchmark that it names: "MMLU se", "MMLU_stderr", "MMLU items".
 _ABOUT = re.compile(r"(.+?)[\s_,.:-]+(se|std_?err|standard[ _]error|items|source)", re.IGNORECASE)
 ABOUT = ("se", "items", "source")
 """Kinds of columns about scores: see :class:`Header`."""

@@ -27,7 +27,7 @@ _EMPTY = frozenset({"", "na", "n/a", "nan", "null", "none", "<na>"})
 
 
 class TableError(InputError):
-    """A table cannot be used; the message is one line and says how to mend the table."""
+    """A table cannot be used; the message is one line and says how to correct the table."""
 
 
 @dataclass(frozen=True)

@@ -77,7 +77,7 @@ def download_attempts(
 
 def _fetch(folder: Path, name: str, repository: str, revision: str) -> None:
     try:
-        # an optional extra; nobody who reads folders needs it
+        # an optional extra, not needed to read folders
         from huggingface_hub import hf_hub_download  # pyright: ignore[reportMissingImports]
     except ImportError:
         raise InputError(

@@ -218,6 +218,22 @@ def test_result_files_of_several_versions_become_one_row_per_model(runs):
     assert "no name of a model" in reasons["nameless.json"]
 
 
+def test_some_subjects_of_mmlu_are_a_benchmark_of_their_own(tmp_path):
+    results = {f"hendrycksTest-{k}": {"acc": 0.4 + 0.1 * k} for k in range(3)}
+    results["gsm8k"] = {"acc": 14.5}
+    run = {"results": results, "config": {"model_args": "pretrained=llama-2-7b", "num_fewshot": 5}}
+    (tmp_path / "run.json").write_text(json.dumps(run))
+    found = import_scores(tmp_path / "run.json")
+    (row,) = found.rows
+    assert row["hendrycksTest, 3 subjects, 5 examples"] == pytest.approx(0.5)
+    assert "MMLU" not in row
+    assert found.notes == [
+        "run.json: task gsm8k: 14.5 is no fraction, left out",
+        "run.json: MMLU has 57 subjects and 5 examples: kept as hendrycksTest, 3 subjects,"
+        " 5 examples",
+    ]
+
+
 def test_wide_and_long_tables_are_the_same(tmp_path):
     wide = pd.DataFrame(
         {"model": ["llama-2-7b", "ours-3b"], "tokens_t": [np.nan, 1.5], "MMLU": [43.8, 40.0],
