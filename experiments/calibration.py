@@ -29,16 +29,9 @@ import pandas as pd
 
 import sloth_jax as sj
 from sloth_jax.cli.console import Parser, number, run_and_exit, show_progress, tell
-from sloth_jax.evaluation.folds import (
-    LEADERBOARDS,
-    PROTOCOLS,
-    Folds,
-    leaderboard_benchmarks,
-    make_folds,
-    published_groups,
-    size_ratio,
-)
+from sloth_jax.evaluation.folds import PROTOCOLS, Folds, make_folds, size_ratio
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, SMOKE_SETTINGS, FitMethod
+from sloth_jax.evaluation.published import LEADERBOARDS, leaderboard_benchmarks, published_groups
 from sloth_jax.evaluation.scoring import published_mean
 from sloth_jax.evaluation.scoring_rules import (
     LEVELS,

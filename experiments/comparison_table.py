@@ -18,9 +18,10 @@ import pandas as pd
 
 from sloth_jax.cli.console import Parser, run_and_exit
 from sloth_jax.errors import InputError
-from sloth_jax.evaluation.baselines import published_methods
-from sloth_jax.evaluation.folds import LEADERBOARDS, PROTOCOLS, published_errors
+from sloth_jax.evaluation.folds import PROTOCOLS
 from sloth_jax.evaluation.methods import ABLATIONS, FOLD_SETTINGS, OURS
+from sloth_jax.evaluation.published import LEADERBOARDS, published_errors
+from sloth_jax.evaluation.published_methods import published_methods
 from sloth_jax.files import check_writable, write_text
 
 PLAIN = "logF_sigmoid_faminter"

@@ -31,17 +31,9 @@ import pandas as pd
 
 import sloth_jax as sj
 from sloth_jax.cli.console import Parser, number, run_and_exit, tell
-from sloth_jax.evaluation.baselines import Baseline, log_flops
+from sloth_jax.evaluation.baselines import Baseline
 from sloth_jax.evaluation.crossval import Method, cross_validate, held_out_errors
-from sloth_jax.evaluation.folds import (
-    Folds,
-    leaderboard_benchmarks,
-    make_folds,
-    published_errors,
-    published_groups,
-    rank_deficiencies,
-    size_ratio,
-)
+from sloth_jax.evaluation.folds import Folds, make_folds, size_ratio
 from sloth_jax.evaluation.methods import (
     ABLATIONS,
     SMOKE_SETTINGS,
@@ -49,6 +41,12 @@ from sloth_jax.evaluation.methods import (
     all_methods,
     choose_methods,
 )
+from sloth_jax.evaluation.published import (
+    leaderboard_benchmarks,
+    published_errors,
+    published_groups,
+)
+from sloth_jax.evaluation.rank_deficiency import rank_deficiencies
 from sloth_jax.evaluation.scoring import (
     Difference,
     benchmark_means,
@@ -58,7 +56,7 @@ from sloth_jax.evaluation.scoring import (
 )
 from sloth_jax.files import write_text
 from sloth_jax.inference.devices import use_cores
-from sloth_jax.law.surface import LINEAR, fit_surface
+from sloth_jax.law.surface import LINEAR, fit_surface, log_flops
 from sloth_jax.plotting.comparison import heatmap_size, plot_differences, plot_heatmap
 from sloth_jax.plotting.figure_style import style
 from sloth_jax.plotting.scores import plot_curves

@@ -34,22 +34,22 @@ from _runner import command_line, execute, save, settings_of
 
 import sloth_jax as sj
 from sloth_jax.cli.console import show_progress, tell
-from sloth_jax.evaluation.baselines import log_flops
-from sloth_jax.evaluation.downstream import (
-    compute_features,
-    fit_task,
-    principal_components,
-    without_families,
-)
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.evaluation.scoring_rules import central_interval, crps
 from sloth_jax.forecasting.tasks import LEAST, bundled_tasks
+from sloth_jax.law.surface import log_flops
 from sloth_jax.plotting.figure_style import style
 from sloth_jax.plotting.tasks import (
     plot_family_errors,
     plot_task_curve,
     plot_task_loadings,
     plot_task_panel,
+)
+from sloth_jax.skills.downstream import (
+    compute_features,
+    fit_task,
+    principal_components,
+    without_families,
 )
 from sloth_jax.skills.interpret import propose_labels
 

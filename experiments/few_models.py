@@ -21,8 +21,9 @@ from _runner import command_line, execute, mean_and_error, predict_held_out, sav
 
 import sloth_jax as sj
 from sloth_jax.cli.console import tell
-from sloth_jax.evaluation.folds import LEADERBOARDS, Folds, leaderboard_benchmarks
+from sloth_jax.evaluation.folds import Folds
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
+from sloth_jax.evaluation.published import LEADERBOARDS, leaderboard_benchmarks
 from sloth_jax.plotting.figure_style import BLUE, style
 
 MOST = 3  # observed models of a family

@@ -33,15 +33,10 @@ from sloth_jax.law.hierarchical import shares, standardised_link
 from sloth_jax.law.links import QuantileMixture
 from sloth_jax.law.surface import LINEAR
 from sloth_jax.plotting.figure_style import BLUE, style
+from sloth_jax.skills.alignment import align, canonical_order, match_skills, whitening
+from sloth_jax.skills.gradient_projection import rotate_loading
 from sloth_jax.skills.interpret import interpret_skills
-from sloth_jax.skills.rotation import (
-    align,
-    canonical_order,
-    match_skills,
-    rotate,
-    rotate_loading,
-    whitening,
-)
+from sloth_jax.skills.rotation import rotate
 
 BENCHMARKS = 12
 LEVEL = 0.9

@@ -24,16 +24,12 @@ import pandas as pd
 import sloth_jax as sj
 from sloth_jax.cli.console import Parser, number, run_and_exit, tell
 from sloth_jax.data.schema import bundled_items
-from sloth_jax.evaluation.leave_lineage_out import (
-    LeftOut,
-    Refitted,
-    leave_lineages_out,
-    refit_without_lineages,
-)
+from sloth_jax.evaluation.leave_lineage_out import Refitted, refit_without_lineages
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, SMOKE_SETTINGS
 from sloth_jax.files import write_text
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.fit import fit
+from sloth_jax.inference.leave_lineage_out import LeftOut, leave_lineages_out
 from sloth_jax.inference.settings import INFERENCES, FitSettings
 from sloth_jax.provenance import versions
 

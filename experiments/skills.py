@@ -38,9 +38,11 @@ from sloth_jax.plotting.skills import (
     plot_pairs,
     plot_shifts,
 )
+from sloth_jax.skills.alignment import match_skills, whitening
 from sloth_jax.skills.contraction import contraction
+from sloth_jax.skills.gradient_projection import geomin, rotate_loading
 from sloth_jax.skills.interpret import Skills, propose_labels
-from sloth_jax.skills.rotation import geomin, local_optima, match_skills, rotate_loading, whitening
+from sloth_jax.skills.rotation import local_optima
 from sloth_jax.skills.stability import stability
 
 LEVEL = 0.9

@@ -32,11 +32,11 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.evaluation.downstream import skills_of_query
 from sloth_jax.forecasting.attempts import coverage
 from sloth_jax.forecasting.response import fit_items, forecast_coverage, simulate_attempts
 from sloth_jax.plotting.figure_style import COLOURS, INK, style
 from sloth_jax.plotting.tasks import plot_task_loadings
+from sloth_jax.skills.downstream import skills_of_query
 
 QUICK = "SLOTH_JAX_QUICK" in os.environ
 

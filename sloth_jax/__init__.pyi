@@ -7,13 +7,12 @@ from .data.query import Query, load_query
 from .data.reading import load_leaderboard
 from .data.tables import TableError
 from .errors import InputError
-from .evaluation.averaging import average, stacking_weights
 from .evaluation.crossval import cross_validate
-from .evaluation.downstream import fit_task_on_skills
 from .evaluation.folds import Folds, lineage_groups, make_folds
+from .forecasting.averaging import average, stacking_weights
 from .forecasting.forecast import Forecast, forecast, forecast_table
 from .forecasting.tasks import Task, load_task, read_task, with_tasks
-from .identifiability.report import check_identifiability
+from .identifiability.check import check_identifiability
 from .inference.diagnostics import Diagnostics
 from .inference.fit import Fit, fit
 from .inference.settings import FitSettings, NutsSettings
@@ -29,6 +28,7 @@ from .planning.experimental_design import next_measurement
 from .planning.family import Family
 from .planning.optimal import compute_optimal
 from .planning.requirement import required
+from .skills.downstream import fit_task_on_skills
 from .skills.interpret import Skills, interpret_skills
 
 __version__: str

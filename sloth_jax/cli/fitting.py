@@ -25,7 +25,7 @@ from sloth_jax.forecasting.tasks import (
     read_task,
     with_tasks,
 )
-from sloth_jax.identifiability.report import check_skills
+from sloth_jax.identifiability.check import check_skills
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.fit import Fit, fit
 from sloth_jax.inference.settings import FitSettings

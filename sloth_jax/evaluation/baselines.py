@@ -36,11 +36,12 @@ from jax.flatten_util import ravel_pytree
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
-from sloth_jax.evaluation.crossval import BLOCK, Method, map_folds
+from sloth_jax.evaluation.crossval import BLOCK, map_folds
 from sloth_jax.evaluation.optimise import Plateau, descend_on_plateau
 from sloth_jax.evaluation.published_starts import PublishedGenerator
 from sloth_jax.law.forward import Effects, Params, scores
 from sloth_jax.law.links import Link, Logistic, MonotoneNetwork
+from sloth_jax.law.surface import log_flops
 
 RATES = (0.1, 0.01, 0.001)
 MAX_SKILLS = 4
@@ -377,81 +378,3 @@ def _network_start(benchmarks: int) -> MonotoneNetwork:
         for _ in range(benchmarks)
     ]
     return MonotoneNetwork(*(np.stack(a) for a in zip(*draws, strict=True)))  # pyright: ignore
-
-
-def log_flops(table: Leaderboard) -> np.ndarray:
-    """Log of training compute, 6 s t, in units of 1e21 operations, ``(model,)``."""
-    return np.log(6.0 * table.params_b * table.tokens_t)
-
-
-@dataclass(frozen=True)
-class PrincipalComponents:
-    """PCA of the training scores, components regressed on log FLOPs and family, mapped back.
-
-    Call it as a :class:`sloth_jax.evaluation.crossval.Method`; nothing in it is random.
-
-    Attributes:
-        components: how many.
-        family_slopes: a slope per family on log FLOPs, or one for all.
-        complete: it cannot use incomplete rows.
-    """
-
-    components: int
-    family_slopes: bool = False
-    complete: bool = True
-
-    def __call__(self, table: Leaderboard, train: np.ndarray, key: Array) -> np.ndarray:
-        """Fit every fold and predict every row; see :class:`sloth_jax.evaluation.crossval.Method`.
-
-        Raises:
-            InputError: if a training row lacks a score, or there are fewer benchmarks than
-                components.
-        """
-        del key
-        whole, some = np.all(train, axis=2), np.any(train, axis=2)
-        if (whole != some).any():
-            missing = np.argwhere(some & ~whole)[0][1]
-            raise InputError(
-                f"pca needs complete rows, and {table.models[missing]} lacks a score: leave it out"
-            )
-        if self.components > len(table.benchmarks):
-            raise InputError(
-                f"{self.components} components of {len(table.benchmarks)} benchmarks: ask for less"
-            )
-        family = np.eye(len(table.families))[table.family]
-        flops = log_flops(table)[:, None]
-        design = np.hstack([flops * family if self.family_slopes else flops, family])
-        predicted = np.empty((len(train), *table.scores.shape))
-        for fold, rows in enumerate(np.asarray(whole)):
-            centre = table.scores[rows].mean(axis=0)
-            centred = table.scores[rows] - centre
-            axes = np.linalg.svd(centred, full_matrices=False)[2][: self.components]
-            slope = np.linalg.lstsq(design[rows], centred @ axes.T, rcond=None)[0]
-            predicted[fold] = design @ slope @ axes + centre
-        return predicted
-
-
-def published_methods(n_train: int) -> dict[str, Method]:
-    """The 28 published methods by name, in the published order.
-
-    Args:
-        n_train: training models per tested family; with two or more, methods on FLOPs have slopes
-            per family.
-    """
-    slopes = n_train >= 2
-    links = {"sigmoid": "logistic", "trainlink": "network"}
-    methods: dict[str, Method] = {}
-    for short, columns in (("logF", "flops"), ("logSlogT", "size_tokens")):
-        for suffix, own in (("", False), ("_faminter", True)):
-            for name, link in links.items():
-                methods[f"{short}_{name}{suffix}"] = Baseline(
-                    columns, None, link, own, slopes and columns == "flops"
-                )
-    dimensions = range(1, MAX_SKILLS + 1)
-    for d in dimensions:
-        methods[f"pca_d={d}"] = PrincipalComponents(d, slopes)
-    for suffix, own in (("", False), ("_faminter", True)):
-        for name, link in links.items():
-            for d in dimensions:
-                methods[f"factor_{name}{suffix}_d={d}"] = Baseline("size_tokens", d, link, own)
-    return methods

@@ -17,9 +17,9 @@ from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import Diverged, InputError
-from sloth_jax.evaluation.baselines import published_methods
 from sloth_jax.evaluation.crossval import Method, map_folds
-from sloth_jax.identifiability.report import check_skills
+from sloth_jax.evaluation.published_methods import published_methods
+from sloth_jax.identifiability.check import check_skills
 from sloth_jax.inference.approximations import by_curvature, map_in_chunks
 from sloth_jax.inference.diagnostics import agreement, smooth_ratios
 from sloth_jax.inference.draws import Draws, TargetOf, fit_observations, systematic, unweighted

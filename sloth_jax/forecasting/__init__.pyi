@@ -1,4 +1,5 @@
 from .attempts import Attempts, coverage, pass_at_k, read_attempts
+from .averaging import average, stacking_weights
 from .extrapolation import beyond
 from .forecast import Forecast, forecast, forecast_table
 from .response import fit_items, forecast_coverage, sample_items, simulate_attempts
@@ -6,6 +7,7 @@ from .response import fit_items, forecast_coverage, sample_items, simulate_attem
 __all__ = [
     "Attempts",
     "Forecast",
+    "average",
     "beyond",
     "coverage",
     "fit_items",
@@ -16,4 +18,5 @@ __all__ = [
     "read_attempts",
     "sample_items",
     "simulate_attempts",
+    "stacking_weights",
 ]

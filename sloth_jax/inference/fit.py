@@ -20,7 +20,8 @@ from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import Diverged
-from sloth_jax.identifiability.report import Report, check_identifiability
+from sloth_jax.identifiability.check import check_identifiability
+from sloth_jax.identifiability.report import Report
 from sloth_jax.inference.approximations import by_curvature, map_in_chunks
 from sloth_jax.inference.diagnostics import Diagnostics, judge_chains, smooth_ratios
 from sloth_jax.inference.draws import Draws, TargetOf, fit_observations, systematic, unweighted

@@ -170,6 +170,11 @@ class Surface:
         return self.design(rows.params_b, rows.tokens_t, post_trained, rows.active_params_b)
 
 
+def log_flops(rows: Sized) -> np.ndarray:
+    """Log of training compute, 6 s t, in units of 1e21 operations, ``(model,)``; dense models."""
+    return np.log(6.0 * rows.params_b * rows.tokens_t)
+
+
 def used_columns(kind: str) -> tuple[bool, ...]:
     """Which columns of the smooth surface another kind uses; all others are zero in it.
 

@@ -13,7 +13,7 @@ from matplotlib.ticker import PercentFormatter
 from sloth_jax.plotting.figure_style import BLUE, COLOURS, GREEN, GREY, INK, ORANGE
 
 if TYPE_CHECKING:
-    from sloth_jax.evaluation.downstream import TaskFit
+    from sloth_jax.skills.downstream import TaskFit
 
 
 def plot_task_loadings(rows: pd.DataFrame, *, ax: Axes) -> Axes:

@@ -1,18 +1,23 @@
+from .alignment import congruence, match_skills
 from .contraction import contraction
+from .downstream import fit_task_on_skills, skills_of_query
+from .gradient_projection import geomin, quartimin, varimax
 from .interpret import Skills, interpret_skills, propose_labels
-from .rotation import congruence, geomin, match_skills, quartimin, rotate, varimax
+from .rotation import rotate
 from .stability import stability
 
 __all__ = [
     "Skills",
     "congruence",
     "contraction",
+    "fit_task_on_skills",
     "geomin",
     "interpret_skills",
     "match_skills",
     "propose_labels",
     "quartimin",
     "rotate",
+    "skills_of_query",
     "stability",
     "varimax",
 ]

@@ -1,6 +1,6 @@
 """Skills to look at: loadings, skills of models and families, and how sure one may be of each.
 
-A fit knows its skills up to an invertible matrix (:mod:`sloth_jax.identifiability.report`). Here
+A fit knows its skills up to an invertible matrix (:mod:`sloth_jax.identifiability.check`). Here
 every draw is brought to one form: skills with mean zero and unit variance over the scored models of
 the table, rotated to simple loadings (oblique geomin, as published), the draws alike in order and
 signs. Then each loading, and each skill of each model, has an interval. Sources: Maia Polo et al.,
@@ -22,11 +22,13 @@ from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
-from sloth_jax.forecasting.forecast import family_effects, table_effects
+from sloth_jax.forecasting.table_effects import family_effects, table_effects
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.forward import Effects, Params, skills as skills_of
 from sloth_jax.law.products import matmul
-from sloth_jax.skills.rotation import align, canonical_order, rotate, rotate_loading, whitening
+from sloth_jax.skills.alignment import align, canonical_order, whitening
+from sloth_jax.skills.gradient_projection import rotate_loading
+from sloth_jax.skills.rotation import rotate
 
 _SIZE_B, _TOKENS_T = 7.0, 2.0  # where families are compared: a common size, with usual tokens
 
@@ -268,7 +270,7 @@ def interpret_skills(
         fit: from :func:`sloth_jax.fit.fit`. What sets families and models apart is drawn with each
             draw of the law; of a mode it is at its expectation.
         key: random key of these draws and of the rotation's starts.
-        criterion: one of :data:`sloth_jax.skills.rotation.CRITERIA`.
+        criterion: one of :data:`sloth_jax.skills.gradient_projection.CRITERIA`.
         oblique: whether skills may correlate.
 
     Returns:

@@ -14,22 +14,19 @@ from sklearn.linear_model import LinearRegression
 from small import table
 
 from sloth_jax import InputError, load_leaderboard
-from sloth_jax.evaluation.baselines import (
-    Baseline,
-    PrincipalComponents,
-    log_flops,
-    published_methods,
-    published_skills,
-)
+from sloth_jax.evaluation.baselines import Baseline, published_skills
 from sloth_jax.evaluation.crossval import cross_validate, held_out_errors
-from sloth_jax.evaluation.folds import (
+from sloth_jax.evaluation.folds import make_folds
+from sloth_jax.evaluation.principal_components import PrincipalComponents
+from sloth_jax.evaluation.published import (
     LEADERBOARDS,
     leaderboard_benchmarks,
-    make_folds,
     published_errors,
     published_groups,
 )
+from sloth_jax.evaluation.published_methods import published_methods
 from sloth_jax.evaluation.scoring import published_mean
+from sloth_jax.law.surface import log_flops
 
 KEY = jax.random.key(0)  # asked for by the interface; nothing here is random
 PUBLISHED = 0.005  # what a reproduced mean error may differ by: optimisers round differently

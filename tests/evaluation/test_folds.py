@@ -15,16 +15,9 @@ from small import BENCHMARKS, leaderboard, table
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.reading import load_leaderboard
 from sloth_jax.errors import InputError
-from sloth_jax.evaluation.folds import (
-    LEADERBOARDS,
-    Folds,
-    leaderboard_benchmarks,
-    lineage_groups,
-    make_folds,
-    published_groups,
-    rank_deficiencies,
-    size_ratio,
-)
+from sloth_jax.evaluation.folds import Folds, lineage_groups, make_folds, size_ratio
+from sloth_jax.evaluation.published import LEADERBOARDS, leaderboard_benchmarks, published_groups
+from sloth_jax.evaluation.rank_deficiency import rank_deficiencies
 
 SETTINGS = [(name, n_train) for name in LEADERBOARDS for n_train in (1, 2)]
 NAMES = ("log_params", "log_tokens", "product")

@@ -11,13 +11,9 @@ from scipy.special import logsumexp
 from small import table
 
 from sloth_jax.errors import InputError
-from sloth_jax.evaluation.leave_lineage_out import (
-    LeftOut,
-    deal_lineages,
-    leave_lineages_out,
-    refit_without_lineages,
-)
+from sloth_jax.evaluation.leave_lineage_out import deal_lineages, refit_without_lineages
 from sloth_jax.inference.fit import fit
+from sloth_jax.inference.leave_lineage_out import LeftOut, leave_lineages_out
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.storage import lineage_log_likelihoods
 from sloth_jax.law.hierarchical import log_likelihood

@@ -11,9 +11,11 @@ import pytest
 from small import table
 
 from sloth_jax import Effects, InputError, Logistic, Params, fit_surface, load_leaderboard, scores
-from sloth_jax.evaluation.folds import leaderboard_benchmarks
+from sloth_jax.evaluation.published import leaderboard_benchmarks
 from sloth_jax.evaluation.synthetic import synthetic_table
-from sloth_jax.identifiability.report import check_identifiability, local_rank, supported_skills
+from sloth_jax.identifiability.check import check_identifiability
+from sloth_jax.identifiability.local_rank import local_rank
+from sloth_jax.identifiability.supported_skills import supported_skills
 
 
 def made(seed: int = 0, *, families: int = 8, skills: int = 2):

@@ -11,7 +11,7 @@ from jax.flatten_util import ravel_pytree
 from small import table
 
 from sloth_jax import InputError, fit
-from sloth_jax.inference.mode import zero_raw_params
+from sloth_jax.law.hierarchical import zero_raw_params
 from sloth_jax.law.pivots import TriangularLoadings
 from sloth_jax.skills.contraction import contraction
 

@@ -12,12 +12,13 @@ import pytest
 
 from sloth_jax import Diagnostics, Fit, FitSettings, InputError
 from sloth_jax.evaluation.synthetic import synthetic_table
-from sloth_jax.forecasting.forecast import family_effects, table_effects
+from sloth_jax.forecasting.table_effects import family_effects, table_effects
 from sloth_jax.law.forward import Effects, skills as skills_of
 from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.pivots import choose_pivots
+from sloth_jax.skills.alignment import match_skills
 from sloth_jax.skills.interpret import interpret_skills, propose_labels
-from sloth_jax.skills.rotation import match_skills, rotate_params
+from sloth_jax.skills.rotation import rotate_params
 
 SKILLS, DRAWS = 3, 40
 TABLE, TRUTH = synthetic_table(0, families=12, benchmarks=9, skills=SKILLS, own=0.0)

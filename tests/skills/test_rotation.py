@@ -11,17 +11,9 @@ from small import random_links, random_params
 
 from sloth_jax import InputError
 from sloth_jax.law.forward import Effects, scores, skills as skills_of
-from sloth_jax.skills.rotation import (
-    CRITERIA,
-    align,
-    canonical_order,
-    congruence,
-    local_optima,
-    match_skills,
-    rotate,
-    rotate_params,
-    whitening,
-)
+from sloth_jax.skills.alignment import align, canonical_order, congruence, match_skills, whitening
+from sloth_jax.skills.gradient_projection import CRITERIA
+from sloth_jax.skills.rotation import local_optima, rotate, rotate_params
 
 BENCHMARKS = 12
 

@@ -27,10 +27,10 @@ from scipy.special import expit
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
-from sloth_jax.evaluation.baselines import log_flops
 from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
 from sloth_jax.forecasting.tasks import Task, check_task
 from sloth_jax.law.forward import skills as skills_of
+from sloth_jax.law.surface import log_flops
 from sloth_jax.skills.interpret import Skills
 
 _SLOPE = 1.5  # prior scale of a: a standard deviation of a feature has up to e^3 times the odds

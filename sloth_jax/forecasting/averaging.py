@@ -13,9 +13,9 @@ import jax.numpy as jnp
 import numpy as np
 
 from sloth_jax.errors import InputError
-from sloth_jax.evaluation.leave_lineage_out import leave_lineages_out
 from sloth_jax.forecasting.forecast import Forecast
 from sloth_jax.inference.fit import Fit
+from sloth_jax.inference.leave_lineage_out import leave_lineages_out
 from sloth_jax.inference.stacking import stack
 
 

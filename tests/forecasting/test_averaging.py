@@ -12,7 +12,7 @@ from scipy.optimize import minimize
 from small import table
 
 from sloth_jax.errors import InputError
-from sloth_jax.evaluation.averaging import average, stacking_weights
+from sloth_jax.forecasting.averaging import average, stacking_weights
 from sloth_jax.forecasting.forecast import forecast_table
 from sloth_jax.inference.fit import fit
 from sloth_jax.inference.settings import FitSettings

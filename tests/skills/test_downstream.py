@@ -11,8 +11,9 @@ import pytest
 from small import table
 
 from sloth_jax import InputError, Query, fit, interpret_skills
-from sloth_jax.evaluation.baselines import log_flops
-from sloth_jax.evaluation.downstream import (
+from sloth_jax.forecasting.tasks import Task, with_tasks
+from sloth_jax.law.surface import log_flops
+from sloth_jax.skills.downstream import (
     compute_features,
     fit_task,
     fit_task_on_skills,
@@ -20,7 +21,6 @@ from sloth_jax.evaluation.downstream import (
     skills_of_query,
     without_families,
 )
-from sloth_jax.forecasting.tasks import Task, with_tasks
 
 
 def logistic(eta):

@@ -1,0 +1,70 @@
+"""How well a fit predicts lineages that it leaves out, by importance sampling: PSIS-LOO."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import logsumexp
+
+from sloth_jax.errors import InputError
+from sloth_jax.inference.diagnostics import smooth_ratios
+from sloth_jax.inference.fit import Fit
+from sloth_jax.inference.storage import lineage_log_likelihoods
+
+
+@dataclass(frozen=True, eq=False)
+class LeftOut:
+    """Expected log predictive density of lineages that are left out.
+
+    Attributes:
+        lineages: names of the lineages with a score.
+        elpd: log density of each lineage's scores given all others', ``(lineage,)``, in nats.
+        pareto_k: of its importance weights, ``(lineage,)``; above 0.7 the number is rough, because
+            the lineage moves what all share.
+    """
+
+    lineages: tuple[str, ...]
+    elpd: np.ndarray
+    pareto_k: np.ndarray
+
+    @property
+    def total(self) -> float:
+        """Sum over lineages, in nats; more is better."""
+        return float(self.elpd.sum())
+
+    def less_than(self, other: LeftOut) -> tuple[float, float]:
+        """By how much another one of the same table is better, and its standard error, in nats."""
+        return _summed(other.elpd - self.elpd)
+
+
+def _summed(change: np.ndarray) -> tuple[float, float]:
+    """A sum over lineages and ``sqrt(lineages) * sd`` (Vehtari, Gelman and Gabry 2017, 5)."""
+    return float(change.sum()), float(np.sqrt(change.size * change.var(ddof=1)))
+
+
+def leave_lineages_out(fit: Fit) -> LeftOut:
+    """PSIS-LOO over lineages.
+
+    Args:
+        fit: draws of the law of a table with at least two scored lineages. Those of an
+            approximation are taken for draws of the posterior.
+
+    Raises:
+        InputError: if the table has a single scored lineage, or the fit a single draw.
+    """
+    table = fit.table
+    of_model = table.lineage_of_family[table.family]
+    scored = np.unique(of_model[table.observed.any(axis=1)])
+    if scored.size < 2:
+        raise InputError("leaving lineages out needs two lineages with scores")
+    if fit.settings.inference == "mode":
+        raise InputError("leaving lineages out needs draws: fit with another inference than mode")
+    density = np.asarray(lineage_log_likelihoods(fit), float)
+    elpd, pareto_k = np.zeros((2, scored.size))
+    for at, lineage in enumerate(scored):
+        # p(y_l | y_-l) = sum_d w_d p(y_l | law_d) / sum_d w_d  with  w_d ~ 1 / p(y_l | law_d)
+        weights, pareto_k[at] = smooth_ratios(-density[:, lineage])
+        elpd[at] = logsumexp(density[:, lineage], b=weights)
+    names = tuple(table.lineages[at] for at in scored)
+    return LeftOut(names, elpd, pareto_k)
