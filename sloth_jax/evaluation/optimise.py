@@ -110,7 +110,7 @@ def descend_on_plateau(
         updates, inner = optimiser.update(free * gradient, now.optimiser, value=now.loss)
         better = error < now.error - rule.stop_threshold
         return _Progress(
-            argument=jnp.maximum(now.argument + updates, least),
+            argument=jnp.maximum(jnp.asarray(optax.apply_updates(now.argument, updates)), least),
             optimiser=inner,
             loss=loss,
             best=jnp.where(better, now.argument, now.best),
