@@ -3,7 +3,6 @@ from .cli.console import show_progress
 from .data.bundled_tables import bundled_mixtures, load_observational
 from .data.joining import add_models
 from .data.leaderboard import Leaderboard
-from .data.query import Query, load_query
 from .data.reading import load_leaderboard
 from .data.tables import TableError
 from .errors import InputError
@@ -11,6 +10,7 @@ from .evaluation.crossval import cross_validate
 from .evaluation.folds import Folds, lineage_groups, make_folds
 from .forecasting.averaging import average, stacking_weights
 from .forecasting.forecast import Forecast, forecast, forecast_table
+from .forecasting.query import Query, load_query
 from .forecasting.tasks import Task, load_task, read_task, with_tasks
 from .identifiability.check import check_identifiability
 from .inference.diagnostics import Diagnostics

@@ -5,7 +5,7 @@ A leaderboard table has one row per model and one column per benchmark, next to 
 ``released``. Everything that a user may hand in is checked here, once; a fault is answered with one
 line that names the file, row, column and value, what is wrong and how to correct it
 (:class:`TableError`). A query is the same kind of table without scores:
-:mod:`sloth_jax.data.query`.
+:mod:`sloth_jax.forecasting.query`.
 """
 
 from __future__ import annotations

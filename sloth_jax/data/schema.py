@@ -1,7 +1,7 @@
 """Columns that a table may have: how they are spelt, and which fact or benchmark they mean.
 
 Leaderboards and queries share these rules; see :mod:`sloth_jax.data.reading` and
-:mod:`sloth_jax.data.query`.
+:mod:`sloth_jax.forecasting.query`.
 """
 
 from __future__ import annotations

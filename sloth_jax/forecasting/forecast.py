@@ -14,8 +14,8 @@ from jax import Array
 from jax.scipy.special import ndtri
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.data.query import Query
 from sloth_jax.forecasting.extrapolation import beyond_in_words
+from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.predictive import (

@@ -19,9 +19,9 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
-from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.extrapolation import beyond_in_words
+from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.dense import Cells, dense_covariance
 from sloth_jax.law.forward import Params, linear_predictor

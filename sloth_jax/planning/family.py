@@ -8,8 +8,8 @@ import numpy as np
 import pandas as pd
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
+from sloth_jax.forecasting.query import Query
 
 
 @dataclass(frozen=True)

@@ -25,9 +25,9 @@ from scipy.optimize import least_squares
 from scipy.special import expit
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.data.query import Query
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
+from sloth_jax.forecasting.query import Query
 from sloth_jax.forecasting.tasks import Task, check_task
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.surface import log_flops

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.data.query import Query
 from sloth_jax.data.tables import TableError
+from sloth_jax.forecasting.query import Query
 
 GOOD = """\
 model,family,lineage,post_trained,params_b,active_params_b,tokens_t,released,MMLU,ARC,Coding

@@ -13,10 +13,10 @@ from small import table
 
 from sloth_jax.data.joining import add_models
 from sloth_jax.data.leaderboard import error_of_share
-from sloth_jax.data.query import Query
 from sloth_jax.data.reading import load_leaderboard
 from sloth_jax.data.tables import TableError
 from sloth_jax.forecasting.forecast import forecast, forecast_table
+from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.fit import fit as fit_law
 from sloth_jax.inference.storage import lineage_log_likelihoods, load_fit, save_fit
 

@@ -7,9 +7,9 @@ import pandas as pd
 import pytest
 from laws import KEY, NOBODY, known, law_at
 
-from sloth_jax.data.query import Query
 from sloth_jax.forecasting.extrapolation import beyond, beyond_in_words
 from sloth_jax.forecasting.forecast import forecast
+from sloth_jax.forecasting.query import Query
 from sloth_jax.planning.comparison import compare
 from sloth_jax.planning.elasticities import elasticity
 from sloth_jax.skills.interpret import interpret_skills

@@ -7,8 +7,8 @@ import pandas as pd
 import pytest
 from table_texts import GOOD, QUERY, assert_same, message
 
-from sloth_jax.data.query import Query, load_query
 from sloth_jax.data.tables import TableError
+from sloth_jax.forecasting.query import Query, load_query
 
 
 def test_query(write, board):
