@@ -25,19 +25,29 @@ jax.config.update("jax_numpy_rank_promotion", "raise")
 matplotlib.use("Agg")
 
 
-# Files that take minutes: begun last, one of them would leave the other worker idle.
-SLOW = (
-    "test_experiments.py",
-    "test_fit.py",
-    "test_planning.py",
-    "test_cli.py",
+TESTS = Path(__file__).resolve().parent
+# Begun last, a slow file would leave the other worker idle. Folders, or the first part of a path.
+SLOWEST_FIRST = (
+    "experiments/",
+    "inference/test_fit",
     "test_notebooks.py",
+    "cli/test_planning_commands.py",
+    "cli/test_predict_command.py",
+    "planning/test_experimental_design.py",
+    "planning/test_optimal.py",
+    "evaluation/test_baselines.py",
 )
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slowest files first."""
-    items.sort(key=lambda item: SLOW.index(item.path.name) if item.path.name in SLOW else len(SLOW))
+
+    def place(item: pytest.Item) -> int:
+        path = item.path.relative_to(TESTS).as_posix()
+        starts = (n for n, start in enumerate(SLOWEST_FIRST) if path.startswith(start))
+        return next(starts, len(SLOWEST_FIRST))
+
+    items.sort(key=place)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -54,7 +64,7 @@ def _compile_once(tmp_path_factory) -> None:
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
 
 
-SHARED = Path(__file__).resolve().parents[2] / "shared"
+SHARED = TESTS.parents[1] / "shared"
 
 
 @pytest.fixture(scope="session")
