@@ -13,13 +13,12 @@ Run: python benchmarks/cost.py --out out/cost
 
 from __future__ import annotations
 
-import argparse
 import json
 import os
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -27,8 +26,6 @@ from typing import Any
 
 import jax
 import matplotlib
-
-matplotlib.use("Agg")  # a script writes files and needs no window
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -43,7 +40,7 @@ from sloth_jax.inference.mode import target_of
 from sloth_jax.inference.observe import observe
 from sloth_jax.law.hierarchical import zero_raw_params
 from sloth_jax.law.pivots import choose_pivots
-from sloth_jax.plotting.figure_style import BLUE, GREEN, ORANGE, style
+from sloth_jax.plotting.figure_style import BLUE, GREEN, GREY, ORANGE, style
 from sloth_jax.provenance import versions
 
 MODELS, BENCHMARKS, SKILLS = 96, 12, 1
@@ -151,11 +148,19 @@ def user_cases(table: sj.Leaderboard, settings: sj.FitSettings) -> list[Case]:
     ]
 
 
-def run(options: argparse.Namespace) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Time everything alone and on busy cores, save, draw and print."""
+    parser = Parser(prog=Path(__file__).name, description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--repeats", type=number(1), default=30, help="calls per median; fits: /10")
+    parser.add_argument("--largest", type=number(1), default=32, help="largest factor")
+    parser.add_argument(
+        "--smoke", action="store_true", help="one size, a few models, hardly any draws"
+    )
+    options = parser.parse_args(arguments)
     table = sj.load_leaderboard()
     if options.smoke:
-        settings = SMOKE_SETTINGS
+        settings = replace(SMOKE_SETTINGS, skills=1, surface="smooth")
         table = table.subset(np.cumsum(table.observed.all(axis=1)) <= 20)
     else:
         settings = sj.FitSettings(nuts=sj.NutsSettings(warmup=50, draws=50))
@@ -215,7 +220,7 @@ def draw(found: pd.DataFrame, path: Path) -> None:
         for axis, colour, marker in zip(axes, (BLUE, ORANGE, GREEN), "os^", strict=True):
             part = found[found["axis"] == axis]
             left.plot(part["factor"], part["ratio"], color=colour, marker=marker, label=axis)
-        left.plot(FACTORS, FACTORS, color="#7F7F7F", linestyle=":", label="in proportion")
+        left.plot(FACTORS, FACTORS, color=GREY, linestyle=":", label="in proportion")
         left.set_xscale("log", base=2)
         left.set_yscale("log", base=2)
         left.set_xlabel(f"times {MODELS} models, {BENCHMARKS} benchmarks or {SKILLS} skill")
@@ -224,7 +229,7 @@ def draw(found: pd.DataFrame, path: Path) -> None:
         left.legend()
         of_user = found[found["axis"] == ""]
         place = np.arange(len(of_user))[::-1]
-        right.axvline(2.0, color="#7F7F7F", linestyle=":")
+        right.axvline(2.0, color=GREY, linestyle=":")
         right.plot(of_user["busy_ratio"], place, "o", color=BLUE)
         right.set_yticks(place, of_user["what"])
         right.set_xlim(left=0.0)
@@ -233,18 +238,6 @@ def draw(found: pd.DataFrame, path: Path) -> None:
         plt.close(figure)
 
 
-def main() -> None:
-    """Read the command line and run."""
-    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--repeats", type=number(1), default=30, help="calls per median; fits: /10")
-    parser.add_argument("--largest", type=number(1), default=32, help="largest factor")
-    parser.add_argument(
-        "--smoke", action="store_true", help="one size, a few models, hardly any draws"
-    )
-    options = parser.parse_args()
-    run_and_exit("cost", lambda: run(options), interrupted="stopped; nothing was written")
-
-
 if __name__ == "__main__":
-    main()
+    matplotlib.use("Agg")  # a script writes files and needs no window
+    run_and_exit("cost", main, interrupted="stopped; nothing was written")

@@ -9,11 +9,11 @@ Run: python benchmarks/items.py --out out/items
 
 from __future__ import annotations
 
-import argparse
 import json
 import resource
 import sys
 import time
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
@@ -35,8 +35,13 @@ def peak_gb() -> float:
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e9
 
 
-def run(options: argparse.Namespace) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Simulate, fit with given and with free skills, save."""
+    parser = Parser(prog=Path(__file__).name, description=(__doc__ or "").split("\n\n")[0])
+    parser.add_argument("--seed", type=number(0), default=0)
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--smoke", action="store_true", help="the smallest case only")
+    options = parser.parse_args(arguments)
     rows = []
     for problems in PROBLEMS[:1] if options.smoke else PROBLEMS:
         theta = np.random.default_rng(options.seed).normal(size=(MODELS, SKILLS))
@@ -74,15 +79,5 @@ def run(options: argparse.Namespace) -> None:
     print(table.to_string(index=False, float_format="%.3g"))
 
 
-def main() -> None:
-    """Parse the command line and run."""
-    parser = Parser(description=(__doc__ or "").split("\n\n")[0])
-    parser.add_argument("--seed", type=number(0), default=0)
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR")
-    parser.add_argument("--smoke", action="store_true", help="the smallest case only")
-    options = parser.parse_args()
-    run_and_exit("items", lambda: run(options), interrupted="stopped; nothing was written")
-
-
 if __name__ == "__main__":
-    main()
+    run_and_exit("items", main, interrupted="stopped; nothing was written")

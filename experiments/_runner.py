@@ -6,22 +6,23 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import matplotlib
-
-matplotlib.use("Agg")  # a script writes files and needs no window
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 
 import sloth_jax as sj
 from sloth_jax.cli.console import Parser, number, run_and_exit, show_progress
-from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod
+from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod, FoldDraws
 from sloth_jax.evaluation.scoring_rules import central_interval, covered, crps
 from sloth_jax.files import frame_csv, write_text
 from sloth_jax.inference.devices import use_cores
@@ -30,18 +31,28 @@ from sloth_jax.plotting.figure_style import style
 from sloth_jax.plotting.scores import plot_intervals
 from sloth_jax.provenance import versions
 
+SAMPLED = tuple(name for name in INFERENCES if name != "mode")  # those that give intervals
+SMOKE_MODELS = 24
+SMOKE = replace(SMOKE_SETTINGS, surface="smooth")  # one surface takes half as long to compile
 
-def command_line(document: str | None, *, fits: bool = True) -> Parser:
+
+def command_line(
+    script: str, document: str | None, *, inference: Sequence[str] = INFERENCES, skills: bool = True
+) -> Parser:
     """The options that experiments share: --seed, --out, --smoke; --inference and --skills of fits.
 
     Args:
-        document: the script's own, whose first paragraph says what it does.
-        fits: whether it fits the law.
+        script: its ``__file__``.
+        document: its docstring, whose first paragraph says what it does.
+        inference: those to choose from; none if it does not fit the law.
+        skills: whether it takes one number of skills.
     """
-    parser = Parser(description=(document or "").split("\n\n")[0])
-    if fits:
-        default = sj.FitSettings()
-        parser.add_argument("--inference", choices=INFERENCES, default=default.inference)
+    parser = Parser(prog=Path(script).name, description=(document or "").split("\n\n")[0])
+    parser.set_defaults(experiment=Path(script).stem, began=time.perf_counter())
+    default = sj.FitSettings()
+    if inference:
+        parser.add_argument("--inference", choices=inference, default=default.inference)
+    if skills:
         parser.add_argument(
             "--skills", type=number(1), default=default.skills, metavar="D", help="of the law"
         )
@@ -53,66 +64,133 @@ def command_line(document: str | None, *, fits: bool = True) -> Parser:
     return parser
 
 
-def execute(
-    run: Callable[[argparse.Namespace], None],
-    parser: Parser,
-    *,
-    interrupted: str = "stopped; nothing was written",
-) -> None:
-    """Read the command line, run, and exit with the code of what happened."""
-    options = parser.parse_args()
-    options.experiment = Path(sys.argv[0]).stem
-    options.began = time.perf_counter()
+def execute(main: Callable[[], None], *, interrupted: str = "stopped; nothing was written") -> None:
+    """Run a script as a process: devices, no windows, one-line errors and exit codes."""
+    matplotlib.use("Agg")
     use_cores(16)
-    run_and_exit(options.experiment, lambda: run(options), interrupted=interrupted)
+    run_and_exit(Path(sys.argv[0]).stem, main, interrupted=interrupted)
 
 
 def settings_of(options: argparse.Namespace, base: sj.FitSettings | None = None) -> sj.FitSettings:
-    """What the command line asks to fit.
+    """What the command line says to fit.
 
     Args:
         options: of :func:`command_line`.
         base: what it does not say; None for the defaults.
     """
-    base = SMOKE_SETTINGS if options.smoke else base or sj.FitSettings()
-    return replace(base, inference=options.inference, skills=options.skills)
+    base = SMOKE if options.smoke else base or sj.FitSettings()
+    names = ("inference", "skills", "surface", "size")
+    return replace(base, **{name: value for name, value in vars(options).items() if name in names})
+
+
+def first_models(table: sj.Leaderboard, count: int = SMOKE_MODELS) -> sj.Leaderboard:
+    """The first models of a table, for a smoke run."""
+    return table.subset(np.arange(len(table.models)) < count)
 
 
 def save(
     options: argparse.Namespace,
     tables: Mapping[str, pd.DataFrame],
-    settings: sj.FitSettings | None = None,
+    settings: sj.FitSettings | Mapping[str, Any] | None = None,
+    *,
+    record: str = "summary.json",
     **found: Any,
 ) -> dict[str, Any]:
-    """Write tables as CSV, and summary.json with how they were made; figures come after that.
+    """Write tables as CSV, and a record of how they were made; figures come after that.
 
     Args:
         options: of :func:`command_line`.
-        tables: name of the file -> rows.
-        settings: of the fits.
-        found: what the summary says beside that.
+        tables: name of the file, with or without ``.csv.gz`` -> rows.
+        settings: of the fits, or of the run.
+        record: name of the record's file.
+        found: what the record says beside that.
 
     Returns:
-        The summary.
+        The record.
     """
-    out: Path = options.out
-    out.mkdir(parents=True, exist_ok=True)
+    options.out.mkdir(parents=True, exist_ok=True)
     for name, rows in tables.items():
-        write_text(out / f"{name}.csv", frame_csv(rows, "%.6g"))
-    record = {
+        path = options.out / (name if "." in name else f"{name}.csv")
+        path.parent.mkdir(exist_ok=True)
+        write_text(path, frame_csv(rows, "%.6g"))
+    kept = {
         "experiment": options.experiment,
-        "seed": options.seed,
+        "seed": getattr(options, "seed", None),
         "smoke": options.smoke,
-        **found,
         "seconds": round(time.perf_counter() - options.began, 1),
+        **found,
         "versions": versions(),
+        "devices": len(jax.devices()),
     }
     if settings is not None:
-        record["settings"] = asdict(settings)
+        named = isinstance(settings, Mapping)
+        kept["settings"] = dict(settings) if named else asdict(settings)
     # JSON has no NaN, which says that there is none of a number.
-    record = json.loads(json.dumps(record), parse_constant=lambda _: None)
-    write_text(out / "summary.json", json.dumps(record, indent=2) + "\n")
-    return record
+    kept = json.loads(json.dumps(kept), parse_constant=lambda _: None)
+    write_text(options.out / record, json.dumps(kept, indent=2) + "\n")
+    return kept
+
+
+def check_same(out: Path, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+    """Refuse to go on with results of other settings.
+
+    Args:
+        out: folder of the results.
+        kept: their settings.
+        asked: settings of this call, which may be nested.
+
+    Raises:
+        InputError: at the first that differs.
+    """
+    for name, value in json.loads(json.dumps(dict(asked))).items():
+        if isinstance(value, dict) and isinstance(kept.get(name), dict):
+            check_same(out, kept[name], value)
+        elif kept.get(name) != value:
+            raise sj.InputError(
+                f"{out}: holds results with {name} {kept.get(name)}, not {value}; "
+                "name another folder"
+            )
+
+
+class HeldOut(NamedTuple):
+    """Predictive draws of the held-out scores of every fold.
+
+    Attributes:
+        fold: of each entry, ``(entry,)``; ``model`` and ``benchmark`` are its positions.
+        model: see above.
+        benchmark: see above.
+        draws: fractions, ``(draw, entry)``.
+        fitted: all draws, and whether to trust them.
+    """
+
+    fold: np.ndarray
+    model: np.ndarray
+    benchmark: np.ndarray
+    draws: np.ndarray
+    fitted: FoldDraws
+
+
+def draw_held_out(
+    table: sj.Leaderboard,
+    train: np.ndarray,
+    test: np.ndarray,
+    settings: sj.FitSettings,
+    key: jax.Array,
+) -> HeldOut:
+    """Fit every fold and draw the scores of its held-out models.
+
+    Args:
+        table: models and scores.
+        train: scores that may be used, ``(fold, model, benchmark)``, bool.
+        test: models to be predicted, ``(fold, model)``, bool.
+        settings: of the fits.
+        key: random key.
+    """
+    with show_progress("fitting every fold"):
+        fitted = FitMethod(settings).sample(table, train, key)
+    fold, model, benchmark = np.nonzero(test[:, :, None] & table.observed[None])
+    draws = fitted.draws.transpose(1, 0, 2, 3)[:, fold, model, benchmark].astype(np.float64)
+    return HeldOut(fold, model, benchmark, draws, fitted)
 
 
 def predict_held_out(
@@ -122,30 +200,24 @@ def predict_held_out(
     settings: sj.FitSettings,
     key: jax.Array,
 ) -> pd.DataFrame:
-    """Fit every fold and predict its held-out models.
-
-    Args:
-        table: models and scores.
-        train: scores that may be used, ``(fold, model, benchmark)``, bool.
-        test: models to be predicted, ``(fold, model)``, bool.
-        settings: of the fits.
-        key: random key.
+    """Predict the held-out models of every fold; arguments as for :func:`draw_held_out`.
 
     Returns:
         A row per held-out score: ``fold``, the columns of :func:`score_rows`, and ``pareto_k`` and
         ``max_rhat`` of the fold's fit.
     """
-    with show_progress("fitting every fold"):
-        fitted = FitMethod(settings).sample(table, train, key)
-    fold, model, benchmark = np.nonzero(test[:, :, None] & table.observed[None])
-    draws = fitted.draws.transpose(1, 0, 2, 3)[:, fold, model, benchmark].astype(np.float64)
+    fold, model, benchmark, draws, fitted = draw_held_out(table, train, test, settings, key)
     rows = score_rows(table, model, benchmark, draws)
     rows.insert(0, "fold", fold)
     return rows.assign(pareto_k=fitted.pareto_k[fold], max_rhat=fitted.max_rhat[fold])
 
 
 def score_rows(
-    table: sj.Leaderboard, model: np.ndarray, benchmark: np.ndarray, draws: np.ndarray
+    table: sj.Leaderboard,
+    model: np.ndarray,
+    benchmark: np.ndarray,
+    draws: np.ndarray,
+    levels: Sequence[float] = (0.9,),
 ) -> pd.DataFrame:
     """Predictive draws of measured scores, judged; see :mod:`sloth_jax.evaluation.scoring_rules`.
 
@@ -154,31 +226,35 @@ def score_rows(
         model: position of each entry's model, ``(entry,)``.
         benchmark: of its benchmark, ``(entry,)``.
         draws: fractions, ``(draw, entry)``.
+        levels: of the intervals whose ends are columns.
     """
-    truth = table.scores[model, benchmark]
-    median, (lower, upper) = np.median(draws, axis=0), central_interval(draws, 0.9)
-    family = table.family[model]
-
-    def names(known: tuple[str, ...], at: np.ndarray) -> np.ndarray:
-        return np.asarray(known, object)[at]
-
-    return pd.DataFrame(
+    truth, family = table.scores[model, benchmark], table.family[model]
+    median = np.median(draws, axis=0)
+    rows = pd.DataFrame(
         {
-            "model": names(table.models, model),
-            "family": names(table.families, family),
-            "lineage": names(table.lineages, table.lineage_of_family[family]),
-            "benchmark": names(table.benchmarks, benchmark),
+            "model": names_at(table.models, model),
+            "family": names_at(table.families, family),
+            "lineage": names_at(table.lineages, table.lineage_of_family[family]),
+            "benchmark": names_at(table.benchmarks, benchmark),
             "score": truth,
             "median": median,
-            "lower_90": lower,
-            "upper_90": upper,
             "error": np.abs(median - truth),
             "crps": crps(draws, truth),
             "covered_50": covered(draws, truth, 0.5),
-            "covered_90": (lower <= truth) & (truth <= upper),
-            "width_90": upper - lower,
         }
     )
+    for level in levels:
+        lower, upper = central_interval(draws, level)
+        name = f"{100 * level:.0f}"
+        rows[f"lower_{name}"], rows[f"upper_{name}"] = lower, upper
+        rows[f"covered_{name}"] = (lower <= truth) & (truth <= upper)
+        rows[f"width_{name}"] = upper - lower
+    return rows
+
+
+def names_at(names: Sequence[str], at: np.ndarray) -> np.ndarray:
+    """Names at positions, an array of the same shape."""
+    return np.asarray(names, object)[at]
 
 
 def mean_and_error(values: np.ndarray, group: np.ndarray) -> tuple[float, float]:
@@ -201,6 +277,64 @@ def mean_and_error(values: np.ndarray, group: np.ndarray) -> tuple[float, float]
     return mean, float(np.sqrt(len(total) / (len(total) - 1) * (total**2).sum()) / len(values))
 
 
+@contextmanager
+def drawing(
+    path: Path, rows: int = 1, columns: int = 1, *, dpi: float | None = None, **options: Any
+) -> Iterator[Any]:
+    """A figure in the project's style, written to a file once it is drawn.
+
+    Args:
+        path: of the file; its folder is made.
+        rows: of panels.
+        columns: of panels.
+        dpi: dots per inch; None for the style's.
+        options: of :func:`matplotlib.pyplot.subplots`.
+
+    Yields:
+        The figure, and its axes as ``subplots`` gives them.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with style():
+        figure, axes = plt.subplots(rows, columns, layout="constrained", **options)
+        try:
+            yield figure, axes
+            figure.savefig(path, dpi=dpi)
+        finally:
+            plt.close(figure)
+
+
+@contextmanager
+def drawing_grid(
+    path: Path, count: int, columns: int, panel: tuple[float, float], **options: Any
+) -> Iterator[tuple[Figure, list[Axes]]]:
+    """As :func:`drawing`: so many panels in rows of ``columns``, which share their axes.
+
+    Args:
+        path: of the file.
+        count: of panels.
+        columns: of panels, at most.
+        panel: size of each, inches.
+        options: of :func:`matplotlib.pyplot.subplots`.
+
+    Yields:
+        The figure, and the axes of the panels, row by row.
+    """
+    columns = min(columns, count)
+    rows = -(-count // columns)
+    size = (panel[0] * columns, panel[1] * rows)
+    shared = {"sharex": True, "sharey": True, "squeeze": False} | options
+    with drawing(path, rows, columns, figsize=size, **shared) as (figure, axes):
+        for ax in axes.flat[count:]:
+            ax.set_visible(False)
+        yield figure, list(axes.flat[:count])
+
+
+def legend_below(figure: Figure, ax: Axes, columns: int) -> None:
+    """The legend of a panel, below the whole figure."""
+    handles, labels = ax.get_legend_handles_labels()
+    figure.legend(handles, labels, loc="outside lower center", ncols=columns)
+
+
 def draw_intervals(
     path: Path,
     panels: Mapping[str, tuple[sj.Forecast, int, np.ndarray]],
@@ -219,20 +353,14 @@ def draw_intervals(
         floors: chance floors, ``(benchmark,)``.
         level: probability inside the intervals.
     """
-    with style():
-        figure, axes = plt.subplots(
-            1, len(panels), figsize=(4.2 * len(panels), 3.8), sharey=True, layout="constrained"
-        )
-        figure.get_layout_engine().set(wspace=0.08)  # pyright: ignore - "100%" and "0%" meet
+    size = (4.2 * len(panels), 3.8)
+    with drawing(path, 1, len(panels), figsize=size, sharey=True) as (figure, axes):
+        figure.get_layout_engine().set(wspace=0.08)  # "100%" and "0%" meet
         for (name, (forecast, at, truth)), ax in zip(panels.items(), axes, strict=True):
-            lower, upper = forecast.interval(level)
-            plot_intervals(
-                np.median(forecast.draws, axis=0)[at], lower[at], upper[at], forecast.benchmarks,
-                truth=truth, floors=floors, level=level, ax=ax,
-            )  # fmt: skip
+            lower, upper = (end[at] for end in forecast.interval(level))
+            median, shown = np.median(forecast.draws, axis=0)[at], forecast.benchmarks
+            given = {"truth": truth, "floors": floors, "level": level}
+            plot_intervals(median, lower, upper, shown, **given, ax=ax)
             ax.set_title(name)
         figure.suptitle(title, x=0.01, ha="left")
-        handles, labels = axes[0].get_legend_handles_labels()
-        figure.legend(handles, labels, loc="outside lower center", ncols=4)
-        figure.savefig(path)
-        plt.close(figure)
+        legend_below(figure, axes[0], 4)

@@ -12,33 +12,25 @@ and with --fit FIT.nc to begin from what `sloth-jax fit` has kept.
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from _runner import command_line, execute, save, settings_of
+from _runner import command_line, drawing, drawing_grid, execute, names_at, save, settings_of
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.planning.budget import FLOPS_UNIT
 from sloth_jax.planning.targets import MEAN
-from sloth_jax.plotting.figure_style import BLUE, GREEN, GREY, ORANGE, style
+from sloth_jax.plotting.figure_style import BLUE, GREEN, GREY, ORANGE
 
 LEVEL = 0.9
 FAMILIES = ("meta-llama-3", "qwen2", "pythia")
 COLOURS = (BLUE, ORANGE, GREEN)
-
-
-def bounds_of(table: sj.Leaderboard) -> sj.Bounds:
-    """Sizes and tokens of the table's scored models: no split beyond what was ever seen."""
-    scored = table.observed.any(axis=1)
-    size, tokens = table.params_b[scored], table.tokens_t[scored]
-    return sj.Bounds((size.min(), size.max()), (tokens.min(), tokens.max()))
 
 
 def frontier(
@@ -52,13 +44,27 @@ def frontier(
     parts = []
     for family in FAMILIES[:most]:
         for target in (*skills.labels, *fit.table.benchmarks)[:most]:
-            plan = sj.compute_optimal(
-                fit, budgets, family=family, target=target, level=LEVEL, key=key,
-                skills=skills, bounds=bounds_of(fit.table),
-            )  # fmt: skip
-            part = plan.frontier.assign(family=family, target=target)
-            parts.append(part)
+            aim = {"target": target, "skills": skills}
+            plan = plan_for(fit, fit.table, family, budgets, key, **aim)
+            parts.append(plan.assign(family=family, target=target))
     return pd.concat(parts, ignore_index=True)
+
+
+def plan_for(
+    fit: sj.Fit,
+    table: sj.Leaderboard,
+    family: str,
+    budgets: np.ndarray | float,
+    key: jax.Array,
+    target: str = MEAN,
+    skills: sj.Skills | None = None,
+) -> pd.DataFrame:
+    """The best splits of budgets for a family, within sizes and tokens of scored models."""
+    scored = table.observed.any(axis=1)
+    size, tokens = table.params_b[scored], table.tokens_t[scored]
+    bounds = sj.Bounds((size.min(), size.max()), (tokens.min(), tokens.max()))
+    given = {"target": target, "level": LEVEL, "skills": skills, "bounds": bounds}
+    return sj.compute_optimal(fit, budgets, family=family, key=key, **given).frontier
 
 
 def candidates(table: sj.Leaderboard, seen: int) -> list[str]:
@@ -95,13 +101,8 @@ def back_test(
     related = table.lineage_of_family[table.family] == table.lineage_of_family[at]
     hidden = related & ((table.family != at) | (table.params_b > limit))
     small = sj.fit(table.hide(hidden), key=key, settings=settings)
-    bounds = bounds_of(table)
-    plan = sj.compute_optimal(
-        small, flops, family=family, target=MEAN, level=LEVEL, key=key, bounds=bounds
-    ).frontier.iloc[0]
-    ideal = sj.compute_optimal(
-        referee, flops, family=family, target=MEAN, level=LEVEL, key=key, bounds=bounds
-    ).frontier.iloc[0]
+    plan = plan_for(small, table, family, flops, key).iloc[0]
+    ideal = plan_for(referee, table, family, flops, key).iloc[0]
     # All of one name, so that the three splits share the luck of one model.
     query = sj.Family(family).query(
         table,
@@ -132,8 +133,14 @@ def back_test(
     }
 
 
-def run(options: argparse.Namespace) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Fit, plan, test, save, draw."""
+    parser = command_line(__file__, __doc__)
+    parser.add_argument("--fit", type=Path, metavar="FIT", help="a saved fit of the bundled table")
+    parser.add_argument(
+        "--seen", type=number(1), default=2, help="sizes of a family that the test sees"
+    )
+    options = parser.parse_args(arguments)
     table = sj.load_leaderboard()
     settings = settings_of(options)
     small = replace(settings, inference="laplace")
@@ -141,15 +148,15 @@ def run(options: argparse.Namespace) -> None:
     budgets = np.geomspace(1e21, 1e25, 25)
     key = jax.random.key(options.seed)
     if options.smoke:
-        names = np.asarray(table.families, dtype=object)[table.family]
-        table = table.subset(np.isin(names, FAMILIES))
+        table = table.subset(np.isin(names_at(table.families, table.family), FAMILIES))
         families, budgets = ["qwen2"], budgets[::12]
     if options.fit:
         fit = sj.load_fit(options.fit)
     else:
         tell("fitting the whole table ...")
         fit = sj.fit(table, key=key, settings=settings, progress=sj.show_progress)
-    for problem in fit.diagnostics.problems():
+    problems = fit.diagnostics.problems()
+    for problem in problems:
         tell(f"warning: {problem}")
     rows = frontier(fit, budgets, key, 2 if options.smoke else None)
     tests = []
@@ -157,73 +164,50 @@ def run(options: argparse.Namespace) -> None:
         tell(f"back-test: {family} ...")
         tests.append(back_test(fit, family, options.seen, small, key))
     tested = pd.DataFrame(tests)
-    # Families stand for each other here: the error of the mean is that over them.
-    means, errors = tested[["loss", "regret"]].mean(), tested[["loss", "regret"]].sem()
-    save(
-        options,
-        {"frontier": rows, "backtest": tested},
-        fit.settings,
-        families=len(tested),
-        seen=options.seen,
-        loss=means["loss"],
-        loss_se=errors["loss"],
-        possible=tested["possible"].mean(),
-        regret=means["regret"],
-        regret_se=errors["regret"],
-        problems=fit.diagnostics.problems(),
-        backtest_settings=asdict(small),
-    )
+    means = tested[["loss", "regret", "possible"]].mean()
+    # Families stand for each other here: the error of a mean is that over them.
+    errors = tested[["loss", "regret"]].sem().add_suffix("_se")
+    both = pd.concat([means, errors])
+    found: dict[str, Any] = {str(name): value for name, value in both.items()}
+    counts = {"families": len(tested), "seen": options.seen, "problems": problems}
+    tables = {"frontier": rows, "backtest": tested}
+    save(options, tables, fit.settings, **counts, **found, backtest_settings=asdict(small))
     draw_frontier(rows, options.out / "frontier.png")
     draw_back_test(tested, options.out / "backtest.png")
     print(tested.to_string(index=False, float_format="%.4g"))
     print(
-        f"loss against the released split {means['loss']:.4f} (standard error over families "
-        f"{errors['loss']:.4f}), against the best split {means['regret']:.4f} "
-        f"({errors['regret']:.4f})"
+        f"loss against the released split {found['loss']:.4f} (standard error over families "
+        f"{found['loss_se']:.4f}), against the best split {found['regret']:.4f} "
+        f"({found['regret_se']:.4f})"
     )
 
 
 def draw_frontier(rows: pd.DataFrame, path: Path) -> None:
     """Best size against the budget, a panel per target, a band per family."""
     targets = list(dict.fromkeys(rows["target"]))
-    width = 5
-    with style():
-        height = -(-len(targets) // width)
-        figure, axes = plt.subplots(
-            height, width, figsize=(2.5 * width, 2.1 * height), layout="constrained",
-            sharex=True, sharey=True, squeeze=False,
-        )  # fmt: skip
-        for ax in axes.ravel()[len(targets) :]:
-            ax.set_visible(False)
-        for ax, target in zip(axes.ravel(), targets, strict=False):
+    with drawing_grid(path, len(targets), 5, (2.5, 2.1)) as (figure, axes):
+        for ax, target in zip(axes, targets, strict=True):
             for family, colour in zip(FAMILIES, COLOURS, strict=True):
                 shown = rows[(rows["target"] == target) & (rows["family"] == family)]
-                ax.fill_between(
-                    shown["flops"], shown["params_b_lower"], shown["params_b_upper"],
-                    color=colour, alpha=0.2, linewidth=0,
-                )  # fmt: skip
+                ends = [shown[f"params_b_{end}"] for end in ("lower", "upper")]
+                looks = {"color": colour, "alpha": 0.2, "linewidth": 0}
+                ax.fill_between(shown["flops"], *ends, **looks)
                 ax.plot(shown["flops"], shown["params_b"], color=colour, label=family)
             ax.set_xscale("log")
             ax.set_yscale("log")
             ax.set_title(target)
-        axes[0, 0].legend(fontsize=7)
+        axes[0].legend(fontsize=7)
         figure.supxlabel("training FLOPs", fontsize=9)
         figure.supylabel("best size (billions of parameters)", fontsize=9)
-        figure.savefig(path)
-        plt.close(figure)
 
 
 def draw_back_test(rows: pd.DataFrame, path: Path) -> None:
     """Sizes released and recommended, and what the recommendation would have lost."""
-    with style():
-        figure, (left, right) = plt.subplots(
-            1, 2, figsize=(9.0, 0.6 + 0.32 * len(rows)), layout="constrained", sharey=True
-        )
+    size, bar = (9.0, 0.6 + 0.32 * len(rows)), {"color": BLUE, "linewidth": 4, "alpha": 0.3}
+    with drawing(path, 1, 2, figsize=size, sharey=True) as (_, (left, right)):
         place = np.arange(len(rows))[::-1]
-        left.hlines(
-            place, rows["recommended_params_b_lower"], rows["recommended_params_b_upper"],
-            color=BLUE, linewidth=4, alpha=0.3, label=f"{100 * LEVEL:g} % interval of the optimum",
-        )  # fmt: skip
+        ends = [rows[f"recommended_params_b_{end}"] for end in ("lower", "upper")]
+        left.hlines(place, *ends, label=f"{100 * LEVEL:g} % interval of the optimum", **bar)
         left.plot(rows["recommended_params_b"], place, "o", color=BLUE, label="recommended")
         left.plot(rows["params_b"], place, "D", color=ORANGE, label="released")
         left.set_xscale("log")
@@ -231,17 +215,10 @@ def draw_back_test(rows: pd.DataFrame, path: Path) -> None:
         left.set_yticks(place, rows["family"])
         left.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=3)
         right.axvline(0.0, color=GREY, linewidth=1.0)
-        right.hlines(place, rows["lower"], rows["upper"], color=BLUE, linewidth=4, alpha=0.3)
+        right.hlines(place, rows["lower"], rows["upper"], **bar)
         right.plot(rows["loss"], place, "o", color=BLUE)
         right.set_xlabel("mean score lost against the released split (fraction)")
-        figure.savefig(path)
-        plt.close(figure)
 
 
 if __name__ == "__main__":
-    parser = command_line(__doc__)
-    parser.add_argument("--fit", type=Path, metavar="FIT", help="a saved fit of the bundled table")
-    parser.add_argument(
-        "--seen", type=number(1), default=2, help="sizes of a family that the test sees"
-    )
-    execute(run, parser)
+    execute(main)

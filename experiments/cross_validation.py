@@ -3,9 +3,9 @@
 Writes errors.csv.gz (absolute error of every method on every held-out score), summary.csv (means as
 published, beside the published ones), differences.csv (with intervals, from a bootstrap over
 families), size_ratio.csv (errors by how far a model extrapolates), run.json (settings, versions,
-seconds), heatmap.png, one figure of curves per fold, and ablation_*.png where a set of variants was
-asked for. Predictions of each method are kept in methods/, so that an interrupted run goes on where
-it stopped, and more methods can be added to a finished one.
+seconds), heatmap.png, one figure of curves per fold, and ablation_*.png for every set of variants
+that was run. Predictions of each method are kept in methods/, so that an interrupted run goes on
+where it stopped, and more methods can be added to a finished one.
 
 Run: python experiments/cross_validation.py --leaderboard v2 --n-train 1 --out out/v2_1
 and with --methods links added, for an ablation in the same folder.
@@ -17,26 +17,23 @@ import argparse
 import hashlib
 import json
 import time
-from dataclasses import asdict, dataclass, field, replace
+from collections.abc import Sequence
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
 import jax
-import matplotlib
-
-matplotlib.use("Agg")  # a script writes files and needs no window
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+from _runner import SMOKE, check_same, command_line, drawing, execute, legend_below, names_at, save
 
 import sloth_jax as sj
-from sloth_jax.cli.console import Parser, number, run_and_exit, tell
+from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.baselines import Baseline
 from sloth_jax.evaluation.crossval import Method, cross_validate, held_out_errors
 from sloth_jax.evaluation.folds import Folds, make_folds, size_ratio
 from sloth_jax.evaluation.methods import (
     ABLATIONS,
-    SMOKE_SETTINGS,
     FitMethod,
     all_methods,
     choose_methods,
@@ -55,71 +52,52 @@ from sloth_jax.evaluation.scoring import (
     published_mean,
 )
 from sloth_jax.files import write_text
-from sloth_jax.inference.devices import use_cores
 from sloth_jax.law.surface import LINEAR, fit_surface, log_flops
 from sloth_jax.plotting.comparison import heatmap_size, plot_differences, plot_heatmap
-from sloth_jax.plotting.figure_style import style
 from sloth_jax.plotting.scores import plot_curves
-from sloth_jax.provenance import versions
 
 PLAIN = "logF_sigmoid_faminter"  # the plain baseline, to which all others are compared
-CURVES = (
-    PLAIN,
-    "factor_sigmoid_faminter_d=3",
-    "factor_trainlink_faminter_d=3",
-    "fit",
-)
+CURVES = (PLAIN, "factor_sigmoid_faminter_d=3", "factor_trainlink_faminter_d=3", "fit")
+RECORD = "run.json"
 
 
-@dataclass
-class Run:
+class Results:
     """A folder of results: what is in it and what belongs to it.
 
+    Args:
+        options: of the command line.
+        table: what is predicted.
+
     Attributes:
-        out: the folder.
         settings: what all of its methods share.
         finished: method -> its settings, seconds it took, and its training error.
         deficiencies: folds whose design does not determine the law.
+
+    Raises:
+        InputError: if the folder holds something else.
     """
 
-    out: Path
-    settings: dict[str, Any]
-    finished: dict[str, dict[str, Any]] = field(default_factory=dict)
-    deficiencies: list[dict[str, Any]] = field(default_factory=list)
-
-    def open(self) -> None:
-        """Take up the results of the same settings that are there already.
-
-        Raises:
-            InputError: if the folder holds something else.
-        """
-        self.out.mkdir(parents=True, exist_ok=True)
-        record = self.out / "run.json"
-        if not record.exists():
-            if any(self.out.iterdir()):
-                raise sj.InputError(
-                    f"{self.out}: holds other files and no run.json; name an empty or a new folder"
-                )
-            (self.out / "methods").mkdir()
-            self.save()
-            return
-        try:
-            there = json.loads(record.read_text())
-            settings, finished = there["settings"], there["methods"]
-        except (ValueError, KeyError, TypeError):
-            raise sj.InputError(
-                f"{record}: not a record of this experiment; name another folder"
-            ) from None
-        differing = [name for name in self.settings if settings.get(name) != self.settings[name]]
-        if differing:
-            name = differing[0]
-            raise sj.InputError(
-                f"{self.out}: holds results with {name} {settings.get(name)}, not "
-                f"{self.settings[name]}; name another folder"
-            )
-        self.finished = {
-            name: entry for name, entry in finished.items() if self.path(name).exists()
-        }
+    def __init__(self, options: argparse.Namespace, table: sj.Leaderboard) -> None:
+        self.options, self.out = options, options.out
+        names = ("leaderboard", "n_train", "protocol", "seed", "smoke")
+        self.settings: dict[str, Any] = {name: getattr(options, name) for name in names}
+        self.settings["table"] = hashlib.sha256(table.to_csv_text().encode()).hexdigest()[:16]
+        self.finished: dict[str, dict[str, Any]] = {}
+        self.deficiencies: list[dict[str, Any]] = []
+        record = self.out / RECORD
+        if record.exists():
+            try:
+                there = json.loads(record.read_text())
+                settings, finished = there["settings"], there["methods"]
+            except (ValueError, KeyError, TypeError):
+                message = "not a record of this experiment; name another folder"
+                raise sj.InputError(f"{record}: {message}") from None
+            check_same(self.out, settings, self.settings)
+            self.finished = {name: of for name, of in finished.items() if self.path(name).exists()}
+        elif self.out.exists() and any(self.out.iterdir()):
+            message = f"holds other files and no {RECORD}; name an empty or a new folder"
+            raise sj.InputError(f"{self.out}: {message}")
+        (self.out / "methods").mkdir(parents=True, exist_ok=True)
 
     def path(self, method: str) -> Path:
         """Where the predictions of a method are kept."""
@@ -129,59 +107,43 @@ class Run:
         """Keep the results of a method."""
         write_text(self.path(method), predictions.to_csv(index=False, float_format="%.7g"))
         self.finished[method] = entry
-        self.save()
+        self.save({})
 
-    def predictions(self, method: str) -> pd.DataFrame:
-        """Predictions of a finished method."""
-        return pd.read_csv(self.path(method))
-
-    def save(self) -> None:
-        """Write run.json."""
-        record = {
-            "experiment": "cross_validation",
-            "settings": self.settings,
-            "seconds": round(sum(entry["seconds"] for entry in self.finished.values()), 1),
-            "methods": self.finished,
-            "rank_deficient_folds": self.deficiencies,
-            "versions": versions(),
-            "devices": len(jax.devices()),
-        }
-        write_text(self.out / "run.json", json.dumps(record, indent=2) + "\n")
+    def save(self, tables: dict[str, pd.DataFrame]) -> None:
+        """Write tables, and the record of all that is there."""
+        seconds = round(sum(entry["seconds"] for entry in self.finished.values()), 1)
+        save(
+            self.options,
+            tables,
+            self.settings,
+            record=RECORD,
+            seconds=seconds,
+            methods=self.finished,
+            rank_deficient_folds=self.deficiencies,
+        )
 
 
-def run(options: argparse.Namespace) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Fit what is missing, then summarise and draw all that is there."""
+    options = parse(arguments)
     table = sj.load_leaderboard(corrected=False)
     table = table.select_benchmarks(leaderboard_benchmarks(options.leaderboard))
-    methods = choose_methods(options.methods, options.n_train, options.skills)
-    groups = published_groups(options.leaderboard, options.n_train)
+    n_train, protocol = options.n_train, options.protocol
+    methods = choose_methods(options.methods, n_train, options.numbers)
+    groups = published_groups(options.leaderboard, n_train)
     folds = {
-        complete: make_folds(
-            table, groups, n_train=options.n_train, protocol=options.protocol, complete=complete
-        )
+        complete: make_folds(table, groups, n_train=n_train, protocol=protocol, complete=complete)
         for complete in (True, False)
     }
     if options.smoke:
         folds = {complete: some.select([0, 1]) for complete, some in folds.items()}
-        methods = {name: _smoke(method) for name, method in methods.items()}
-    results = Run(
-        options.out,
-        {
-            "leaderboard": options.leaderboard,
-            "n_train": options.n_train,
-            "protocol": options.protocol,
-            "seed": options.seed,
-            "smoke": options.smoke,
-            "table": hashlib.sha256(table.to_csv_text().encode()).hexdigest()[:16],
-        },
-    )
-    results.open()
+        methods = {name: with_few_steps(method) for name, method in methods.items()}
+    results = Results(options, table)
     for rows, some in folds.items():
-        results.deficiencies += _deficiencies(some, rows)
+        results.deficiencies += deficiencies(some, rows)
     for entry in results.deficiencies:
         tell(f"note: fold {entry['fold']}, {entry['benchmark']}: {entry['message']}")
-
-    published = published_errors(options.leaderboard, options.n_train)
+    published = published_errors(options.leaderboard, n_train)
     missing = [name for name in methods if name not in results.finished]
     tell(
         f"{len(folds[True].test)} folds, {len(missing)} of {len(methods)} methods to fit, "
@@ -206,78 +168,74 @@ def run(options: argparse.Namespace) -> None:
     summarise(results, folds[True], published)
 
 
-def _smoke(method: Method) -> Method:
+def with_few_steps(method: Method) -> Method:
     """The same method with hardly any steps: to see that it runs."""
     if isinstance(method, Baseline):
-        return replace(method, max_steps=SMOKE_SETTINGS.steps)
+        return replace(method, max_steps=SMOKE.steps)
     if isinstance(method, FitMethod):
-        few = {name: getattr(SMOKE_SETTINGS, name) for name in ("draws", "steps", "nuts")}
+        few = {name: getattr(SMOKE, name) for name in ("draws", "steps", "nuts")}
+        if method.settings.surface == sj.FitSettings().surface:
+            few["surface"] = SMOKE.surface
         return replace(method, settings=replace(method.settings, **few))
     return method
 
 
-def _deficiencies(folds: Folds, complete: bool) -> list[dict[str, Any]]:
+def deficiencies(folds: Folds, complete: bool) -> list[dict[str, Any]]:
     """Folds whose design leaves some prediction to chance, for two surfaces."""
     table = folds.table
     translog = np.asarray(fit_surface(table, kind="translog").linear(table))
     designs = {"translog": translog, "flops": log_flops(table)[:, None]}
+    rows = "complete" if complete else "observed"
     return [
-        {
-            "fold": found.fold,
-            "surface": kind,
-            "rows": "complete" if complete else "observed",
-            "benchmark": found.benchmark,
-            "families": list(found.families),
-            "message": found.message,
-        }
+        {"surface": kind, "rows": rows, **found._asdict()}
         for kind, design in designs.items()
         for found in rank_deficiencies(folds, design, LINEAR[kind])
     ]
 
 
-def summarise(results: Run, folds: Folds, published: dict[str, float]) -> None:
+def summarise(results: Results, folds: Folds, published: dict[str, float]) -> None:
     """Write tables and figures of all finished methods, and print the summary."""
     order = [m for m in all_methods(folds.n_train) if m in results.finished]
-    predictions = {name: results.predictions(name) for name in order}
+    predictions = {name: pd.read_csv(results.path(name)) for name in order}
     errors = pd.concat([held_out_errors(p, name) for name, p in predictions.items()])
-    out = results.out
-    write_text(out / "errors.csv.gz", errors.to_csv(index=False, float_format="%.6f"))
-
     means = benchmark_means(errors)
     means["average"] = published_mean(errors)
     summary = means.copy()
     summary["published"] = pd.Series(published)
     summary["training"] = [results.finished[name]["training_error"] for name in order]
-    write_text(out / "summary.csv", summary.to_csv(float_format="%.6f"))
 
-    ratios = _ratios(folds)
-    by_ratio = by_size_ratio(errors, ratios)
-    write_text(out / "size_ratio.csv", by_ratio.to_csv(index=False, float_format="%.6f"))
-
-    families = dict(zip(folds.table.models, _families(folds), strict=True))
-    seed = results.settings["seed"]
+    table, settings, out = folds.table, results.settings, results.out
+    fold, row = np.nonzero(folds.test)
+    ratios = pd.DataFrame({"fold": fold, "model": names_at(table.models, row)})
+    ratios["size_ratio"] = size_ratio(folds)[fold, row]
+    family_of = dict(zip(table.models, names_at(table.families, table.family), strict=True))
 
     def against(reference: str, others: list[str]) -> list[Difference]:
-        return [bootstrap_difference(errors, o, reference, families, seed=seed) for o in others]
+        seed = settings["seed"]
+        return [bootstrap_difference(errors, o, reference, family_of, seed=seed) for o in others]
 
+    tables = {
+        "errors.csv.gz": errors,
+        "summary": summary.reset_index(),
+        "size_ratio": by_size_ratio(errors, ratios),
+    }
     if PLAIN in order:
         differences = against(PLAIN, [name for name in order if name != PLAIN])
-        table = pd.DataFrame([vars(d) for d in differences])
-        write_text(out / "differences.csv", table.to_csv(index=False, float_format="%.6f"))
+        tables["differences"] = pd.DataFrame([vars(d) for d in differences])
+    results.save(tables)
     for question, names in ABLATIONS.items():
         present = [name for name in names if name in order]
         if present[:1] == list(names[:1]) and len(present) > 1:
-            _draw_ablation(question, against(present[0], present[1:]), means, out)
-
-    settings = results.settings
+            draw_ablation(question, against(present[0], present[1:]), means, out)
     models = "model" if settings["n_train"] == 1 else "models"
     title = (
         "Mean absolute error on held-out models\n"
         f"leaderboard {settings['leaderboard']}, {settings['n_train']} training {models} per "
         f"tested family, {settings['protocol']} protocol"
     )
-    _draw_heatmap(means, title, out)
-    _draw_curves(predictions, folds, out)
+    with drawing(out / "heatmap.png", figsize=heatmap_size(means)) as (_, ax):
+        plot_heatmap(means, title=title, ax=ax)
+    draw_curves(predictions, folds, out / "curves")
     with pd.option_context("display.width", 200, "display.max_columns", 20):
         print(summary.round(4).to_string())
     seconds = sum(entry["seconds"] for entry in results.finished.values())
@@ -287,46 +245,21 @@ def summarise(results: Run, folds: Folds, published: dict[str, float]) -> None:
     )
 
 
-def _families(folds: Folds) -> np.ndarray:
-    """Name of each model's family."""
-    return np.asarray(folds.table.families, dtype=object)[folds.table.family]
-
-
-def _ratios(folds: Folds) -> pd.DataFrame:
-    ratio = size_ratio(folds)
-    fold, row = np.nonzero(folds.test)
-    models = np.asarray(folds.table.models, dtype=object)
-    return pd.DataFrame({"fold": fold, "model": models[row], "size_ratio": ratio[fold, row]})
-
-
-def _draw_heatmap(means: pd.DataFrame, title: str, out: Path) -> None:
-    with style():
-        figure, ax = plt.subplots(figsize=heatmap_size(means), layout="constrained")
-        plot_heatmap(means, title=title, ax=ax)
-        figure.savefig(out / "heatmap.png")
-        plt.close(figure)
-
-
-def _draw_ablation(
+def draw_ablation(
     question: str, differences: list[Difference], means: pd.DataFrame, out: Path
 ) -> None:
-    with style():
-        figure, ax = plt.subplots(
-            figsize=(6.4, 1.0 + 0.36 * len(differences)), layout="constrained"
-        )
+    """Differences of variants to their reference."""
+    size = (6.4, 1.0 + 0.36 * len(differences))
+    with drawing(out / f"ablation_{question}.png", figsize=size) as (_, ax):
         plot_differences(differences, ax=ax)
         reference = differences[0].second
         ax.set_title(f"{question}: {reference} has error {means.loc[reference, 'average']:.4f}")
-        figure.savefig(out / f"ablation_{question}.png")
-        plt.close(figure)
 
 
-def _draw_curves(predictions: dict[str, pd.DataFrame], folds: Folds, out: Path) -> None:
+def draw_curves(predictions: dict[str, pd.DataFrame], folds: Folds, folder: Path) -> None:
     """One figure per fold: tested families by benchmarks."""
     shown = [name for name in CURVES if name in predictions] or list(predictions)[:5]
     sizes = dict(zip(folds.table.models, folds.table.params_b, strict=True))
-    floors = dict(zip(folds.table.benchmarks, folds.table.floors, strict=True))
-    (out / "curves").mkdir(exist_ok=True)
     frames = {}
     for name in shown:
         # Rows that only methods on incomplete rows have would make their curves longer.
@@ -334,77 +267,56 @@ def _draw_curves(predictions: dict[str, pd.DataFrame], folds: Folds, out: Path) 
         frame["params_b"] = [sizes[model] for model in frame["model"]]
         frames[name] = frame.sort_values("params_b")
     for fold, families in enumerate(folds.tested):
-        benchmarks = folds.table.benchmarks
-        shape = (len(families), len(benchmarks))
-        with style():
-            figure, axes = plt.subplots(
-                *shape,
-                figsize=(2.1 * shape[1], 0.8 + 1.9 * shape[0]),
-                squeeze=False,
-                layout="constrained",
-            )
-            for i, family in enumerate(families):
-                panel = {
-                    name: frame[(frame["fold"] == fold) & (frame["family"] == family)]
-                    for name, frame in frames.items()
-                }
-                for j, benchmark in enumerate(benchmarks):
-                    rows = {n: p[p["benchmark"] == benchmark] for n, p in panel.items()}
-                    first = next(iter(rows.values()))
-                    plot_curves(
-                        first[["params_b", "score", "held_out"]],
-                        {
-                            name: (p["params_b"].to_numpy(), p["prediction"].to_numpy())
-                            for name, p in rows.items()
-                        },
-                        ax=axes[i, j],
-                        floor=floors[benchmark],
-                    )
-                    if i == 0:
-                        axes[i, j].set_title(benchmark)
-                    if i < len(families) - 1:
-                        axes[i, j].set_xlabel("")
-                    if j:
-                        axes[i, j].set_ylabel("")
-                axes[i, 0].set_ylabel(family)
-            handles, labels = axes[0, 0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=4)
-            name = "_".join(families[0].split("/"))
-            figure.savefig(out / "curves" / f"{fold:02d}_{name}.png", dpi=90)
-            plt.close(figure)
+        of_fold = {name: frame[frame["fold"] == fold] for name, frame in frames.items()}
+        path = folder / f"{fold:02d}_{families[0].replace('/', '_')}.png"
+        draw_fold(of_fold, families, folds.table, path)
 
 
-def main() -> None:
-    """Read the command line and run."""
-    parser = Parser(
-        prog="cross_validation.py",
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter,
-    )
+def draw_fold(
+    frames: dict[str, pd.DataFrame], families: Sequence[str], table: sj.Leaderboard, path: Path
+) -> None:
+    """Curves of methods in one fold, a row of panels per tested family."""
+    shape = (len(families), len(table.benchmarks))
+    size = (2.1 * shape[1], 0.8 + 1.9 * shape[0])
+    with drawing(path, *shape, figsize=size, squeeze=False, dpi=90) as (figure, axes):
+        for (i, j), ax in np.ndenumerate(axes):
+            family, benchmark = families[i], table.benchmarks[j]
+            rows = {
+                name: frame[(frame["family"] == family) & (frame["benchmark"] == benchmark)]
+                for name, frame in frames.items()
+            }
+            scores = next(iter(rows.values()))[["params_b", "score", "held_out"]]
+            curves = {
+                name: (of["params_b"].to_numpy(), of["prediction"].to_numpy())
+                for name, of in rows.items()
+            }
+            plot_curves(scores, curves, ax=ax, floor=float(table.floors[j]))
+            ax.set_title(benchmark if i == 0 else "")
+            ax.set_ylabel("" if j else family)
+            if i < len(families) - 1:
+                ax.set_xlabel("")
+        legend_below(figure, axes[0, 0], 4)
+
+
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = command_line(__file__, __doc__, inference=(), skills=False)
     parser.add_argument("--leaderboard", required=True, metavar="{v1,v2,both}")
     parser.add_argument("--n-train", type=number(1), required=True, metavar="{1,2}")
     parser.add_argument("--protocol", default="published", metavar="{published,strict}")
+    sets = ", ".join(("published", "ours", "all", *ABLATIONS))
     parser.add_argument(
         "--methods",
         nargs="+",
         default=["published", "ours"],
         metavar="NAME",
-        help="methods, or sets of them: published, ours, all, "
-        + ", ".join(ABLATIONS)
-        + " (default: published ours)",
+        help=f"methods, or sets of them: {sets} (default: published ours)",
     )
-    parser.add_argument("--skills", nargs="+", type=number(1), metavar="D", help="only these d")
-    parser.add_argument("--seed", type=number(0), default=0)
-    parser.add_argument("--out", type=Path, required=True, help="folder for the results")
-    parser.add_argument("--smoke", action="store_true", help="seconds, not minutes; means nothing")
-    options = parser.parse_args()
-    use_cores(20)
-    run_and_exit(
-        "cross_validation",
-        lambda: run(options),
-        interrupted=f"finished methods are kept in {options.out}; run again to go on",
+    parser.add_argument(
+        "--skills", nargs="+", type=number(1), metavar="D", dest="numbers", help="only these d"
     )
+    return parser.parse_args(arguments)
 
 
 if __name__ == "__main__":
-    main()
+    execute(main, interrupted="finished methods are kept; the same command goes on")

@@ -15,15 +15,15 @@ from __future__ import annotations
 
 import argparse
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
-from pathlib import Path
 from typing import Any
 
 import jax
 import numpy as np
 import pandas as pd
 from _runner import (
+    check_same,
     command_line,
     execute,
     mean_and_error,
@@ -55,8 +55,13 @@ AVERAGED: tuple[dict[str, Any], ...] = (
     {"skills": 3, "surface": "translog"},
 )
 """Laws that --average weighs; what a dictionary does not name is as without it."""
-_BY_SCORE = {"mae": "error", "crps": "crps", "coverage_50": "covered_50",
-             "coverage_90": "covered_90", "width_90": "width_90"}  # fmt: skip
+_BY_SCORE = {
+    "mae": "error",
+    "crps": "crps",
+    "coverage_50": "covered_50",
+    "coverage_90": "covered_90",
+    "width_90": "width_90",
+}
 _BY_FAMILY = {"coverage_50_families": "covered_50", "coverage_90_families": "covered_90"}
 
 
@@ -136,66 +141,53 @@ def summarise(rows: pd.DataFrame) -> dict[str, float]:
     return found | counts | worst
 
 
-def run(options: argparse.Namespace) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Score every split that is not done yet, and save after each."""
-    settings = replace(settings_of(options, FOLD_SETTINGS), surface=options.surface,
-                       size=options.size)  # fmt: skip
+    options = parse(arguments)
+    settings = settings_of(options, FOLD_SETTINGS)
     if options.draws:
         chains = replace(settings.nuts, draws=-(-options.draws // settings.nuts.chains))
         settings = replace(settings, draws=options.draws, nuts=chains)
-    folder: Path = options.out / "splits"
-    _check_same(options, settings)
-    folder.mkdir(parents=True, exist_ok=True)
-    if not (options.out / "summary.json").exists():
-        # What the splits to come are made with.
-        save(options, {}, settings, average=options.average)
-    found: dict[str, dict[str, float]] = {}
     splits = development_splits(options.seed, smoke=options.smoke)
     for name in options.splits or splits:
         if name not in splits:
             raise sj.InputError(f"no split {name!r}: {', '.join(splits)}")
+    summary, folder = options.out / "summary.json", options.out / "splits"
+    if summary.exists():
+        asked = {"seed": options.seed, "smoke": options.smoke, "average": options.average}
+        kept = json.loads(summary.read_text())
+        check_same(options.out, kept, asked | {"settings": asdict(settings)})
+    else:  # what the splits to come are made with
+        save(options, {}, settings, average=options.average)
+    folder.mkdir(parents=True, exist_ok=True)
+    found: dict[str, dict[str, float]] = {}
+    key = jax.random.key(options.seed)
     for name, make in splits.items():
         if options.splits and name not in options.splits:
             continue
         path = folder / f"{name.replace(',', '').replace(' = ', '').replace(' ', '_')}.csv"
-        if path.exists():
-            tell(f"{name}: done before")
-        else:
-            tell(f"{name} ...")
-            key = jax.random.key(options.seed)
+        tell(f"{name}: done before" if path.exists() else f"{name} ...")
+        if not path.exists():
             rows = predict_splits(make(), settings, key, averaged=options.average)
             write_text(path, frame_csv(rows, "%.9g"))
         # What is kept is what is summarised, so that a run that was stopped gives the same.
         found[name] = summarise(pd.read_csv(path))
         scores = pd.DataFrame(found).T.rename_axis("split")
-        means = {"split": "mean", **scores[[*_BY_SCORE, *_BY_FAMILY]].mean().to_dict()}
-        table = pd.concat([scores.reset_index(), pd.DataFrame([means])], ignore_index=True)
-        save(options, {"scores": table}, settings, average=options.average,
-             splits=json.loads(table.to_json(orient="records")))  # fmt: skip
-        print(f"{name}: " + ", ".join(
-            f"{what} {found[name][what]:.4f} ({found[name][f'{what}_se']:.4f})"
-            for what in (*_BY_SCORE, *_BY_FAMILY)
-        ), flush=True)  # fmt: skip
-    print("mean over splits: " + ", ".join(
-        f"{what} {value:.4f}" for what, value in means.items() if what != "split"
-    ))  # fmt: skip
+        means = scores[[*_BY_SCORE, *_BY_FAMILY]].mean()
+        last = pd.DataFrame([{"split": "mean", **means.to_dict()}])
+        table = pd.concat([scores.reset_index(), last], ignore_index=True)
+        rows = json.loads(table.to_json(orient="records"))
+        save(options, {"scores": table}, settings, average=options.average, splits=rows)
+        one = found[name]
+        shown = (f"{what} {one[what]:.4f} ({one[f'{what}_se']:.4f})" for what in means.index)
+        print(f"{name}: {', '.join(shown)}", flush=True)
+    shown = (f"{what} {value:.4f}" for what, value in means.items())
+    print(f"mean over splits: {', '.join(shown)}")
 
 
-def _check_same(options: argparse.Namespace, settings: sj.FitSettings) -> None:
-    """Refuse a folder with results of other settings."""
-    path = options.out / "summary.json"
-    if not path.exists():
-        return
-    kept: dict[str, Any] = json.loads(path.read_text())
-    asked = {"seed": options.seed, "smoke": options.smoke, "settings": asdict(settings),
-             "average": options.average}  # fmt: skip
-    for name, value in json.loads(json.dumps(asked)).items():
-        if kept.get(name) != value:
-            raise sj.InputError(f"{options.out} holds results with another {name}: name another")
-
-
-if __name__ == "__main__":
-    parser = command_line(__doc__)
+def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
+    """Read the command line."""
+    parser = command_line(__file__, __doc__)
     default = sj.FitSettings()
     parser.add_argument("--surface", choices=SURFACES, default=default.surface)
     parser.add_argument("--size", choices=SIZES, default=default.size)
@@ -204,4 +196,8 @@ if __name__ == "__main__":
     )
     parser.add_argument("--splits", nargs="+", metavar="NAME", help="only these; default: all")
     parser.add_argument("--draws", type=number(2), help="of each fit, all chains together")
-    execute(run, parser, interrupted="stopped; the same command goes on")
+    return parser.parse_args(arguments)
+
+
+if __name__ == "__main__":
+    execute(main, interrupted="stopped; the same command goes on")

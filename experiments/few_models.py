@@ -9,22 +9,29 @@ Run: python experiments/few_models.py --leaderboard v1 --out out/few_models_v1
 
 from __future__ import annotations
 
-import argparse
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 import jax
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from _runner import command_line, execute, mean_and_error, predict_held_out, save, settings_of
+from _runner import (
+    command_line,
+    drawing,
+    execute,
+    mean_and_error,
+    predict_held_out,
+    save,
+    settings_of,
+)
 
 import sloth_jax as sj
 from sloth_jax.cli.console import tell
 from sloth_jax.evaluation.folds import Folds
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
 from sloth_jax.evaluation.published import LEADERBOARDS, leaderboard_benchmarks
-from sloth_jax.plotting.figure_style import BLUE, style
+from sloth_jax.plotting.figure_style import BLUE
 
 MOST = 3  # observed models of a family
 SCORED = ["error", "width_90", "covered_90", "crps"]
@@ -50,8 +57,11 @@ def train_on(folds: Folds, count: int) -> np.ndarray:
     return train
 
 
-def run(options: argparse.Namespace) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Fit the folds once for each number of observed models, score, save and draw."""
+    parser = command_line(__file__, __doc__)
+    parser.add_argument("--leaderboard", choices=LEADERBOARDS, required=True)
+    options = parser.parse_args(arguments)
     table = sj.load_leaderboard().select_benchmarks(leaderboard_benchmarks(options.leaderboard))
     groups = sj.lineage_groups(table, n_train=MOST)
     folds = sj.make_folds(table, groups, n_train=MOST, protocol="strict", complete=False)
@@ -68,15 +78,10 @@ def run(options: argparse.Namespace) -> None:
     rows = pd.concat(parts, ignore_index=True)
     means = pd.DataFrame(rows.groupby("observed")[SCORED].mean())
     # Scores of one family miss together.
-    errors = pd.DataFrame(
-        {
-            name: {
-                count: mean_and_error(part[name].to_numpy(), part["family"].to_numpy())[1]
-                for count, part in zip(counts, parts, strict=True)
-            }
-            for name in SCORED
-        }
-    )
+    errors = means.copy()
+    for count, part in zip(counts, parts, strict=True):
+        of_family = part["family"].to_numpy()
+        errors.loc[count] = [mean_and_error(part[n].to_numpy(), of_family)[1] for n in SCORED]
     record = save(
         options,
         {"held_out": rows},
@@ -98,23 +103,17 @@ def run(options: argparse.Namespace) -> None:
 
 def draw(path: Path, means: pd.DataFrame, errors: pd.DataFrame, title: str) -> None:
     """Error and interval width against the number of observed models."""
-    with style():
-        figure, axes = plt.subplots(1, 2, figsize=(8.0, 3.4), layout="constrained")
-        titles = {"error": "mean absolute error", "width_90": "mean width of 90 % intervals"}
-        for axis, (name, what) in zip(axes, titles.items(), strict=True):
-            axis.errorbar(
-                means.index, means[name], 2.0 * errors[name], color=BLUE, marker="o", capsize=3
-            )
-            axis.set_ylim(bottom=0.0)
-            axis.set_xticks(means.index)
-            axis.set_title(what)
-            axis.set_xlabel("models of the family observed")
+    titles = {"error": "mean absolute error", "width_90": "mean width of 90 % intervals"}
+    with drawing(path, 1, 2, figsize=(8.0, 3.4)) as (figure, axes):
+        for ax, (name, what) in zip(axes, titles.items(), strict=True):
+            bars = 2.0 * errors[name]
+            ax.errorbar(means.index, means[name], bars, color=BLUE, marker="o", capsize=3)
+            ax.set_ylim(bottom=0.0)
+            ax.set_xticks(means.index)
+            ax.set_title(what)
+            ax.set_xlabel("models of the family observed")
         figure.suptitle(title)
-        figure.savefig(path)
-        plt.close(figure)
 
 
 if __name__ == "__main__":
-    parser = command_line(__doc__)
-    parser.add_argument("--leaderboard", choices=LEADERBOARDS, required=True)
-    execute(run, parser)
+    execute(main)

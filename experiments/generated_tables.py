@@ -1,4 +1,4 @@
-"""Tables that nobody would write: does each end in a result or in one line that says why not?
+"""Odd and broken tables: does each end in a result or in one line that says why not?
 
 Odd names, gaps of any pattern, sizes from a single parameter to 10^15, constant columns, scores of
 nothing but chance, and faults of every kind are drawn at random. Each table is written to a file
@@ -12,24 +12,23 @@ Run: python experiments/generated_tables.py --tables 2000 --out out/generated_ta
 
 from __future__ import annotations
 
-import argparse
 import faulthandler
 import sys
 import time
 import traceback
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import jax
 import numpy as np
 import pandas as pd
-from _runner import command_line, execute, save
+from _runner import SMOKE, command_line, execute, save
 from tqdm import tqdm
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.data.quality import suspect_scores
-from sloth_jax.evaluation.methods import SMOKE_SETTINGS
 from sloth_jax.files import write_text
 
 _HANG = 60.0  # seconds for a table whose programs are compiled
@@ -61,38 +60,23 @@ SHAPES = (
 
 def generate(rng: np.random.Generator, shape: Shape) -> tuple[bytes, str]:
     """A file and the fault that was put into it, which may be none."""
-
-    def names(kind: str, count: int) -> list[str]:
-        odd = rng.random() < 0.5
-        return [f"{rng.choice(_NAMES)} {kind}{k}" if odd else f"{kind}{k}" for k in range(count)]
-
-    def sizes() -> np.ndarray:
-        low, high = [(-1, 2), (-9, 15), (0, 0), (14.9, 15)][rng.integers(4)]
-        return 10.0 ** rng.uniform(low, high, shape.models)
-
-    n, width = shape.models, shape.benchmarks
+    n, counts = shape.models, (shape.families, shape.lineages)
     # Sizes of families and lineages are those of the shape: other ones are other programs.
-    sizes_rng = np.random.default_rng(n)
-    family = np.arange(n)
-    family[shape.families :] = sizes_rng.integers(0, shape.families, n - shape.families)
-    of_lineage = np.arange(shape.families)
-    of_lineage[shape.lineages :] = sizes_rng.integers(
-        0, shape.lineages, shape.families - shape.lineages
-    )
+    fixed = np.random.default_rng(n)
+    family = at_least_once(n, shape.families, fixed)
+    of_lineage = at_least_once(*counts, fixed)
     family = rng.permutation(family)
-    family_names, lineage_names = names("f", shape.families), names("l", shape.lineages)
-    post_trained = rng.random(shape.families) < 0.5
+    family_names, lineage_names = (names(rng, *of) for of in zip("fl", counts, strict=True))
     frame = pd.DataFrame(
         {
-            "model": names("m", n),
+            "model": names(rng, "m", n),
             "family": [family_names[f] for f in family],
             "lineage": [lineage_names[of_lineage[f]] for f in family],
-            "post_trained": post_trained[family],
-            "params_b": sizes(),
-            "tokens_t": sizes() if rng.random() < 0.5 else np.clip(sizes(), 1e-12, 1e15),
+            "post_trained": (rng.random(shape.families) < 0.5)[family],
+            "params_b": sizes(rng, n),
+            "tokens_t": sizes(rng, n),
         }
     )
-    frame[["params_b", "tokens_t"]] = frame[["params_b", "tokens_t"]].clip(1e-9, 1e15)
     kinds = (
         lambda: rng.random(n),
         lambda: np.full(n, rng.random()),
@@ -102,16 +86,33 @@ def generate(rng: np.random.Generator, shape: Shape) -> tuple[bytes, str]:
         lambda: np.sort(rng.random(n)),
     )
     gaps = rng.choice([0.0, 0.3, 0.9])
-    for j, name in enumerate(names("b", width)):
+    for j, name in enumerate(names(rng, "b", shape.benchmarks)):
         column = kinds[rng.integers(len(kinds))]()
         frame[name] = np.where(rng.random(n) < gaps, np.nan, column)
         if j == 0 and rng.random() < 0.3:
             frame[f"{name} se"] = 0.3 * rng.random(n)
     fault = str(rng.choice(_FAULTS)) if rng.random() < 0.4 else ""
-    return _spoilt(frame, fault, rng), fault
+    return spoilt(frame, fault, rng), fault
 
 
-def _spoilt(frame: pd.DataFrame, fault: str, rng: np.random.Generator) -> bytes:
+def names(rng: np.random.Generator, kind: str, count: int) -> list[str]:
+    """Different names, half of the time odd ones."""
+    odd = rng.random() < 0.5
+    return [f"{rng.choice(_NAMES)} {kind}{k}" if odd else f"{kind}{k}" for k in range(count)]
+
+
+def sizes(rng: np.random.Generator, count: int) -> np.ndarray:
+    """Sizes of models, or tokens: usual, of any magnitude, all the same, or huge."""
+    low, high = [(-1, 2), (-9, 15), (0, 0), (14.9, 15)][rng.integers(4)]
+    return np.clip(10.0 ** rng.uniform(low, high, count), 1e-9, 1e15)
+
+
+def at_least_once(count: int, groups: int, rng: np.random.Generator) -> np.ndarray:
+    """A group for each of ``count``, no group empty."""
+    return np.concatenate([np.arange(groups), rng.integers(0, groups, count - groups)])
+
+
+def spoilt(frame: pd.DataFrame, fault: str, rng: np.random.Generator) -> bytes:
     """The file with a fault in one place."""
     row, last = int(rng.integers(len(frame))), frame.columns[-1]
     frame = frame.astype(object)
@@ -143,34 +144,43 @@ def whole_way(path: Path, key: jax.Array) -> tuple[str, Shape]:
     report = sj.check_identifiability(table, skills=skills)
     for suspect in suspect_scores(table):
         str(suspect)
-    query = sj.Query.from_frame(
-        pd.DataFrame(
-            {
-                "model": ["next"],
-                "family": [table.families[0]],
-                "params_b": [70.0],
-                "tokens_t": [15.0],
-            }
-        ),
-        table,
-    )
+    row = {"model": "next", "family": table.families[0], "params_b": 70.0, "tokens_t": 15.0}
+    query = sj.Query.from_frame(pd.DataFrame([row]), table)
     for inference in ("mode", "laplace", "nuts"):
-        fit = sj.fit(table, key=key, settings=SMOKE_SETTINGS, inference=inference, skills=skills)
+        fit = sj.fit(table, key=key, settings=SMOKE, inference=inference, skills=skills)
         predicted = sj.forecast(fit, query, key=key)
         if not np.isfinite(predicted.draws).all():
-            raise ArithmeticError(f"{inference}: a number that is not finite, and nobody said so")
-    models, families, lineages = len(table.models), len(table.families), len(table.lineages)
-    shape = Shape(models, families, lineages, len(table.benchmarks))
+            raise ArithmeticError(f"{inference}: a forecast that is not finite, without an error")
+    axes = (table.models, table.families, table.lineages, table.benchmarks)
+    shape = Shape(*(len(axis) for axis in axes))
     return "result" if report.holds else "result, skills not determined", shape
 
 
-def run(options: argparse.Namespace) -> None:
+def attempt(file: Path, key: jax.Array, shape: Shape) -> tuple[str, str, Shape]:
+    """The outcome for a table, what failed or nothing, and the shape that was compiled for."""
+    faulthandler.dump_traceback_later(10 * _HANG, exit=True, file=2)
+    try:
+        outcome, shape = whole_way(file, key)
+        return outcome, "", shape
+    except sj.InputError as error:
+        several = "\n" in str(error)
+        return ("several lines", str(error), shape) if several else ("one line", "", shape)
+    except Exception:
+        return "crash", traceback.format_exc(), shape
+    finally:
+        faulthandler.cancel_dump_traceback_later()
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Draw tables, try each, save what happened."""
+    parser = command_line(__file__, __doc__, inference=(), skills=False)
+    parser.add_argument("--tables", type=number(1), default=2000, help="default: 2000")
+    options = parser.parse_args(arguments)
     shapes = SHAPES[1:2] if options.smoke else SHAPES
     count = 20 if options.smoke else options.tables
-    out: Path = options.out
-    (out / "failures").mkdir(parents=True, exist_ok=True)
-    file = out / "table.csv"
+    failures = options.out / "failures"
+    failures.mkdir(parents=True, exist_ok=True)
+    file = options.out / "table.csv"
     key = jax.random.key(options.seed)
     rows, compiled = [], set()
     for index in tqdm(range(count), desc="tables", disable=not sys.stderr.isatty()):
@@ -179,16 +189,7 @@ def run(options: argparse.Namespace) -> None:
         content, fault = generate(rng, shape)
         file.write_bytes(content)
         began = time.perf_counter()
-        faulthandler.dump_traceback_later(10 * _HANG, exit=True)
-        failed = ""
-        try:
-            outcome, shape = whole_way(file, key)
-        except sj.InputError as error:
-            outcome = "one line" if "\n" not in str(error) else "several lines"
-            failed = "" if outcome == "one line" else str(error)
-        except Exception:
-            outcome, failed = "crash", traceback.format_exc()
-        faulthandler.cancel_dump_traceback_later()
+        outcome, failed, shape = attempt(file, key, shape)
         seconds = time.perf_counter() - began
         if seconds > _HANG and shape in compiled:
             failed = f"{failed}\ntook {seconds:.0f} s"
@@ -196,33 +197,28 @@ def run(options: argparse.Namespace) -> None:
         if outcome.startswith("result"):
             compiled.add(shape)
         if failed:
-            write_text(out / "failures" / f"{index}.txt", failed)
-            (out / "failures" / f"{index}.csv").write_bytes(content)
-        rows.append(
-            {"table": index, **vars(shape), "fault": fault, "outcome": outcome,
-             "failed": bool(failed), "seconds": round(seconds, 2)}
-        )  # fmt: skip
-    found = pd.DataFrame(rows)
+            write_text(failures / f"{index}.txt", failed)
+            (failures / f"{index}.csv").write_bytes(content)
+        facts = {"fault": fault, "outcome": outcome, "failed": bool(failed)}
+        rows.append({"table": index, **vars(shape), **facts, "seconds": round(seconds, 2)})
     file.unlink()
-    failures = int(found["failed"].sum())
-    outcomes = found["outcome"].value_counts().to_dict()
+    found = pd.DataFrame(rows)
+    failed, outcomes = int(found["failed"].sum()), found["outcome"].value_counts().to_dict()
     save(
         options,
         {"tables": found},
-        SMOKE_SETTINGS,
+        SMOKE,
         generated=count,
         outcomes=outcomes,
-        failed=failures,
+        failed=failed,
         slowest_seconds=float(found["seconds"].max()),
         median_seconds=float(found["seconds"].median()),
     )
-    print(f"{count} tables, {failures} failed: {outcomes}")
-    tell(f"Results: {out}")
-    if failures:
+    print(f"{count} tables, {failed} failed: {outcomes}")
+    tell(f"Results: {options.out}")
+    if failed:
         sys.exit(1)
 
 
 if __name__ == "__main__":
-    parser = command_line(__doc__, fits=False)
-    parser.add_argument("--tables", type=number(1), default=2000, help="default: 2000")
-    execute(run, parser, interrupted="stopped; partly written")
+    execute(main, interrupted="stopped; partly written")

@@ -6,11 +6,11 @@ the truth side by side. Run: python experiments/held_out_llama3.py --out out/hel
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 
 import jax
 import numpy as np
-from _runner import command_line, draw_intervals, execute, save, settings_of
+from _runner import SMOKE_MODELS, command_line, draw_intervals, execute, names_at, save, settings_of
 
 import sloth_jax as sj
 from sloth_jax.cli.console import tell
@@ -18,22 +18,23 @@ from sloth_jax.data.schema import COLUMNS
 
 LINEAGE = "meta-llama-3"
 LARGEST_SEEN_B = 8.0
-ASKED = ("meta-llama-3-70b", "meta-llama-3-70b-instruct")
+PREDICTED = ("meta-llama-3-70b", "meta-llama-3-70b-instruct")
 LEVEL = 0.9
 
 
-def run(options: argparse.Namespace) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Fit, forecast, save, plot and print."""
+    options = command_line(__file__, __doc__).parse_args(arguments)
     full = sj.load_leaderboard()
-    of_lineage = np.asarray(full.lineages)[full.lineage_of_family[full.family]] == LINEAGE
+    of_lineage = names_at(full.lineages, full.lineage_of_family[full.family]) == LINEAGE
     if options.smoke:
-        kept = of_lineage | (np.arange(len(full.models)) < 24)
+        kept = of_lineage | (np.arange(len(full.models)) < SMOKE_MODELS)
         full, of_lineage = full.subset(kept), of_lineage[kept]
     hidden = of_lineage & (full.params_b > LARGEST_SEEN_B)
     training = full.subset(~hidden)
-    asked = [full.models.index(model) for model in ASKED]
-    query = sj.Query.from_frame(full.to_frame().iloc[asked][list(COLUMNS)], training)
-    truth = full.scores[asked]
+    rows = [full.models.index(model) for model in PREDICTED]
+    query = sj.Query.from_frame(full.to_frame().iloc[rows][list(COLUMNS)], training)
+    truth = full.scores[rows]
 
     settings = settings_of(options)
     fit_key, forecast_key = jax.random.split(jax.random.key(options.seed))
@@ -55,20 +56,17 @@ def run(options: argparse.Namespace) -> None:
         scores=len(table),
         diagnostics=vars(fit.diagnostics),
     )
-    draw_intervals(
-        options.out / "held_out_llama3.png",
-        {name: (predictions, at, truth[at]) for at, name in enumerate(ASKED)},
-        title="Predicted without any Llama-3 model above 8B",
-        floors=training.floors,
-        level=LEVEL,
-    )
+    figure = options.out / "held_out_llama3.png"
+    panels = {name: (predictions, at, truth[at]) for at, name in enumerate(PREDICTED)}
+    title = "Predicted without any Llama-3 model above 8B"
+    draw_intervals(figure, panels, title=title, floors=training.floors, level=LEVEL)
     for problem in fit.diagnostics.problems():
         tell(f"warning: {problem}")
     print(table.drop(columns=["level", "outside"]).to_string(index=False, float_format="%.3f"))
     print(f"\nerror {error:.3f}, inside 90 %: {inside} of {len(table)}")
     print(fit.diagnostics.summary())
-    print(f"{record['seconds']} s in all; figure: {options.out / 'held_out_llama3.png'}")
+    print(f"{record['seconds']} s in all; figure: {figure}")
 
 
 if __name__ == "__main__":
-    execute(run, command_line(__doc__))
+    execute(main)

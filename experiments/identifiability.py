@@ -10,17 +10,16 @@ Run: python experiments/identifiability.py --out out/identifiability
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from _runner import command_line, execute, save, settings_of
+from _runner import SAMPLED, command_line, drawing, execute, save, settings_of
 from jax import Array
 
 import sloth_jax as sj
@@ -32,7 +31,7 @@ from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.hierarchical import shares, standardised_link
 from sloth_jax.law.links import QuantileMixture
 from sloth_jax.law.surface import LINEAR
-from sloth_jax.plotting.figure_style import BLUE, style
+from sloth_jax.plotting.figure_style import BLUE, GREY
 from sloth_jax.skills.alignment import align, canonical_order, match_skills, whitening
 from sloth_jax.skills.gradient_projection import rotate_loading
 from sloth_jax.skills.interpret import interpret_skills
@@ -40,6 +39,7 @@ from sloth_jax.skills.rotation import rotate
 
 BENCHMARKS = 12
 LEVEL = 0.9
+SMOKE_PROGRAM = (2, 48)  # skills and models
 
 
 def true_loadings(table: Leaderboard, truth: Truth, key: Array) -> np.ndarray:
@@ -131,75 +131,95 @@ def widths(table: Leaderboard, settings: sj.FitSettings, key: Array) -> dict[str
     }
 
 
-def run(options: argparse.Namespace) -> None:
-    """Answer the three questions, save, draw."""
-    if options.inference == "mode":
-        raise sj.InputError("a mode has no intervals to look at: choose another --inference")
-    settings, skills = settings_of(options), options.skills
-    growing, seeds, tables, large = (5, 10, 20, 40, 80), 5, options.tables, 80
-    if options.smoke:
-        growing, seeds, tables, large = (8,), 1, 1, 8
-    keys = jax.random.split(jax.random.key(options.seed), 4)
+Made = Callable[[int, int], tuple[Leaderboard, Truth]]  # from a seed and a number of families
 
-    def made(seed: int, families: int) -> tuple[Leaderboard, Truth]:
-        """A table of families of five models."""
-        return synthetic_table(
-            seed, families=families, sizes=5, benchmarks=BENCHMARKS, skills=skills
-        )
 
+def recovery_by_size(
+    made: Made, families: Sequence[int], seeds: int, settings: sj.FitSettings, keys: Array
+) -> pd.DataFrame:
+    """Error of the mode's loadings on tables of several sizes: ``models``, ``seed``, ``error``."""
     rows = []
-    for families in growing:
+    for count in families:
         for seed in range(seeds):
-            table, truth = made(seed, families)
+            table, truth = made(seed, count)
             fit = sj.fit(table, key=keys[0], settings=settings, inference="mode")
-            alike, _ = match_skills(
-                true_loadings(table, truth, keys[1]), interpret_skills(fit, key=keys[1]).loading[0]
-            )
-            rows.append({"models": 5 * families, "seed": seed, "error": 1.0 - float(alike.min())})
-        tell(f"{5 * families} models: 1 - congruence {rows[-1]['error']:.4f}")
-    growth = pd.DataFrame(rows)
+            found = interpret_skills(fit, key=keys[1]).loading[0]
+            alike, _ = match_skills(true_loadings(table, truth, keys[1]), found)
+            error = 1.0 - float(alike.min())
+            rows.append({"models": len(table.models), "seed": seed, "error": error})
+        tell(f"{rows[-1]['models']} models: 1 - congruence {rows[-1]['error']:.4f}")
+    return pd.DataFrame(rows)
 
+
+def recovered_intervals(
+    made: Made, families: int, tables: int, settings: sj.FitSettings, keys: Array
+) -> pd.DataFrame:
+    """Rows of :func:`recover` of several large tables."""
     parts = []
     for seed in range(tables):
-        table, truth = made(100 + seed, large)
+        table, truth = made(100 + seed, families)
         tell(f"{len(table.models)} models, table {seed + 1} of {tables} ...")
         fit = sj.fit(table, key=keys[2], settings=settings, progress=sj.show_progress)
         for problem in fit.diagnostics.problems():
             tell(f"warning: {problem}")
         parts.append(recover(table, truth, fit, keys[1]).assign(table=seed))
-    recovery = pd.concat(parts, ignore_index=True)
+    return pd.concat(parts, ignore_index=True)
 
-    broken = []
-    for name, (table, asked, cause) in broken_tables().items():
-        report = sj.check_identifiability(table, skills=asked)
+
+def try_broken_tables(settings: sj.FitSettings, key: Array, smoke: bool) -> pd.DataFrame:
+    """Causes expected and found, and widths, of every table of :func:`broken_tables`.
+
+    A smoke run has no widths where they would take another program than those of the first table.
+    """
+    rows = []
+    for name, (table, skills, cause) in broken_tables().items():
+        report = sj.check_identifiability(table, skills=skills)
         causes = [finding.cause for finding in report.findings if finding.kind == "fails"]
-        broken.append(
-            {"broken": name, "expected": cause, "found": " ".join(causes)}
-            | widths(table, replace(settings, skills=asked), keys[3])
-        )
-    failures = pd.DataFrame(broken)
+        named = cause in causes if cause else not causes
+        row = {"broken": name, "expected": cause, "found": " ".join(causes), "named": named}
+        if not smoke or (skills, len(table.models)) == SMOKE_PROGRAM:
+            row |= widths(table, replace(settings, skills=skills), key)
+        rows.append(row)
+    return pd.DataFrame(rows)
 
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Answer the three questions, save, draw."""
+    parser = command_line(__file__, __doc__, inference=SAMPLED)
+    parser.add_argument("--tables", type=number(1), default=3, help="to recover (default: 3)")
+    options = parser.parse_args(arguments)
+    settings, skills = settings_of(options), options.skills
+    growing, seeds, tables, large = (5, 10, 20, 40, 80), 5, options.tables, 80
+    shape = {"sizes": 5, "benchmarks": BENCHMARKS}
+    if options.smoke:  # tables of the shape of the broken ones
+        growing, seeds, tables, large, skills = (12,), 1, 1, 12, 2
+        shape = {"sizes": 4, "benchmarks": 6}
+        settings = replace(settings, skills=skills)
+    keys = jax.random.split(jax.random.key(options.seed), 4)
+
+    def made(seed: int, families: int) -> tuple[Leaderboard, Truth]:
+        """A table of families of several models."""
+        return synthetic_table(seed, families=families, skills=skills, **shape)
+
+    growth = recovery_by_size(made, growing, seeds, settings, keys)
+    recovery = recovered_intervals(made, large, tables, settings, keys)
+    broken = try_broken_tables(settings, keys[3], options.smoke)
+    medians = growth.groupby("models")["error"].median()
     record = save(
         options,
-        {"rows": growth, "recovery": recovery, "broken": failures},
+        {"rows": growth, "recovery": recovery, "broken": broken},
         settings,
-        models=5 * large,
+        models=int(shape["sizes"] * large),
         recovered=tables,
         least_congruence=round(float(recovery["congruence"].to_numpy().min()), 4),
         coverage_90=round(float(recovery["inside"].to_numpy().mean()), 4),
         loadings=len(recovery),
-        error_by_models={
-            str(n): round(float(np.median(growth["error"][growth["models"] == n])), 5)
-            for n in sorted(set(growth["models"]))
-        },
-        causes_named=sum(
-            (cause in found.split()) if cause else not found
-            for cause, found in zip(failures["expected"], failures["found"], strict=True)
-        ),
-        causes=len(failures),
+        error_by_models={str(n): round(float(error), 5) for n, error in medians.items()},
+        causes_named=int(broken["named"].sum()),
+        causes=len(broken),
     )
     draw(options.out / "recovery.png", growth, recovery, record)
-    print(failures.to_string(index=False, float_format="%.4f"))
+    print(broken.to_string(index=False, float_format="%.4f"))
     print(
         f"least congruence {record['least_congruence']:.4f}, 90 % intervals hold "
         f"{record['coverage_90']:.3f} of {len(recovery)} loadings"
@@ -209,8 +229,7 @@ def run(options: argparse.Namespace) -> None:
 
 def draw(path: Path, growth: pd.DataFrame, recovery: pd.DataFrame, record: dict[str, Any]) -> None:
     """Error against rows, and recovered against true loadings."""
-    with style():
-        figure, (left, right) = plt.subplots(1, 2, figsize=(8.0, 3.6), layout="constrained")
+    with drawing(path, 1, 2, figsize=(8.0, 3.6)) as (_, (left, right)):
         medians = growth.groupby("models")["error"].median()
         left.plot(growth["models"], growth["error"], "o", color=BLUE, alpha=0.4, markersize=4)
         left.plot(medians.index, medians, color=BLUE)
@@ -218,22 +237,18 @@ def draw(path: Path, growth: pd.DataFrame, recovery: pd.DataFrame, record: dict[
         left.set_yscale("log")
         left.set_xticks(medians.index, [str(n) for n in medians.index])
         left.minorticks_off()
-        left.set_title("Mode: worst skill, five tables")
+        left.set_title(f"Mode: worst skill, {growth['seed'].nunique()} tables of each size")
         left.set_xlabel("models")
         left.set_ylabel("1 - congruence with the truth")
         truth = recovery["truth"]
         lower, upper = recovery["lower"] - truth, recovery["upper"] - truth
-        right.axhline(0.0, color="#7F7F7F", linewidth=1.0)
+        right.axhline(0.0, color=GREY, linewidth=1.0)
         right.vlines(truth, lower, upper, color=BLUE, linewidth=2, alpha=0.3)
         right.plot(truth, recovery["median"] - truth, "o", color=BLUE, markersize=3)
         right.set_title(f"{record['models']} models: {100 * record['coverage_90']:.0f} % inside")
         right.set_xlabel("true loading")
         right.set_ylabel("loading less the truth, 90 % interval")
-        figure.savefig(path)
-        plt.close(figure)
 
 
 if __name__ == "__main__":
-    parser = command_line(__doc__)
-    parser.add_argument("--tables", type=number(1), default=3, help="to recover (default: 3)")
-    execute(run, parser)
+    execute(main)

@@ -9,32 +9,41 @@ Run: python experiments/mixtures.py --out out/mixtures
 
 from __future__ import annotations
 
-import argparse
 import json
 import tempfile
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 
 import jax
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from _runner import command_line, execute, mean_and_error, predict_held_out, save, settings_of
+from _runner import (
+    command_line,
+    drawing,
+    execute,
+    first_models,
+    mean_and_error,
+    predict_held_out,
+    save,
+    settings_of,
+)
 
 import sloth_jax as sj
 from sloth_jax.cli.console import tell
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
 from sloth_jax.law.options import SIZES
-from sloth_jax.plotting.figure_style import BLUE, ORANGE, style
+from sloth_jax.plotting.figure_style import BLUE, ORANGE
 
 SCORED = ["error", "crps", "covered_90", "width_90"]
 
 
-def run(options: argparse.Namespace) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Fit with each lineage of mixtures left out, score, save and draw."""
+    options = command_line(__file__, __doc__).parse_args(arguments)
     mixtures, dense = sj.bundled_mixtures(), sj.load_leaderboard()
     if options.smoke:
-        mixtures, dense = mixtures.iloc[:3], dense.subset(np.arange(len(dense.models)) < 24)
+        mixtures, dense = mixtures.iloc[:3], first_models(dense)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "mixtures.csv"
         mixtures.to_csv(path, index=False)
@@ -61,6 +70,7 @@ def run(options: argparse.Namespace) -> None:
         {"held_out": rows},
         settings,
         mixtures=int(mixed.sum()),
+        lineages=len(hidden),
         scores=len(parts[0]),
         by_size=json.loads(means.round(5).to_json(orient="index")),
         more_error_by_total=[round(more, 5), round(error, 5)],
@@ -73,22 +83,18 @@ def run(options: argparse.Namespace) -> None:
 def draw(rows: pd.DataFrame, path: Path) -> None:
     """Predicted less measured, model by model."""
     models = list(dict.fromkeys(rows["model"]))
-    with style():
-        figure, ax = plt.subplots(figsize=(6.5, 0.8 + 0.55 * len(models)), layout="constrained")
+    with drawing(path, figsize=(6.5, 0.8 + 0.55 * len(models))) as (_, ax):
         for at, (size, colour) in enumerate(zip(SIZES, (BLUE, ORANGE), strict=True)):
             shown = rows[rows["size"] == size]
             place = [len(models) - 1 - models.index(m) + 0.15 - 0.3 * at for m in shown["model"]]
-            ax.plot(
-                shown["median"] - shown["score"], place, "o", color=colour, markersize=4,
-                alpha=0.7, label=f"{size} parameters",
-            )  # fmt: skip
+            looks = {"color": colour, "markersize": 4, "alpha": 0.7}
+            error = shown["median"] - shown["score"]
+            ax.plot(error, place, "o", label=f"{size} parameters", **looks)
         ax.axvline(0.0, color="black", linewidth=0.8)
         ax.set_yticks(range(len(models))[::-1], models)
         ax.set_xlabel("predicted median less measured score")
         ax.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
-        figure.savefig(path)
-        plt.close(figure)
 
 
 if __name__ == "__main__":
-    execute(run, command_line(__doc__))
+    execute(main)

@@ -1,4 +1,4 @@
-"""What three small models of one's own tell about a large one: its intervals before and after.
+"""What three small models of one's own say about a large one: its intervals before and after.
 
 A lineage of the bundled table plays a user's own: it is taken out whole, and the large model of one
 of its families is predicted as a cold start. Then the family's smallest models join the table from
@@ -10,12 +10,12 @@ Run: python experiments/own_models.py --out out/own_models
 
 from __future__ import annotations
 
-import argparse
+from collections.abc import Sequence
 
 import jax
 import numpy as np
 import pandas as pd
-from _runner import command_line, draw_intervals, execute, save, settings_of
+from _runner import SMOKE_MODELS, command_line, draw_intervals, execute, save, settings_of
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
@@ -25,13 +25,32 @@ from sloth_jax.files import frame_csv, write_text
 LEVEL = 0.9
 
 
-def run(options: argparse.Namespace) -> None:
+def members(table: sj.Leaderboard, family: str, count: int) -> tuple[np.ndarray, int]:
+    """The smallest models of a family, and its largest."""
+    if family not in table.families:
+        raise sj.InputError(f"no family {family!r} in the bundled table")
+    rows = np.flatnonzero(table.family == table.families.index(family))
+    if rows.size <= count:
+        raise sj.InputError(
+            f"family {family}: {rows.size} models, {count} small and a large needed"
+        )
+    by_size = rows[np.argsort(table.params_b[rows], kind="stable")]
+    return by_size[:count], int(by_size[-1])
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
     """Predict before and after, save, draw, print."""
+    parser = command_line(__file__, __doc__)
+    parser.add_argument("--family", default="qwen2", help="whose part it is (default: qwen2)")
+    parser.add_argument(
+        "--small", type=number(1), default=3, metavar="N", help="models measured (default: 3)"
+    )
+    options = parser.parse_args(arguments)
     full = sj.load_leaderboard()
-    small, large = _members(full, options.family, options.small)
+    small, large = members(full, options.family, options.small)
     lineage = full.lineage_of_family[full.families.index(options.family)]
     own = full.lineage_of_family[full.family] == lineage
-    others = full.subset(~own & (np.arange(len(own)) < 24 if options.smoke else True))
+    others = full.subset(~own & (np.arange(len(own)) < (SMOKE_MODELS if options.smoke else np.inf)))
     rows = full.to_frame()
     options.out.mkdir(parents=True, exist_ok=True)
     mine = options.out / "mine.csv"
@@ -67,37 +86,16 @@ def run(options: argparse.Namespace) -> None:
         means=means.to_dict("index"),
         problems=problems,
     )
-    draw_intervals(
-        options.out / "own_models.png",
-        {
-            f"{name}: intervals {100 * means['width'][name]:.0f} points wide": (one, 0, truth)
-            for name, one in forecasts.items()
-        },
-        title=f"{record['large']}, predicted without and with {', '.join(record['small'])}",
-        floors=full.floors,
-        level=LEVEL,
-    )
+    panels = {
+        f"{name}: intervals {100 * means['width'][name]:.0f} points wide": (one, 0, truth)
+        for name, one in forecasts.items()
+    }
+    title = f"{record['large']}, predicted without and with {', '.join(record['small'])}"
+    path = options.out / "own_models.png"
+    draw_intervals(path, panels, title=title, floors=full.floors, level=LEVEL)
     print(means.to_string(float_format="%.3f"))
     tell(f"{record['seconds']} s. Results: {options.out}")
 
 
-def _members(table: sj.Leaderboard, family: str, count: int) -> tuple[np.ndarray, int]:
-    """The smallest models of a family, and its largest."""
-    if family not in table.families:
-        raise sj.InputError(f"no family {family!r} in the bundled table")
-    rows = np.flatnonzero(table.family == table.families.index(family))
-    if rows.size <= count:
-        raise sj.InputError(
-            f"family {family}: {rows.size} models, {count} small and a large needed"
-        )
-    by_size = rows[np.argsort(table.params_b[rows], kind="stable")]
-    return by_size[:count], int(by_size[-1])
-
-
 if __name__ == "__main__":
-    parser = command_line(__doc__)
-    parser.add_argument("--family", default="qwen2", help="whose part it is (default: qwen2)")
-    parser.add_argument(
-        "--small", type=number(1), default=3, metavar="N", help="models measured (default: 3)"
-    )
-    execute(run, parser, interrupted="stopped; partly written")
+    execute(main, interrupted="stopped; partly written")

@@ -10,15 +10,15 @@ Run: python experiments/simulation_based.py --out out/simulation_based
 
 from __future__ import annotations
 
-import argparse
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from _runner import command_line, execute, save
+from _runner import command_line, drawing_grid, execute, save
 from jax import Array
 from jax.flatten_util import ravel_pytree
 from scipy import stats
@@ -26,7 +26,7 @@ from scipy import stats
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.crossval import map_folds
-from sloth_jax.evaluation.methods import SMOKE_SETTINGS, sample_observations
+from sloth_jax.evaluation.methods import sample_observations
 from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.predictive import effects_of_table
@@ -34,7 +34,7 @@ from sloth_jax.law.forward import linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, log_likelihood, shared_law, zero_raw_params
 from sloth_jax.law.links import QuantileMixture
 from sloth_jax.law.observations import Observations
-from sloth_jax.plotting.figure_style import BLUE, style
+from sloth_jax.plotting.figure_style import BLUE
 
 # A law that can be drawn from: its link does not look at the scores. It is a little narrower than
 # the default, so that most scores lie between chance and perfect.
@@ -68,6 +68,7 @@ class Simulate:
     """One simulation, for :func:`sloth_jax.evaluation.crossval.map_folds`."""
 
     settings: sj.FitSettings
+    sees: bool = True  # its scores; else the posterior is the prior, which is quick to draw from
 
     def __call__(self, key: Array, observations: Observations) -> tuple[Array, Array]:
         """The truth, ``(quantity,)``, and thinned draws of it, ``(draw, quantity)``."""
@@ -82,10 +83,14 @@ class Simulate:
         # The last model is held out, its family seen at smaller sizes.
         data = observations._replace(
             scores=measure(law, observations, effects, normals.again),
-            observed=observations.observed.at[-1].set(False),
+            observed=observations.observed.at[-1].set(False) & self.sees,
         )
-        sampled, _ = sample_observations(data, fit_key, settings)
-        laws = jax.tree.map(lambda a: a[::THIN], sampled.law)
+        if self.sees:
+            sampled, _ = sample_observations(data, fit_key, settings)
+            laws = jax.tree.map(lambda a: a[::THIN], sampled.law)
+        else:
+            normal = jax.random.normal(fit_key, (draws_of(settings), *blank.shape), blank.dtype)
+            laws = jax.vmap(lambda one: shared_law(unravel(one), data, settings.prior))(normal)
 
         def again(law: SharedLaw, key: Array) -> Array:
             effects, normals = effects_of_table(data, law, key)
@@ -93,6 +98,11 @@ class Simulate:
 
         keys = jax.random.split(draw_key, laws.noise.shape[0])
         return look(law, data, effects, normals.again), jax.vmap(again)(laws, keys)
+
+
+def draws_of(settings: sj.FitSettings) -> int:
+    """Number of draws that the truth is ranked among."""
+    return settings.nuts.chains * settings.nuts.draws // THIN
 
 
 def measure(law: SharedLaw, observations: Observations, effects: sj.Effects, noise: Array) -> Array:
@@ -146,11 +156,11 @@ def look(law: SharedLaw, data: Observations, effects: sj.Effects, noise: Array) 
     )
 
 
-def ranks(settings: sj.FitSettings, simulations: int, key: Array) -> pd.DataFrame:
-    """Rank of the truth among draws, ties by lot.
+def ranks(simulate: Simulate, simulations: int, key: Array) -> pd.DataFrame:
+    """Ranks of the truth among draws of simulations.
 
     Args:
-        settings: how to sample.
+        simulate: one of them.
         simulations: how many.
         key: random key.
 
@@ -160,11 +170,23 @@ def ranks(settings: sj.FitSettings, simulations: int, key: Array) -> pd.DataFram
     keys = jax.random.split(key, simulations)
     # One at a time on a device: on CPUs, eigenvectors of several matrices at once would wait for
     # threads that all devices share.
-    truth, draws = map_folds(Simulate(settings), keys, design(), block=1)
+    truth, draws = map_folds(simulate, keys, design(), block=1)
+    return pd.DataFrame(rank(truth, draws), columns=list(QUANTITIES))
+
+
+def rank(truth: np.ndarray, draws: np.ndarray) -> np.ndarray:
+    """How many draws are below the truth, ties by lot.
+
+    Args:
+        truth: ``(simulation, quantity)``.
+        draws: ``(simulation, draw, quantity)``.
+
+    Returns:
+        ``(simulation, quantity)``, integers from 0 to the number of draws.
+    """
     below = (draws < truth[:, None]).sum(axis=1)
     ties = (draws == truth[:, None]).sum(axis=1)
-    place = np.random.default_rng(0).integers(0, ties + 1)
-    return pd.DataFrame(below + place, columns=list(QUANTITIES))
+    return below + np.random.default_rng(0).integers(0, ties + 1)
 
 
 def uniformity(found: pd.DataFrame, draws: int) -> pd.Series:
@@ -182,15 +204,15 @@ def uniformity(found: pd.DataFrame, draws: int) -> pd.Series:
     return pd.Series(values, index=found.columns)
 
 
-def run(options: argparse.Namespace) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Simulate, rank, test, save and draw."""
-    settings, simulations = SETTINGS, options.simulations
-    if options.smoke:
-        nuts = replace(SMOKE_SETTINGS.nuts, draws=2 * THIN)
-        settings = replace(SETTINGS, steps=SMOKE_SETTINGS.steps, nuts=nuts)
-        simulations = 4
-    found = ranks(settings, simulations, jax.random.key(options.seed))
-    draws = settings.nuts.chains * settings.nuts.draws // THIN
+    parser = command_line(__file__, __doc__, inference=(), skills=False)
+    parser.add_argument("--simulations", type=number(20), default=300, help="default: 300")
+    options = parser.parse_args(arguments)
+    settings, simulations = SETTINGS, 60 if options.smoke else options.simulations
+    simulate = Simulate(settings, sees=not options.smoke)
+    found = ranks(simulate, simulations, jax.random.key(options.seed))
+    draws = draws_of(settings)
     p = uniformity(found, draws)
     # Bonferroni: the smallest of so many p-values
     p_of_all = min(1.0, float(p.min()) * len(p))
@@ -200,26 +222,28 @@ def run(options: argparse.Namespace) -> None:
         settings,
         simulations=simulations,
         draws=draws,
+        scores_seen=simulate.sees,
         p_values={str(name): round(value, 4) for name, value in p.items()},
         p_of_all=round(p_of_all, 4),
         uniform=p_of_all > LEAST_P,
     )
-    with style():
-        figure, axes = plt.subplots(3, 3, figsize=(9.0, 6.5), sharey=True, layout="constrained")
-        inside = stats.binom.ppf([0.005, 0.995], simulations, 1 / BINS)
-        for axis, name in zip(axes.ravel(), QUANTITIES, strict=True):
-            axis.axhspan(*inside, color="#DDDDDD", zorder=0)
-            axis.hist(found[name] + 0.5, np.linspace(0, draws + 1, BINS + 1), color=BLUE)
-            axis.set_title(f"{name.replace('_', ' ')}, p = {p[name]:.2f}")
-        figure.supxlabel("rank of the truth among draws; grey holds 99 % of uniform bins")
-        figure.savefig(options.out / "ranks.png", dpi=150)
-        plt.close(figure)
+    draw(options.out / "ranks.png", found, p, draws)
     verdict = "uniform" if record["uniform"] else "NOT uniform"
     print(f"ranks over {simulations} simulations are {verdict}: p = {p_of_all:.3f}")
     tell(f"{record['seconds']:.0f} s. Results: {options.out}")
 
 
+def draw(path: Path, found: pd.DataFrame, p: pd.Series, draws: int) -> None:
+    """Histograms of ranks, one per quantity."""
+    edges = np.linspace(0, draws + 1, BINS + 1)
+    inside = stats.binom.ppf([0.005, 0.995], len(found), 1 / BINS)
+    with drawing_grid(path, len(QUANTITIES), 3, (3.0, 2.2), sharex=False) as (figure, axes):
+        for ax, name in zip(axes, QUANTITIES, strict=True):
+            ax.axhspan(*inside, color="#DDDDDD", zorder=0)
+            ax.hist(found[name] + 0.5, list(edges), color=BLUE)
+            ax.set_title(f"{name.replace('_', ' ')}, p = {p[name]:.2f}")
+        figure.supxlabel("rank of the truth among draws; grey holds 99 % of uniform bins")
+
+
 if __name__ == "__main__":
-    parser = command_line(__doc__, fits=False)
-    parser.add_argument("--simulations", type=number(20), default=300, help="default: 300")
-    execute(run, parser)
+    execute(main)

@@ -11,25 +11,31 @@ Run: python experiments/skills.py --out out/skills
 
 from __future__ import annotations
 
-import argparse
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import jax
 import jax.numpy as jnp
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
-from _runner import command_line, execute, save
+from _runner import (
+    SAMPLED,
+    SMOKE_MODELS,
+    command_line,
+    drawing,
+    execute,
+    first_models,
+    save,
+    settings_of,
+)
+from matplotlib.axes import Axes
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.baselines import published_skills
-from sloth_jax.evaluation.methods import SMOKE_SETTINGS
-from sloth_jax.inference.settings import INFERENCES
-from sloth_jax.plotting.figure_style import style
 from sloth_jax.plotting.skills import (
     plot_congruence,
     plot_growth,
@@ -67,46 +73,28 @@ PUBLISHED = {
 SKILL_NAMES = ("reasoning", "knowledge", "instruction following")
 
 
-def run(options: argparse.Namespace) -> None:
+def main(arguments: Sequence[str] | None = None) -> None:
     """Fit, interpret, save, then draw."""
-    table = sj.load_leaderboard()
-    settings = replace(
-        SMOKE_SETTINGS if options.smoke else sj.FitSettings(), inference=options.inference
-    )
+    parser = command_line(__file__, __doc__, inference=SAMPLED, skills=False)
+    numbers = {"nargs": "+", "type": number(2), "default": [2, 3, 4], "metavar": "D"}
+    parser.add_argument("--skills", dest="numbers", **numbers)
+    options = parser.parse_args(arguments)
+    table, settings = sj.load_leaderboard(), settings_of(options)
     again, published = {"halves": 30, "others": (2, 4)}, {"starts": 20}
     optima = {"starts": 100, "steps": 8000}
     if options.smoke:
+        table = first_models(table, 2 * SMOKE_MODELS)
         again, published = {"halves": 1, "others": ()}, {"starts": 1, "max_steps": 20}
         optima = {"starts": 3, "steps": 50}
     fit_key, turn_key, again_key, published_key = jax.random.split(jax.random.key(options.seed), 4)
     tables: dict[str, pd.DataFrame] = {}
     found: dict[str, Any] = {}
     interpreted: dict[int, Skills] = {}
-    for d in options.skills:
-        began = time.perf_counter()
+    for d in options.numbers:
         tell(f"{d} skills ...")
         fit = sj.fit(table, key=fit_key, settings=replace(settings, skills=d))
-        skills = sj.interpret_skills(fit, key=turn_key)
-        proposed = propose_labels(skills)
-        problems = [*fit.diagnostics.problems(), *fit.report.warnings()]
-        if len(set(proposed)) == d:
-            skills = skills.named(proposed)
-        interpreted[d] = skills
-        tables |= {f"d{d}/{name}": rows for name, rows in tables_of(skills).items()}
-        decided = contraction(fit)
-        tables[f"d{d}/contraction"] = decided
-        for problem in problems:
-            tell(f"warning: {problem}")
-        told = int(decided["prior_decides"].to_numpy().sum())
-        print(f"d = {d}: {', '.join(proposed)}; the prior decides {told} of {len(decided)} numbers")
-        found[f"d = {d}"] = {
-            "proposed_labels": proposed,
-            "rotation_starts_agreeing": skills.agreeing,
-            "draws_settled": skills.settled,
-            "problems": problems,
-            "seconds": round(time.perf_counter() - began, 1),
-        }
-
+        interpreted[d], of_number, found[f"d = {d}"] = interpret(fit, turn_key)
+        tables |= {f"d{d}/{name}": rows for name, rows in of_number.items()}
     tell("other lineages, other numbers of skills ...")
     repeated = stability(table, key=again_key, settings=settings, **again)
     medians = repeated.groupby(["reason", "skill"])["congruence"].median()
@@ -114,21 +102,41 @@ def run(options: argparse.Namespace) -> None:
     tell("the published loadings ...")
     beside, error = against_published(published, published_key, **optima)
     print(beside.to_string(index=False, float_format="%.3f"))
-
-    for d in interpreted:
-        (options.out / f"d{d}").mkdir(parents=True, exist_ok=True)
-    save(
-        options,
-        tables | {"stability": repeated, "published": beside},
-        settings,
-        level=LEVEL,
-        published=published | optima | {"training_error": error},
-        **found,
-    )
+    tables |= {"stability": repeated, "published": beside}
+    found["published"] = published | optima | {"training_error": error}
+    save(options, tables, settings, level=LEVEL, **found)
     for d, skills in interpreted.items():
         draw(options.out / f"d{d}", skills)
     draw_stability(options.out / "stability.png", repeated)
     tell(f"Results: {options.out}")
+
+
+def interpret(
+    fit: sj.Fit, key: jax.Array
+) -> tuple[Skills, dict[str, pd.DataFrame], dict[str, Any]]:
+    """Skills of a fit, their tables, and what the summary says of them."""
+    began = time.perf_counter()
+    skills = sj.interpret_skills(fit, key=key)
+    proposed = propose_labels(skills)
+    if len(set(proposed)) == len(proposed):
+        skills = skills.named(proposed)
+    problems = [*fit.diagnostics.problems(), *fit.report.warnings()]
+    for problem in problems:
+        tell(f"warning: {problem}")
+    tables = tables_of(skills) | {"contraction": contraction(fit)}
+    decides = tables["contraction"]["prior_decides"].to_numpy()
+    print(
+        f"d = {len(proposed)}: {', '.join(proposed)}; the prior decides {decides.sum()} of "
+        f"{len(decides)} numbers"
+    )
+    found = {
+        "proposed_labels": proposed,
+        "rotation_starts_agreeing": skills.agreeing,
+        "draws_settled": skills.settled,
+        "problems": problems,
+        "seconds": round(time.perf_counter() - began, 1),
+    }
+    return skills, tables, found
 
 
 def tables_of(skills: Skills) -> dict[str, pd.DataFrame]:
@@ -172,8 +180,8 @@ def against_published(
         for at, one in enumerate(optima, start=1):
             alike, _ = match_skills(theirs, np.asarray(one.loading))
             row = {"loadings": f"optimum {at}", "criterion": float(one.value)}
-            rows.append(row | {"starts": float(one.agreeing)}
-                        | dict(zip(SKILL_NAMES, alike.tolist(), strict=True)))  # fmt: skip
+            row["starts"] = float(one.agreeing)
+            rows.append(row | dict(zip(SKILL_NAMES, alike.tolist(), strict=True)))
         rows.append({"loadings": "published", "criterion": float(geomin(jnp.asarray(theirs)))})
     return pd.DataFrame(rows), ours.error
 
@@ -181,72 +189,46 @@ def against_published(
 def draw(folder: Path, skills: Skills) -> None:
     """Draw all figures of one number of skills; bars are 90 % intervals."""
     d, loadings = len(skills.labels), skills.loadings(LEVEL)
+    shifts, curves = skills.base_to_chat(LEVEL), skills.level_curves(SIZES_B, TOKENS_T, LEVEL)
     order = pd.DataFrame(loadings.pivot(index="benchmark", columns="skill", values="median"))
     strongest = order[list(skills.labels)].to_numpy().argmax(axis=1)
     benchmarks = list(order.index[np.argsort(strongest, kind="stable")])
-    with style():
-        figure, axes = plt.subplots(
-            1, d, figsize=(1.2 + 2.5 * d, 3.6), sharey=True, squeeze=False, layout="constrained"
-        )
-        for label, ax in zip(skills.labels, axes[0], strict=True):
-            plot_loadings(loadings, label, benchmarks, ax=ax)
-        figure.suptitle("Loadings with 90 % intervals (per standard deviation of the skill)")
-        figure.savefig(folder / "loadings.png")
-        plt.close(figure)
 
-        figure, ax = plt.subplots(figsize=(6.0, 1.2 + 0.3 * d * (d - 1) / 2), layout="constrained")
+    def of_each(
+        name: str, title: str, size: tuple[float, float], plot: Callable[..., Axes]
+    ) -> None:
+        """A panel for each skill."""
+        shared = {"figsize": size, "sharey": True, "squeeze": False}
+        with drawing(folder / f"{name}.png", 1, d, **shared) as (figure, axes):
+            for label, ax in zip(skills.labels, axes[0], strict=True):
+                plot(label, ax=ax)
+            figure.suptitle(title)
+
+    title = "Loadings with 90 % intervals (per standard deviation of the skill)"
+    size = (1.2 + 2.5 * d, 3.6)
+    of_each(
+        "loadings", title, size, lambda label, ax: plot_loadings(loadings, label, benchmarks, ax=ax)
+    )
+    title = "Post-trained minus base families, 90 % intervals"
+    size = (1.8 + 2.3 * d, 1.0 + 0.17 * len(shifts) / d)
+    of_each("base_to_chat", title, size, lambda label, ax: plot_shifts(shifts, label, ax=ax))
+    title = "Skill of the average family (sd of models); darker: wider 90 % interval"
+    size = (0.6 + 3.0 * d, 3.2)
+    of_each("level_curves", title, size, lambda label, ax: plot_level_curves(curves, label, ax=ax))
+    size = (6.0, 1.2 + 0.3 * d * (d - 1) / 2)
+    with drawing(folder / "correlations.png", figsize=size) as (_, ax):
         plot_pairs(skills.correlations(LEVEL), ax=ax)
-        figure.savefig(folder / "correlations.png")
-        plt.close(figure)
-
-        shifts = skills.base_to_chat(LEVEL)
-        pairs = len(shifts) // d
-        figure, axes = plt.subplots(
-            1, d, figsize=(1.8 + 2.3 * d, 1.0 + 0.17 * pairs), sharey=True, squeeze=False,
-            layout="constrained",
-        )  # fmt: skip
-        for label, ax in zip(skills.labels, axes[0], strict=True):
-            plot_shifts(shifts, label, ax=ax)
-            ax.tick_params(axis="y", labelsize=7)
-        figure.suptitle("Post-trained minus base families, 90 % intervals")
-        figure.savefig(folder / "base_to_chat.png")
-        plt.close(figure)
-
-        figure, ax = plt.subplots(figsize=(6.0, 1.6 + 0.4 * d), layout="constrained")
+    with drawing(folder / "growth.png", figsize=(6.0, 1.6 + 0.4 * d)) as (_, ax):
         plot_growth(skills.growth(LEVEL), ax=ax)
-        figure.savefig(folder / "growth.png")
-        plt.close(figure)
-
-        curves = skills.level_curves(SIZES_B, TOKENS_T, LEVEL)
-        figure, axes = plt.subplots(
-            1, d, figsize=(0.6 + 3.0 * d, 3.2), sharey=True, squeeze=False, layout="constrained"
-        )
-        for label, ax in zip(skills.labels, axes[0], strict=True):
-            plot_level_curves(curves, label, ax=ax)
-        for ax in axes[0, 1:]:
-            ax.set_ylabel("")
-        figure.suptitle("Skill of the average family (sd of models); darker: wider 90 % interval")
-        figure.savefig(folder / "level_curves.png")
-        plt.close(figure)
 
 
 def draw_stability(path: Path, again: pd.DataFrame) -> None:
     """Congruence with the reference fit, by reason."""
     named = again.assign(skill=[f"skill {k}" for k in again["skill"]])
-    with style():
-        figure, ax = plt.subplots(figsize=(6.0, 3.2), layout="constrained")
+    with drawing(path, figsize=(6.0, 3.2)) as (_, ax):
         plot_congruence(named, ax=ax)
         ax.set_title("Do the skills of the mode come out again? (dashed: similar, equal)")
-        figure.savefig(path)
-        plt.close(figure)
 
 
 if __name__ == "__main__":
-    parser = command_line(__doc__, fits=False)
-    parser.add_argument(
-        "--inference",
-        choices=[name for name in INFERENCES if name != "mode"],
-        default=sj.FitSettings().inference,
-    )
-    parser.add_argument("--skills", nargs="+", type=number(2), default=[2, 3, 4], metavar="D")
-    execute(run, parser)
+    execute(main)

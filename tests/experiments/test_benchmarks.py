@@ -1,0 +1,35 @@
+"""Benchmarks run, and their ratios are those of their times."""
+
+from __future__ import annotations
+
+import json
+
+import cost
+import items
+import numpy as np
+import pytest
+from running import run, shows
+
+
+def test_cost(tmp_path):
+    done = run(cost.main, tmp_path / "out", "--repeats", "1", "--smoke")
+    table = done.csv("cost")
+    assert (table[["seconds", "per_second", "busy_ratio"]] > 0).all(axis=None)
+    assert (table["busy_processes"] >= 1).all()
+    assert (table.groupby("axis", dropna=False)["ratio"].first() == 1.0).all()
+    assert {"mode", "Laplace", "NUTS transitions"} <= set(table["what"])
+    np.testing.assert_allclose(
+        table["busy_ratio"], table["busy_seconds"] / table["seconds"], rtol=1e-4
+    )
+    record = json.loads((done.out / "cost.json").read_text())
+    assert record["worst_busy_ratio"] == pytest.approx(table["busy_ratio"].max(), rel=1e-4)
+    sizes, busy = done.axes("cost")
+    assert shows(sizes, cost.FACTORS)
+    assert shows(busy, table.loc[table["axis"].isna(), "busy_ratio"])
+
+
+def test_cost_of_items(tmp_path):
+    rows = run(items.main, tmp_path / "out", "--smoke").csv("items")
+    assert rows["skills"].tolist() == ["2 given", "1 free"]
+    assert (rows["difficulty_correlation"] > 0.9).all()
+    assert (rows[["seconds", "peak_gb", "ratio"]] > 0).all(axis=None)

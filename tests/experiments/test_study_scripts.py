@@ -1,0 +1,175 @@
+"""Scripts about skills, recovery, the sampler, planning, tasks and attempts."""
+
+from __future__ import annotations
+
+import json
+
+import compute_optimal
+import downstream
+import identifiability
+import numpy as np
+import pandas as pd
+import pytest
+import simulation_based
+import skills
+import test_time_compute as attempts
+from running import labels, run, shows, title
+
+
+def test_skills(tmp_path):
+    done = run(skills.main, tmp_path / "out", "--skills", "3", "--smoke")
+    assert "d = 3: " in done.printed
+    loadings = done.csv("d3/loadings")
+    assert len(loadings) == 12 * 3
+    assert (loadings["lower"] <= loadings["median"]).all()
+    assert (loadings["median"] <= loadings["upper"]).all()
+    names = list(dict.fromkeys(loadings["skill"]))
+    panels = done.axes("d3/loadings")
+    assert [title(ax) for ax in panels] == names
+    for name, ax in zip(names, panels, strict=True):
+        assert shows(ax, loadings.loc[loadings["skill"] == name, ["median", "lower", "upper"]])
+    (pairs,) = done.axes("d3/correlations")
+    assert shows(pairs, done.csv("d3/correlations")["median"])
+    (growth,) = done.axes("d3/growth")
+    assert shows(growth, done.csv("d3/growth")["median"])
+    assert len(done.axes("d3/base_to_chat")) == 3
+    assert [title(ax) for ax in done.axes("d3/level_curves")[:3]] == names
+    stability = done.csv("stability")
+    assert set(stability["reason"]) == {"half of the lineages"}
+    assert stability["congruence"].between(-1, 1).all()
+    published = done.csv("published")
+    assert published["loadings"].iloc[-1] == "published"
+    assert 0 < published["starts"].sum() <= 1.0 + 1e-6
+    assert "proposed_labels" in done.summary["d = 3"]
+
+
+def test_identifiability(tmp_path):
+    done = run(identifiability.main, tmp_path / "out", "--smoke")
+    broken = done.csv("broken", keep_default_na=False)
+    for row in broken.itertuples():
+        assert row.expected in row.found.split() or (row.expected == row.found == "")
+    assert done.summary["causes_named"] == done.summary["causes"] == 6
+    recovery = done.csv("recovery")
+    inside = recovery["truth"].between(recovery["lower"], recovery["upper"])
+    assert done.summary["coverage_90"] == pytest.approx(inside.mean(), abs=1e-4)
+    growth, loadings = done.axes("recovery")
+    assert shows(growth, done.csv("rows")["error"])
+    assert shows(loadings, recovery["truth"])
+    assert shows(loadings, recovery["median"] - recovery["truth"])
+
+
+def test_simulation_based(tmp_path):
+    done = run(simulation_based.main, tmp_path / "out", "--smoke")
+    ranks, record = done.csv("ranks"), done.summary
+    assert list(ranks) == list(simulation_based.QUANTITIES)
+    assert len(ranks) == record["simulations"] == 60
+    assert record["uniform"]  # nothing is seen, and the posterior is the prior
+    assert ranks.to_numpy().min() >= 0
+    assert ranks.to_numpy().max() <= record["draws"]
+    panels = done.axes("ranks")
+    assert len(panels) == len(simulation_based.QUANTITIES)
+    for ax in panels:
+        counts = [bar.get_height() for bar in ax.patches[1:]]  # the first: 99 % of bins
+        assert sum(counts) == record["simulations"]
+
+
+def test_ranks_are_exact():
+    draws = np.array([[[1.0], [3.0], [2.0]], [[5.0], [6.0], [7.0]], [[0.0], [1.0], [1.0]]])
+    truth = np.array([[2.5], [4.0], [9.0]])
+    assert simulation_based.rank(truth, draws).tolist() == [[2], [0], [3]]
+    # Ties fall on every place they may have.
+    tied = simulation_based.rank(np.zeros((400, 1)), np.zeros((400, 3, 1)))
+    assert set(tied.ravel().tolist()) == {0, 1, 2, 3}
+
+
+def test_ranks_show_whether_a_posterior_is_right():
+    """Of a normal mean with a normal prior, whose posterior is known."""
+    rng = np.random.default_rng(0)
+    truth = rng.normal(size=(2000, 1))
+    score = truth + rng.normal(size=truth.shape)
+    spread = {"right": np.sqrt(0.5), "narrow": 0.6 * np.sqrt(0.5)}
+    shift = {"right": 0.0, "narrow": 0.0, "biased": 0.2}
+    p = {}
+    for name in shift:
+        normal = rng.normal(size=(2000, 20, 1))
+        draws = 0.5 * score[:, None] + shift[name] + spread.get(name, spread["right"]) * normal
+        ranks = pd.DataFrame(simulation_based.rank(truth, draws), columns=["mean"])
+        p[name] = simulation_based.uniformity(ranks, 20)["mean"]
+    assert p["right"] > simulation_based.LEAST_P
+    assert max(p["narrow"], p["biased"]) < 1e-6
+
+
+def test_compute_optimal(tmp_path):
+    done = run(compute_optimal.main, tmp_path / "out", "--smoke", "--skills", "1")
+    rows, tested = done.csv("frontier"), done.csv("backtest")
+    assert (rows["spent"] <= rows["flops"] * 1.001).all()
+    assert (rows["params_b_lower"] <= rows["params_b_upper"]).all()
+    assert tested["family"].tolist() == ["qwen2"]
+    # The law that has seen everything loses nothing against itself.
+    assert tested["regret"][0] >= -1e-4
+    assert done.summary["loss"] == pytest.approx(tested["loss"][0], rel=1e-4)
+    panels = done.axes("frontier")
+    assert [title(ax) for ax in panels] == list(dict.fromkeys(rows["target"]))
+    for ax, (_, part) in zip(panels, rows.groupby("target", sort=False), strict=True):
+        assert shows(ax, part[["params_b", "params_b_lower", "params_b_upper"]])
+    sizes, losses = done.axes("backtest")
+    assert shows(sizes, tested[["params_b", "recommended_params_b"]])
+    assert shows(losses, tested[["loss", "lower", "upper"]])
+
+
+def test_downstream(tmp_path):
+    parts = ("llama3", "families", "agents")
+    how = ("--inference", "mode", "--skills", "1", "--smoke")
+    done = run(downstream.main, tmp_path / "out", *how, "--parts", *parts)
+    rows = done.csv("predictions")
+    assert set(rows["part"]) == set(parts)
+    assert rows[["predicted", "truth", "crps"]].notna().all(axis=None)
+    joint = rows["method"] == "law, jointly"
+    assert rows.loc[joint, ["lower", "upper"]].notna().all(axis=None)
+    llama3 = rows[rows["part"] == "llama3"]
+    assert set(llama3["task"]) == {"HumanEval", "EQ-Bench"}
+    assert "law, two steps, mode" in set(llama3["method"])
+    # All methods of a setting predict the same models.
+    same = rows[rows["part"] == "families"].groupby(["setting", "method"])["model"].apply(tuple)
+    assert all(len(set(of)) == 1 for _, of in same.groupby("setting"))
+    found = done.csv("errors").set_index(["part", "task", "method"])
+    error = (llama3["predicted"] - llama3["truth"]).abs()
+    mean = error[(llama3["task"] == "HumanEval") & (llama3["method"] == "law, jointly")].mean()
+    assert found.loc[("llama3", "HumanEval", "law, jointly"), "mae"] == pytest.approx(
+        mean, rel=1e-4
+    )
+    assert done.summary["parts"] == list(parts)
+    curve = done.axes("llama3_HumanEval")[1]
+    assert shows(curve, llama3.loc[llama3["task"] == "HumanEval", "truth"])
+    assert [title(ax) for ax in done.axes("families")] == ["scores known", "from compute"]
+    agents = rows.query("part == 'agents' and setting == 'scores known'")
+    for ax in done.axes("agents"):
+        drawn = agents[agents["task"] == title(ax)]
+        assert shows(ax, drawn.loc[drawn["method"] == "law, jointly", "predicted"])
+
+
+def test_test_time_compute(tmp_path):
+    done = run(attempts.main, tmp_path / "out", "--smoke")
+    assert "problems recovered" in done.printed
+    rows = done.csv("coverage")
+    assert (rows["lower"] <= rows["upper"]).all()
+    assert (rows.groupby("simulation")["truth"].diff().dropna() >= 0).all()  # in attempts
+    inside = rows["truth"].between(rows["lower"], rows["upper"])
+    shares = inside.groupby(rows["k"]).mean()
+    kept = done.summary["inside"]
+    assert kept == {k: pytest.approx(shares[int(k)]) for k in kept}
+    assert done.summary["data"] == "simulated"
+    panels = done.axes("coverage")
+    assert labels(panels[0]) == ["90 % band", "truth", "forecast"]
+    for ax, (_, part) in zip(panels, rows.groupby("simulation"), strict=True):
+        assert shows(ax, part[["truth", "median"]])
+
+
+def test_test_time_compute_of_files(tmp_path):
+    for model, right in (("a", 1), ("b", 3), ("c", 4)):
+        marks = [{"is_corrects": [True] * right + [False] * (6 - right)}] * 3
+        (tmp_path / f"MATH_{model}.json").write_text(json.dumps(marks))
+    done = run(attempts.main, tmp_path / "out", "--folder", str(tmp_path))
+    assert done.summary["data"] == "files"
+    first = done.csv("coverage").groupby("simulation")["truth"].first()
+    np.testing.assert_allclose(first, np.array([1, 3, 4]) / 6, atol=1e-5)  # pass@1
