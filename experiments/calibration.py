@@ -54,6 +54,11 @@ from sloth_jax.plotting.figure_style import BLUE, GREY
 
 RATIOS = (2.0, 8.0)  # held-out size over the largest training size of its family
 NAMES = {level: f"{100 * level:.0f}" for level in LEVELS}
+TRUST = {
+    "Pareto k at most": "max_pareto_k",
+    "R-hat at most": "max_rhat",
+    "divergences": "divergences",
+}
 SHOWN = (
     "mae crps coverage_50 coverage_50_families coverage_90 coverage_90_families width_90 "
     "mae_conformal crps_conformal coverage_90_corrected"
@@ -95,9 +100,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     draw(options.out / "calibration.png", rows, groups, summary)
     print(", ".join(f"{name} {summary[name]:.4f}" for name in SHOWN))
-    trust = {"Pareto k at most": "max_pareto_k", "R-hat at most": "max_rhat",
-             "divergences": "divergences"}  # fmt: skip
-    known = [f"{name} {summary[key]}" for name, key in trust.items() if summary[key] is not None]
+    known = [f"{name} {summary[key]}" for name, key in TRUST.items() if summary[key] is not None]
     tell(f"{seconds:.0f} s, {', '.join(known)}. Results: {options.out}")
 
 

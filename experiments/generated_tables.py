@@ -37,9 +37,9 @@ _NAMES = (
     "😀-3b", "عربى", "x" * 300, "null", "None", "1e5", "0", "tab\there", "' or 1=1", "../../etc",
 )  # fmt: skip
 _FAULTS = (
-    "duplicate", "text", "negative", "percent", "infinite", "no size",
-    "no family", "two lineages", "no scores", "no column", "short row", "bytes", "empty",
-)  # fmt: skip
+    "duplicate, text, negative, percent, infinite, no size, no family, two lineages, no scores, "
+    "no column, short row, bytes, empty"
+).split(", ")
 
 
 @dataclass(frozen=True)
@@ -52,10 +52,8 @@ class Shape:
     benchmarks: int
 
 
-SHAPES = (
-    Shape(3, 1, 1, 1), Shape(4, 4, 4, 2), Shape(9, 3, 2, 3), Shape(16, 5, 3, 4),
-    Shape(24, 2, 1, 5), Shape(40, 16, 8, 8),
-)  # fmt: skip
+_COUNTS = ((3, 1, 1, 1), (4, 4, 4, 2), (9, 3, 2, 3), (16, 5, 3, 4), (24, 2, 1, 5), (40, 16, 8, 8))
+SHAPES = [Shape(*counts) for counts in _COUNTS]
 
 
 def generate(rng: np.random.Generator, shape: Shape) -> tuple[bytes, str]:
@@ -117,11 +115,15 @@ def spoilt(frame: pd.DataFrame, fault: str, rng: np.random.Generator) -> bytes:
     row, last = int(rng.integers(len(frame))), frame.columns[-1]
     frame = frame.astype(object)
     changes = {
-        "duplicate": ("model", frame["model"].iloc[0]), "text": (last, "high"),
-        "negative": (last, -0.2), "percent": (last, 55.0), "infinite": ("params_b", "1e999"),
-        "no size": ("params_b", None), "no family": ("family", None),
+        "duplicate": ("model", frame["model"].iloc[0]),
+        "text": (last, "high"),
+        "negative": (last, -0.2),
+        "percent": (last, 55.0),
+        "infinite": ("params_b", "1e999"),
+        "no size": ("params_b", None),
+        "no family": ("family", None),
         "two lineages": ("lineage", "another"),
-    }  # fmt: skip
+    }
     if fault in changes:
         column, value = changes[fault]
         frame.loc[row, column] = value

@@ -84,20 +84,17 @@ def broken_tables() -> dict[str, tuple[Leaderboard, int, str]]:
     twice = good.scores.copy()
     twice[:, 1] = twice[:, 0]
     one, _ = synthetic_table(0, families=12, benchmarks=6, skills=1, noise=0.03, own=0.0)
+    constant = replace(good, tokens_t=np.exp(0.3 * np.sin(1.0 + good.family)))
+    in_proportion = replace(good, tokens_t=0.1 * good.params_b)
+    single = good.subset(np.arange(len(good.models)) % 4 == 0)
     return {
         "nothing": (good, 2, ""),
-        "tokens constant inside families": (
-            replace(good, tokens_t=np.exp(0.3 * np.sin(1.0 + good.family))), 2, "confounded",
-        ),
-        "tokens in proportion to size": (
-            replace(good, tokens_t=0.1 * good.params_b), 2, "confounded",
-        ),
-        "one model per family": (
-            good.subset(np.arange(len(good.models)) % 4 == 0), 1, "no_variation",
-        ),
+        "tokens constant inside families": (constant, 2, "confounded"),
+        "tokens in proportion to size": (in_proportion, 2, "confounded"),
+        "one model per family": (single, 1, "no_variation"),
         "a benchmark twice": (replace(good, scores=twice), 2, "duplicate_benchmarks"),
         "more skills than there are": (one, 3, "too_many_skills"),
-    }  # fmt: skip
+    }
 
 
 def widths(table: Leaderboard, settings: sj.FitSettings, key: Array) -> dict[str, float]:

@@ -51,9 +51,9 @@ BINS = 8
 LEAST_P = 0.01  # over all quantities together
 # None of them changes when skills are rotated.
 QUANTITIES = (
-    "lineage_spread", "family_walk", "model_spread", "noise", "bias", "size_effect",
-    "log_likelihood", "expected_score", "predicted_score",
-)  # fmt: skip
+    "lineage_spread family_walk model_spread noise bias size_effect log_likelihood expected_score "
+    "predicted_score"
+).split()
 _FURTHEST = 100.0  # shares above chance that no score exceeds
 
 
