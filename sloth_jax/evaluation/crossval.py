@@ -23,6 +23,7 @@ from jax.sharding import Mesh, PartitionSpec
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.evaluation.folds import Folds
+from sloth_jax.evaluation.scoring import COLUMNS
 
 # Folds computed at a time on a device. Few: a block takes as long as its slowest fold, so that
 # larger ones were slower, by a fifth to a factor of two, on two CPU cores.
@@ -133,25 +134,22 @@ def cross_validate(method: Method, folds: Folds, *, key: Array) -> Validation:
     error = np.abs(predicted - table.scores[None])
     training = [float(np.mean(error[fold][folds.train[fold]])) for fold in range(len(predicted))]
     of_model = np.asarray(table.families, dtype=object)[table.family]
-    parts = []
-    for fold, families in enumerate(folds.tested):
-        rows = np.flatnonzero(np.isin(of_model, families))
-        width = len(table.benchmarks)
-        parts.append(
-            pd.DataFrame(
-                {
-                    "fold": fold,
-                    "family": np.repeat(of_model[rows], width),
-                    "model": np.repeat(np.asarray(table.models, dtype=object)[rows], width),
-                    "benchmark": np.tile(np.asarray(table.benchmarks, dtype=object), len(rows)),
-                    "held_out": np.repeat(folds.test[fold, rows], width),
-                    "score": table.scores[rows].ravel(),
-                    "prediction": predicted[fold, rows].ravel(),
-                },
-                columns=list(PREDICTION_COLUMNS),
-            )
-        )
-    return Validation(pd.concat(parts, ignore_index=True), float(np.mean(training)))
+    in_tested = np.array([np.isin(of_model, families) for families in folds.tested])
+    fold, model = np.nonzero(in_tested)  # (row,)
+    width = len(table.benchmarks)
+    predictions = pd.DataFrame(
+        {
+            "fold": np.repeat(fold, width),
+            "family": np.repeat(of_model[model], width),
+            "model": np.repeat(np.asarray(table.models, dtype=object)[model], width),
+            "benchmark": np.tile(np.asarray(table.benchmarks, dtype=object), len(model)),
+            "held_out": np.repeat(folds.test[fold, model], width),
+            "score": table.scores[model].ravel(),
+            "prediction": predicted[fold, model].ravel(),
+        },
+        columns=list(PREDICTION_COLUMNS),
+    )
+    return Validation(predictions, float(np.mean(training)))
 
 
 def held_out_errors(predictions: pd.DataFrame, method: str) -> pd.DataFrame:
@@ -162,15 +160,8 @@ def held_out_errors(predictions: pd.DataFrame, method: str) -> pd.DataFrame:
         method: name of the method.
 
     Returns:
-        Columns ``fold, method, model, benchmark, abs_error``; one row per held-out score.
+        Columns :data:`sloth_jax.evaluation.scoring.COLUMNS`; one row per held-out score.
     """
     rows = predictions.loc[predictions["held_out"] & predictions["score"].notna()]
-    return pd.DataFrame(
-        {
-            "fold": rows["fold"].to_numpy(),
-            "method": method,
-            "model": rows["model"].to_numpy(),
-            "benchmark": rows["benchmark"].to_numpy(),
-            "abs_error": np.abs(rows["prediction"].to_numpy() - rows["score"].to_numpy()),
-        }
-    )
+    error = (rows["prediction"] - rows["score"]).abs()
+    return rows.assign(method=method, abs_error=error)[list(COLUMNS)].reset_index(drop=True)

@@ -18,7 +18,7 @@ import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
-from sloth_jax.evaluation.published import _check_choice, _check_n_train
+from sloth_jax.evaluation.published import check_choice
 from sloth_jax.wording import did_you_mean, one_line, quoted
 
 PROTOCOLS = ("published", "strict")
@@ -133,43 +133,49 @@ def make_folds(
             such protocol.
     """
     _check_n_train(n_train)
-    _check_choice("protocol", protocol, PROTOCOLS)
+    check_choice("protocol", protocol, PROTOCOLS)
     tested = _checked_groups(table, groups, n_train)
     if complete:
         enough = _complete_models(table) > n_train
         table = table.subset(table.observed.all(axis=1) & enough[table.family])
     else:
         table = table.subset(table.observed.sum(axis=1) > 0)
-    whole = table.observed.all(axis=1)
-    lineage = table.lineage_of_family[table.family]
-
-    trains = np.ones((len(tested), len(table.models)), dtype=bool)
-    test = np.zeros_like(trains)
-    for k, families in enumerate(tested):
-        largest_of_lineage: dict[int, float] = {}
-        for name in families:
-            f = table.families.index(name)
-            in_family = table.family == f
-            rows = np.flatnonzero(in_family & whole)
-            rows = rows[np.argsort(table.params_b[rows], kind="stable")]
-            test[k, rows[n_train:]] = True
-            # With no training model of its own the whole family is hidden: the cold start.
-            largest = float(table.params_b[rows[n_train - 1]]) if n_train else -np.inf
-            trains[k, in_family & (table.params_b > largest)] = False
-            root = int(table.lineage_of_family[f])
-            largest_of_lineage[root] = max(largest, largest_of_lineage.get(root, -np.inf))
-        trains[k, test[k]] = False  # a predicted model can be as large as a training model
-        if protocol == "strict":
-            for root, largest in largest_of_lineage.items():
-                trains[k, (lineage == root) & (table.params_b > largest)] = False
+    masks = [_masks(table, families, n_train, protocol) for families in tested]
+    train, test = (np.array(part) for part in zip(*masks, strict=True))
     return Folds(
         table=table,
-        train=trains[:, :, None] & table.observed,
+        train=train[:, :, None] & table.observed,
         test=test,
         tested=tested,
         n_train=n_train,
         protocol=protocol,
     )
+
+
+def _masks(
+    table: Leaderboard, families: tuple[str, ...], n_train: int, protocol: str
+) -> tuple[np.ndarray, np.ndarray]:
+    """Models that may train and models that are predicted in one fold, ``(model,)`` each."""
+    whole = table.observed.all(axis=1)
+    lineage = table.lineage_of_family[table.family]
+    train, test = np.ones(len(table.models), bool), np.zeros(len(table.models), bool)
+    largest_of_lineage: dict[int, float] = {}
+    for name in families:
+        f = table.families.index(name)
+        in_family = table.family == f
+        rows = np.flatnonzero(in_family & whole)
+        rows = rows[np.argsort(table.params_b[rows], kind="stable")]
+        test[rows[n_train:]] = True
+        # With no training model of its own the whole family is hidden: the cold start.
+        largest = float(table.params_b[rows[n_train - 1]]) if n_train else -np.inf
+        train[in_family & (table.params_b > largest)] = False
+        root = int(table.lineage_of_family[f])
+        largest_of_lineage[root] = max(largest, largest_of_lineage.get(root, -np.inf))
+    train[test] = False  # a predicted model can be as large as a training model
+    if protocol == "strict":
+        for root, largest in largest_of_lineage.items():
+            train[(lineage == root) & (table.params_b > largest)] = False
+    return train, test
 
 
 def size_ratio(folds: Folds) -> np.ndarray:
@@ -181,7 +187,7 @@ def size_ratio(folds: Folds) -> np.ndarray:
     """
     table = folds.table
     ratio = np.full(folds.test.shape, np.nan)
-    for k, f in zip(*np.nonzero(_tested_families(folds)), strict=True):
+    for k, f in zip(*np.nonzero(tested_families(folds)), strict=True):
         in_family = table.family == f
         seen = table.params_b[in_family & folds.train[k].any(axis=1)]
         rows = np.flatnonzero(in_family & folds.test[k])
@@ -190,11 +196,16 @@ def size_ratio(folds: Folds) -> np.ndarray:
     return ratio
 
 
-def _tested_families(folds: Folds) -> np.ndarray:
+def tested_families(folds: Folds) -> np.ndarray:
     """Returns ``(fold, family)``, True where the fold predicts a model of the family."""
     table = folds.table
     member = table.family[:, None] == np.arange(len(table.families))  # (model, family)
     return (folds.test[:, :, None] & member).any(axis=1)
+
+
+def _check_n_train(n_train: int) -> None:
+    if n_train < 0:
+        raise InputError(f"n_train is {n_train}: 0 hides tested families whole, 1 keeps a model")
 
 
 def _complete_models(table: Leaderboard) -> np.ndarray:

@@ -21,6 +21,7 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.evaluation.scoring_rules import crps
+from sloth_jax.evaluation.splits import balanced_groups
 from sloth_jax.inference.leave_lineage_out import _summed
 from sloth_jax.inference.settings import FitSettings
 
@@ -75,14 +76,7 @@ def deal_lineages(table: Leaderboard, groups: int) -> np.ndarray:
             f"{groups} groups of lineages need as many lineages with scores, the table has "
             f"{(count > 0).sum()}: ask for fewer groups"
         )
-    found = np.full(count.size, -1)
-    filled = np.zeros(groups)
-    # The largest first, each to the group that holds least: nothing random to report.
-    for lineage in np.argsort(-count, kind="stable"):
-        if count[lineage]:
-            found[lineage] = np.argmin(filled)
-            filled[found[lineage]] += count[lineage]
-    return found
+    return balanced_groups(count, groups)
 
 
 def refit_without_lineages(

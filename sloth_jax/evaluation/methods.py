@@ -96,8 +96,8 @@ class FitMethod:
             InputError: if the skills do not fit the table, or a fold's mode was not found.
         """
         check_skills(self.skills, table)
-        folds = [self._observe(replace(table, scores=np.where(m, table.scores, np.nan)))
-                 for m in train]  # fmt: skip
+        masked = [np.where(mask, table.scores, np.nan) for mask in train]
+        folds = [self._observe(replace(table, scores=scores)) for scores in masked]
         stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *folds)
         # One fold at a time: eigenvectors of several together may wait for one another for ever
         # where two CPU devices share a pool of threads.
@@ -235,10 +235,8 @@ def choose_methods(
         InputError: if there is no such method, or ``skills`` leaves none.
     """
     methods = all_methods(n_train)
-    sets = {
-        "all": tuple(methods), "published": tuple(published_methods(n_train)), "ours": OURS,
-        **ABLATIONS,
-    }  # fmt: skip
+    published = tuple(published_methods(n_train))
+    sets = {"all": tuple(methods), "published": published, "ours": OURS, **ABLATIONS}
     chosen: set[str] = set()
     for name in wanted:
         if name in sets:

@@ -10,6 +10,7 @@ from jax import Array
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.law.surface import log_flops
+from sloth_jax.skills.downstream import principal_components
 
 
 @dataclass(frozen=True)
@@ -51,9 +52,8 @@ class PrincipalComponents:
         design = np.hstack([flops * family if self.family_slopes else flops, family])
         predicted = np.empty((len(train), *table.scores.shape))
         for fold, rows in enumerate(np.asarray(whole)):
-            centre = table.scores[rows].mean(axis=0)
-            centred = table.scores[rows] - centre
-            axes = np.linalg.svd(centred, full_matrices=False)[2][: self.components]
-            slope = np.linalg.lstsq(design[rows], centred @ axes.T, rcond=None)[0]
-            predicted[fold] = design @ slope @ axes + centre
+            found = principal_components(table.scores[rows], self.components)
+            components = (table.scores[rows] - found.mean) @ found.axes.T
+            slope = np.linalg.lstsq(design[rows], components, rcond=None)[0]
+            predicted[fold] = design @ slope @ found.axes + found.mean
         return predicted

@@ -22,7 +22,7 @@ def leaderboard_benchmarks(leaderboard: str) -> tuple[str, ...]:
     Raises:
         InputError: there is no such leaderboard.
     """
-    _check_choice("leaderboard", leaderboard, LEADERBOARDS)
+    check_choice("leaderboard", leaderboard, LEADERBOARDS)
     return tuple(
         row["benchmark"]
         for row in _bundled_rows("benchmarks.csv")
@@ -43,7 +43,7 @@ def published_groups(leaderboard: str, n_train: int) -> tuple[tuple[str, ...], .
     Raises:
         InputError: there are no published folds of this kind.
     """
-    _check_choice("leaderboard", leaderboard, LEADERBOARDS)
+    check_choice("leaderboard", leaderboard, LEADERBOARDS)
     if n_train not in (1, 2):
         raise InputError(
             f"no published folds keep {n_train} training models of a tested family: choose 1 or 2"
@@ -72,12 +72,8 @@ def published_errors(leaderboard: str, n_train: int) -> dict[str, float]:
     }
 
 
-def _check_n_train(n_train: int) -> None:
-    if n_train < 0:
-        raise InputError(f"n_train is {n_train}: 0 hides tested families whole, 1 keeps a model")
-
-
-def _check_choice(what: str, name: str, choices: Sequence[str]) -> None:
+def check_choice(what: str, name: str, choices: Sequence[str]) -> None:
+    """Raises :class:`InputError` unless the name is among the choices."""
     if name not in choices:
         hint = did_you_mean(name, choices)
         raise InputError(

@@ -8,7 +8,7 @@ from typing import NamedTuple
 import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.evaluation.folds import Folds, _tested_families
+from sloth_jax.evaluation.folds import Folds, tested_families
 from sloth_jax.wording import one_line, quoted
 
 # A direction of a design whose columns have length 1 is null below this part of the largest
@@ -79,7 +79,7 @@ def rank_deficiencies(
         raise ValueError(f"{covariates.shape[1]} covariates but {len(covariate_names)} names")
 
     found = []
-    tested = _tested_families(folds)
+    tested = tested_families(folds)
     for k, train in enumerate(folds.train):
         masks: dict[str, np.ndarray] = dict(zip(folds.table.benchmarks, train.T, strict=True))
         if (train == train[:, :1]).all():

@@ -10,7 +10,6 @@ are missing have no row. Methods are comparable only where they predicted the sa
 from __future__ import annotations
 
 import math
-from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -19,6 +18,8 @@ import numpy as np
 import pandas as pd
 
 from sloth_jax.errors import InputError
+from sloth_jax.evaluation.scoring_rules import family_means
+from sloth_jax.forecasting.intervals import tail_probabilities
 from sloth_jax.wording import did_you_mean, one_line, quoted
 
 COLUMNS = ("fold", "method", "model", "benchmark", "abs_error")
@@ -116,37 +117,35 @@ def by_size_ratio(
     _need(ratios, ("fold", "model", "size_ratio"), "ratios")
     if not len(edges) or not (np.diff(edges) > 0).all():
         raise InputError(f"edges {tuple(edges)} do not increase: give them from low to high")
-    known: dict[tuple[object, str], float] = {}
-    for fold, model, size_ratio in zip(
-        ratios["fold"], ratios["model"], ratios["size_ratio"], strict=True
-    ):
-        if not (math.isfinite(size_ratio) and size_ratio > 0):
-            what = f"size ratio {size_ratio} of model {quoted(model)}"
-            raise InputError(f"{_place(what, fold)} is not a positive number")
-        if known.setdefault((fold, model), size_ratio) != size_ratio:
-            raise InputError(_place(f"two size ratios of model {quoted(model)}", fold))
-    for fold, model in zip(errors["fold"], errors["model"], strict=True):
-        if (fold, model) not in known:
-            what = f"no size ratio of model {quoted(model)}"
-            raise InputError(_place(what, fold) + ": give one for every held-out model")
-
+    of_entry = _size_ratio_of_entries(errors, ratios)
     names = [f"{edge:g}" for edge in edges]
     between = [f"{low} to {high}" for low, high in pairwise(names)]
     labels = [f"up to {names[0]}", *between, f"over {names[-1]}"]
-    grouped: dict[tuple[str, int], list[float]] = {}
-    for fold, method, model, abs_error in zip(
-        *(errors[name] for name in ("fold", "method", "model", "abs_error")), strict=True
-    ):
-        place = bisect_left(edges, known[fold, model])  # the first edge not below the ratio
-        grouped.setdefault((method, place), []).append(abs_error)
-    methods = list(dict.fromkeys(errors["method"]))
-    rows = [
-        (method, label, len(found), float(np.mean(found)))
-        for method in methods
-        for place, label in enumerate(labels)
-        if (found := grouped.get((method, place)))
-    ]
+    place = np.searchsorted(edges, of_entry)  # the first edge not below the ratio
+    rows = []
+    for method in dict.fromkeys(errors["method"]):
+        for at, label in enumerate(labels):
+            found = errors.loc[(errors["method"] == method) & (place == at), "abs_error"]
+            if len(found):
+                rows.append((method, label, len(found), float(np.mean(found.to_numpy()))))
     return pd.DataFrame(rows, columns=pd.Index(["method", "size_ratio", "entries", "mean"]))
+
+
+def _size_ratio_of_entries(errors: pd.DataFrame, ratios: pd.DataFrame) -> np.ndarray:
+    """Size ratio of each row of an errors frame, ``(entry,)``."""
+    known: dict[tuple[object, str], float] = {}
+    for fold, model, ratio in ratios[["fold", "model", "size_ratio"]].itertuples(index=False):
+        if not (math.isfinite(ratio) and ratio > 0):
+            what = f"size ratio {ratio} of model {quoted(model)}"
+            raise InputError(f"{_place(what, fold)} is not a positive number")
+        if known.setdefault((fold, model), ratio) != ratio:
+            raise InputError(_place(f"two size ratios of model {quoted(model)}", fold))
+    entries = list(zip(errors["fold"], errors["model"], strict=True))
+    for fold, model in entries:
+        if (fold, model) not in known:
+            what = f"no size ratio of model {quoted(model)}"
+            raise InputError(_place(what, fold) + ": give one for every held-out model")
+    return np.array([known[entry] for entry in entries])
 
 
 @dataclass(frozen=True)
@@ -217,37 +216,25 @@ def bootstrap_difference(
             family, which cannot be resampled.
         ValueError: if ``level`` is not inside (0, 1) or ``resamples`` not positive.
     """
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level {level} is not between 0 and 1: 0.9 means 90 %")
+    tails = tail_probabilities(level)
     if resamples < 1:
         raise ValueError(f"{resamples} resamples are too few: 2000 is usual")
     _check(errors)
-    # Sorted by entry, so that the order of the rows decides nothing.
-    a, b = (_of_method(errors, name).sort_index() for name in (first, second))
-    if not a.index.equals(b.index):
-        fold, model, benchmark = a.index.symmetric_difference(b.index)[0]
-        there, lacking = (first, second) if (fold, model, benchmark) in a.index else (second, first)
-        what = f"model {quoted(model)} on {quoted(benchmark)} is there for {quoted(there)}"
-        raise InputError(
-            f"{_place(what, fold)} but not for {quoted(lacking)}: compare methods on the same"
-            " held-out scores"
-        )
-    models = a.index.get_level_values("model")
+    change = _paired_difference(errors, first, second)
+    models = change.index.get_level_values("model")
     for model in models.unique():
         if model not in families:
             raise InputError(f"no family for model {quoted(model)}{did_you_mean(model, families)}")
-    names, of_entry = np.unique([families[model] for model in models], return_inverse=True)
-    count = len(names)
-    if count < 2:
+    family = [families[model] for model in models]
+    if len(set(family)) < 2:
         raise InputError(
-            f"all held-out models are of family {quoted(str(names[0]))}: an interval over families"
+            f"all held-out models are of family {quoted(family[0])}: an interval over families"
             " needs at least two"
         )
-    entries = np.bincount(of_entry)
-    d = np.bincount(of_entry, weights=a.to_numpy() - b.to_numpy()) / entries  # (family,)
-    drawn = np.random.default_rng(seed).integers(count, size=(resamples, count))
+    d = family_means(change, family)
+    drawn = np.random.default_rng(seed).integers(d.size, size=(resamples, d.size))
     means = d[drawn].mean(axis=1)  # (resample,)
-    lower, upper = np.quantile(means, [0.5 - level / 2, 0.5 + level / 2])
+    lower, upper = np.quantile(means, tails)
     return Difference(
         first=first,
         second=second,
@@ -255,9 +242,25 @@ def bootstrap_difference(
         lower=float(lower),
         upper=float(upper),
         level=level,
-        families=count,
+        families=d.size,
         share_below_zero=float((means < 0.0).mean()),
     )
+
+
+def _paired_difference(errors: pd.DataFrame, first: str, second: str) -> pd.Series:
+    """Errors of the first method minus those of the second, by fold, model and benchmark."""
+    # Sorted by entry, so that the order of the rows decides nothing.
+    a, b = (_of_method(errors, name).sort_index() for name in (first, second))
+    if not a.index.equals(b.index):
+        entry = a.index.symmetric_difference(b.index)[0]
+        fold, model, benchmark = entry
+        there, lacking = (first, second) if entry in a.index else (second, first)
+        what = f"model {quoted(model)} on {quoted(benchmark)} is there for {quoted(there)}"
+        raise InputError(
+            f"{_place(what, fold)} but not for {quoted(lacking)}: compare methods on the same"
+            " held-out scores"
+        )
+    return a - b
 
 
 def _of_method(errors: pd.DataFrame, method: str) -> pd.Series:

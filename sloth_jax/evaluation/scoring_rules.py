@@ -15,23 +15,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import ArrayLike
 
+from sloth_jax.forecasting.intervals import central_interval
+
 LEVELS = (0.5, 0.8, 0.9, 0.95)
-
-
-def central_interval(draws: np.ndarray, level: float) -> tuple[np.ndarray, np.ndarray]:
-    """Ends of the central interval, ``(entry,)`` each.
-
-    Args:
-        draws: ``(draw, entry)``.
-        level: probability inside, in (0, 1).
-
-    Raises:
-        ValueError: if ``level`` is not inside (0, 1).
-    """
-    if not 0.0 < level < 1.0:
-        raise ValueError(f"level {level} is not between 0 and 1: 0.9 means 90 %")
-    lower, upper = np.quantile(draws, [0.5 - level / 2, 0.5 + level / 2], axis=0)
-    return lower, upper
 
 
 def covered(draws: np.ndarray, truth: np.ndarray, level: float) -> np.ndarray:
@@ -61,6 +47,17 @@ def crps(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return np.abs(draws - truth[None, :]).mean(axis=0) - spread
 
 
+def family_means(values: ArrayLike, family: ArrayLike) -> np.ndarray:
+    """Mean of each family's values, families sorted by name, ``(family,)``.
+
+    Args:
+        values: ``(entry,)``.
+        family: of each entry, ``(entry,)``.
+    """
+    _, of_entry, count = np.unique(family, return_inverse=True, return_counts=True)
+    return np.bincount(of_entry, np.asarray(values, float)) / count
+
+
 def mean_over_families(values: ArrayLike, family: ArrayLike) -> float:
     """Mean over families of a family's mean, so that every family counts the same.
 
@@ -70,8 +67,7 @@ def mean_over_families(values: ArrayLike, family: ArrayLike) -> float:
         values: such as whether intervals hold the scores, ``(entry,)``.
         family: of each entry, ``(entry,)``.
     """
-    _, of_entry, count = np.unique(family, return_inverse=True, return_counts=True)
-    return float(np.mean(np.bincount(of_entry, np.asarray(values, float)) / count))
+    return float(np.mean(family_means(values, family)))
 
 
 def probability_integral_transform(

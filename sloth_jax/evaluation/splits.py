@@ -63,6 +63,24 @@ def smallest(table: Leaderboard, count: int, among: np.ndarray | None = None) ->
     return found
 
 
+def balanced_groups(load: np.ndarray, groups: int) -> np.ndarray:
+    """Groups of about the same load: the largest first, each to the group that holds least.
+
+    Args:
+        load: of each item, ``(item,)``, not negative.
+        groups: how many.
+
+    Returns:
+        Group of each item, ``(item,)``; -1 for one without load.
+    """
+    found, filled = np.full(load.size, -1), np.zeros(groups)
+    for item in np.argsort(-load, kind="stable"):
+        if load[item]:
+            found[item] = np.argmin(filled)
+            filled[found[item]] += load[item]
+    return found
+
+
 def split_by_date(table: Leaderboard, dates: tuple[str, ...] = DATES) -> Split:
     """Predict models of families whose first model was released at a date or later.
 
@@ -101,13 +119,8 @@ def split_by_lineage(table: Leaderboard, count: int, *, folds: int = 6) -> Split
     of_model = table.lineage_of_family[table.family]
     hidden_of = ~smallest(table, count)
     waiting = np.bincount(of_model, hidden_of, minlength=len(table.lineages))
-    group = np.full(len(table.lineages), -1)
-    filled = np.zeros(folds)
-    for lineage in np.argsort(-waiting, kind="stable"):
-        if waiting[lineage]:
-            group[lineage] = int(np.argmin(filled))
-            filled[group[lineage]] += waiting[lineage]
-    used = np.flatnonzero(filled > 0)
+    group = balanced_groups(waiting, folds)
+    used = np.unique(group[group >= 0])
     hidden = (group[of_model][None] == used[:, None]) & hidden_of[None]
     return _split(f"by lineage, n = {count}", table, hidden, hidden)
 

@@ -15,6 +15,7 @@ from jax.scipy.special import ndtri
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.forecasting.extrapolation import beyond_in_words
+from sloth_jax.forecasting.intervals import central_interval
 from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
@@ -78,10 +79,7 @@ class Forecast:
         Raises:
             ValueError: if ``level`` is not inside (0, 1).
         """
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"level {level} is not between 0 and 1: 0.9 means 90 %")
-        lower, upper = np.quantile(self.draws, [0.5 - level / 2, 0.5 + level / 2], axis=0)
-        return lower, upper
+        return central_interval(self.draws, level)
 
     def summary(self, level: float = 0.9) -> pd.DataFrame:
         """One row per model and benchmark, with the columns :data:`COLUMNS`.

@@ -9,9 +9,9 @@ import pandas as pd
 from jax import Array
 
 from sloth_jax.forecasting.forecast import forecast
+from sloth_jax.forecasting.intervals import tail_probabilities
 from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.fit import Fit
-from sloth_jax.planning.intervals import tail_probabilities
 from sloth_jax.planning.targets import MEAN, find_target
 
 

@@ -8,10 +8,10 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
+from sloth_jax.forecasting.intervals import tail_probabilities
 from sloth_jax.inference.fit import Fit
 from sloth_jax.planning.budget import Split
 from sloth_jax.planning.family import Family, as_family
-from sloth_jax.planning.intervals import tail_probabilities
 from sloth_jax.planning.objective import (
     Covariates,
     Objective,

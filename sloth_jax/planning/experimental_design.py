@@ -21,6 +21,7 @@ from jax import Array
 
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.extrapolation import beyond_in_words
+from sloth_jax.forecasting.intervals import tail_probabilities
 from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.dense import Cells, dense_covariance
@@ -30,7 +31,6 @@ from sloth_jax.law.observations import Observations
 from sloth_jax.law.walk import walk_basis
 from sloth_jax.planning.budget import FLOPS_UNIT, WIDE_BOUNDS, Bounds
 from sloth_jax.planning.family import Family, as_family
-from sloth_jax.planning.intervals import tail_probabilities
 from sloth_jax.planning.targets import MEAN, Target, find_target
 
 _SIZES = 8  # of candidates, where none are given

@@ -21,6 +21,7 @@ from jax import Array, lax
 
 from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.forecasting.forecast import count_family_models
+from sloth_jax.forecasting.intervals import tail_probabilities
 from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
 from sloth_jax.planning.budget import (
@@ -32,7 +33,6 @@ from sloth_jax.planning.budget import (
     split_at,
 )
 from sloth_jax.planning.family import Family, as_family
-from sloth_jax.planning.intervals import tail_probabilities
 from sloth_jax.planning.maximise import maximise, maximise_square
 from sloth_jax.planning.objective import (
     Covariates,

@@ -22,6 +22,7 @@ from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
+from sloth_jax.forecasting.intervals import central_interval
 from sloth_jax.forecasting.table_effects import family_effects, table_effects
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.forward import Effects, Params, skills as skills_of
@@ -239,10 +240,7 @@ class Skills:
         self, draws: np.ndarray, names: Mapping[str, Sequence], level: float
     ) -> pd.DataFrame:
         """Median and central interval of ``(draw, first, second)``, a row per pair of names."""
-        if not 0.0 < level < 1.0:
-            raise ValueError(f"level {level} is not between 0 and 1: 0.9 means 90 %")
-        tails = [0.5 - level / 2.0, 0.5 + level / 2.0]
-        lower, upper = np.quantile(draws, tails, axis=0)
+        lower, upper = central_interval(draws, level)
         if not self.has_intervals:
             lower, upper = np.full_like(lower, np.nan), np.full_like(upper, np.nan)
         index = pd.MultiIndex.from_product(list(names.values()), names=list(names))

@@ -154,7 +154,7 @@ import sys
 import jax
 jax.config.update("jax_enable_x64", True)
 import numpy as np
-sys.path.insert(0, "tests")
+sys.path[:0] = ["tests", "tests/evaluation"]
 from test_crossval import KEY, MODE, Scaled, small_folds
 from sloth_jax.evaluation.crossval import Mesh, _map_folds
 from test_baselines import baseline
