@@ -19,6 +19,7 @@ import jax.numpy as jnp
 import numpy as np
 import optax
 from jax import Array
+from jaxtyping import Float
 
 from sloth_jax.inference.mode import Target
 from sloth_jax.law.hierarchical import SharedLaw
@@ -38,10 +39,10 @@ class Normal(NamedTuple):
         axes: its principal axes, each as long as its standard deviation, ``(parameter, axis)``.
     """
 
-    mean: Array
-    axes: Array
+    mean: Float[Array, " parameter"]
+    axes: Float[Array, "parameter axis"]
 
-    def position(self, unit: Array) -> Array:
+    def position(self, unit: Float[Array, "*draw axis"]) -> Float[Array, "*draw parameter"]:
         """Where a draw of the standard normal, ``(..., axis)``, lies."""
         return jnp.broadcast_to(self.mean, unit.shape) + matmul(unit, self.axes.T)
 
@@ -57,13 +58,13 @@ class Drawn(NamedTuple):
         law: that each draw stands for, every array with a leading axis ``(draw,)``.
     """
 
-    position: Array
-    log_ratio: Array
-    lineage_density: Array
+    position: Float[Array, "draw parameter"]
+    log_ratio: Float[Array, " draw"]
+    lineage_density: Float[Array, "draw lineage"]
     law: SharedLaw
 
 
-def by_curvature(target: Target, mean: Array) -> Normal:
+def by_curvature(target: Target, mean: Float[Array, " parameter"]) -> Normal:
     """The normal with the curvature of the density at a place.
 
     All raw parameters are standard normal a priori, so a curvature below 1 says that the density is

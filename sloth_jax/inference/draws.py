@@ -11,6 +11,7 @@ import numpy as np
 from jax import Array
 from jax.flatten_util import ravel_pytree
 from jax.scipy.special import logsumexp
+from jaxtyping import Float
 
 from sloth_jax.inference.approximations import by_curvature, laplace, svi
 from sloth_jax.inference.mode import Mode, Target, find_mode, target_of
@@ -37,11 +38,11 @@ class Draws(NamedTuple):
             1 where surfaces were not averaged.
     """
 
-    position: Array
-    log_ratio: Array
+    position: Float[Array, "*fold draw parameter"]
+    log_ratio: Float[Array, "*fold draw"]
     law: SharedLaw
     mode: Mode
-    weights: Array
+    weights: Float[Array, "*fold surface"]
 
 
 @dataclass(frozen=True)
@@ -140,7 +141,10 @@ def _average_surfaces(observations: Observations, key: Array, settings: FitSetti
 
 
 def unweighted(
-    observations: Observations, position: Array, mode: Mode, settings: FitSettings
+    observations: Observations,
+    position: Float[Array, "draw parameter"],
+    mode: Mode,
+    settings: FitSettings,
 ) -> Draws:
     """Draws that all count the same, such as those of chains: a pure function.
 

@@ -15,6 +15,7 @@ import jax.numpy as jnp
 import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
+from jaxtyping import Float
 
 from sloth_jax.law.hierarchical import (
     Density,
@@ -44,10 +45,10 @@ class Mode(NamedTuple):
         gradient: length of its gradient there, scalar.
     """
 
-    position: Array
+    position: Float[Array, "*fold parameter"]
     pivots: Pivots
-    value: Array
-    gradient: Array
+    value: Float[Array, "*fold"]
+    gradient: Float[Array, "*fold"]
 
 
 class Target(NamedTuple):
@@ -56,11 +57,11 @@ class Target(NamedTuple):
     density: Density
     unravel: Callable[[Array], RawParams]
 
-    def potential(self, position: Array) -> Array:
+    def potential(self, position: Float[Array, " parameter"]) -> Float[Array, ""]:
         """Minus the log density of a position ``(parameter,)``, scalar."""
         return self.density.potential(self.unravel(position))
 
-    def law(self, position: Array) -> SharedLaw:
+    def law(self, position: Float[Array, " parameter"]) -> SharedLaw:
         """The law that a position stands for."""
         return self.density.law(self.unravel(position))
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from sloth_jax.law.effects import Coefficients, Normals, at_models, condition, draw_normals, no_draw
 from sloth_jax.law.forward import Effects, scores
@@ -11,7 +12,9 @@ from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law.observations import Observations
 
 
-def predict_table(observations: Observations, law: SharedLaw, key: Array | None = None) -> Array:
+def predict_table(
+    observations: Observations, law: SharedLaw, key: Array | None = None
+) -> Float[Array, "model benchmark"]:
     """Scores of all models of a table by one draw, those that were not observed among them.
 
     A score that was observed is predicted as if it were measured again.
@@ -66,8 +69,13 @@ def effects_of_table(
 
 
 def noisy_scores(
-    law: SharedLaw, design: Array, effects: Effects, noise: Array, luck: Array, items: Array
-) -> Array:
+    law: SharedLaw,
+    design: Float[Array, "model column"],
+    effects: Effects,
+    noise: Float[Array, "model benchmark"],
+    luck: Float[Array, "model benchmark"],
+    items: Float[Array, " benchmark"],
+) -> Float[Array, "model benchmark"]:
     """Scores as they may be measured.
 
     Args:

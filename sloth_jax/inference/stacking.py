@@ -13,11 +13,12 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 from jax.scipy.special import logsumexp
+from jaxtyping import Float, Int
 
 _ROUNDS = 500  # of expectation maximisation: far more than weights need
 
 
-def leave_one_lineage_out(density: Array) -> Array:
+def leave_one_lineage_out(density: Float[Array, "draw lineage"]) -> Float[Array, " lineage"]:
     """Log density of each lineage's scores given all others', in nats: elpd.
 
     By importance sampling, with ratios truncated (Ionides 2008), which needs no tail to be fitted
@@ -40,7 +41,7 @@ def leave_one_lineage_out(density: Array) -> Array:
     return logsumexp(log_weight + density, axis=0) - logsumexp(log_weight, axis=0)
 
 
-def stack(elpd: Array) -> Array:
+def stack(elpd: Float[Array, "law lineage"]) -> Float[Array, " law"]:
     """Weights that maximise the summed log density of the mixture, ``(law,)``.
 
     A concave problem: expectation maximisation climbs to its one maximum.
@@ -51,7 +52,7 @@ def stack(elpd: Array) -> Array:
     density = jnp.exp(elpd - jnp.max(elpd, axis=0, keepdims=True))
     even = jnp.full(elpd.shape[0], 1.0 / elpd.shape[0], elpd.dtype)
 
-    def improve(_: int, weights: Array) -> Array:
+    def improve(_: Array | int, weights: Array) -> Array:
         # w_k <- mean over lineages of  w_k p_kl / sum_h w_h p_hl
         share = weights[:, None] * density
         return jnp.mean(share / jnp.sum(share, axis=0, keepdims=True), axis=1)
@@ -59,7 +60,9 @@ def stack(elpd: Array) -> Array:
     return jax.lax.fori_loop(0, _ROUNDS, improve, even)
 
 
-def mixture_rows(weights: Array, draws: int) -> tuple[Array, Array]:
+def mixture_rows(
+    weights: Float[Array, " law"], draws: int
+) -> tuple[Int[Array, " draw"], Int[Array, " draw"]]:
     """Which draws of several laws make up as many of their mixture.
 
     Args:

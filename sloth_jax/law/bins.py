@@ -56,8 +56,8 @@ def fill_bins(lineage: np.ndarray, family: np.ndarray, x: np.ndarray) -> tuple[B
             if len(part)
         )
 
-    best = min(np.unique(places[places > 0]), key=work)
-    limits = [int(best), largest] if 2 * work(int(best)) <= work(largest) else [largest]
+    best = min(np.unique(places[places > 0]).tolist(), key=work)
+    limits = [best, largest] if 2 * work(best) <= work(largest) else [largest]
     kinds = []
     for low, high in zip([0, *limits], limits, strict=False):
         chosen = np.flatnonzero((places > low) & (places <= high))

@@ -35,6 +35,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
+from jaxtyping import Float, Int, UInt
 
 from sloth_jax.law.bins import Bins
 from sloth_jax.law.elimination import block_log_density, solve
@@ -53,16 +54,20 @@ class Spread(NamedTuple):
             part of the noise.
     """
 
-    lineage: Array
-    lineage_walk: Array
-    family: Array
-    family_walk: Array
-    model: Array
+    lineage: Float[Array, "*draw unit"]
+    lineage_walk: Float[Array, "*draw unit"]
+    family: Float[Array, "*draw unit"]
+    family_walk: Float[Array, "*draw unit"]
+    model: Float[Array, "*draw unit"]
 
 
 def covariance(
-    spread: Spread, same_lineage: Array, walk: Array, same_family: Array, same_model: Array
-) -> Array:
+    spread: Spread,
+    same_lineage: Float[Array, "*batch model model"],
+    walk: Float[Array, "*batch model model"],
+    same_family: Float[Array, "*batch model model"],
+    same_model: Float[Array, "*batch model model"],
+) -> Float[Array, "*batch unit model model"]:
     """Covariance of effects between models, for each unit.
 
     Args:
@@ -94,15 +99,15 @@ class Problem(NamedTuple):
         benchmark: spread of effects on single benchmarks, ``(benchmark,)`` each.
     """
 
-    residual: Array
-    variance: Array
-    seen: Array
-    loading: Array
+    residual: Float[Array, "model benchmark"]
+    variance: Float[Array, "model benchmark"]
+    seen: Float[Array, "model benchmark"]
+    loading: Float[Array, "benchmark skill"]
     skill: Spread
     benchmark: Spread
 
 
-def log_density(problem: Problem, bins: tuple[Bins, ...]) -> Array:
+def log_density(problem: Problem, bins: tuple[Bins, ...]) -> Float[Array, ""]:
     """Log density of all observed residuals, all effects integrated out: scalar."""
     found = jnp.zeros((), problem.residual.dtype)
     for some in bins:
@@ -110,7 +115,9 @@ def log_density(problem: Problem, bins: tuple[Bins, ...]) -> Array:
     return found
 
 
-def lineage_densities(problem: Problem, bins: tuple[Bins, ...], lineages: int) -> Array:
+def lineage_densities(
+    problem: Problem, bins: tuple[Bins, ...], lineages: int
+) -> Float[Array, " lineage"]:
     """The same for each lineage, ``(lineage,)``; 0 for one without a score."""
     found = jnp.zeros(lineages + 1, problem.residual.dtype)
     for some in bins:
@@ -150,12 +157,12 @@ class Members(NamedTuple):
         model_name: likewise, ``(model,)``.
     """
 
-    lineage: Array
-    family: Array
-    basis: Array
-    lineage_name: Array
-    family_name: Array
-    model_name: Array
+    lineage: Int[Array, " model"]
+    family: Int[Array, " model"]
+    basis: Float[Array, "model coefficient"]
+    lineage_name: UInt[Array, " lineage"]
+    family_name: UInt[Array, " family"]
+    model_name: UInt[Array, " model"]
 
 
 def name_numbers(kind: str, names: Sequence[str]) -> np.ndarray:
@@ -172,9 +179,9 @@ class Coefficients(NamedTuple):
         model: what is peculiar to each model, ``(model, unit)``.
     """
 
-    lineage: Array
-    family: Array
-    model: Array
+    lineage: Float[Array, "lineage coefficient unit"]
+    family: Float[Array, "family coefficient unit"]
+    model: Float[Array, "model unit"]
 
 
 class Normals(NamedTuple):
@@ -189,10 +196,10 @@ class Normals(NamedTuple):
     """
 
     effects: Coefficients
-    noise: Array
-    again: Array
-    items: Array
-    post_trained: Array
+    noise: Float[Array, "model benchmark"]
+    again: Float[Array, "model benchmark"]
+    items: Float[Array, "model benchmark"]
+    post_trained: Float[Array, " family"]
 
 
 def draw_normals(members: Members, benchmarks: int, skills: int, key: Array) -> Normals:
@@ -235,7 +242,9 @@ def no_draw(members: Members, benchmarks: int, skills: int) -> Normals:
     return Normals(effects, nothing, nothing, nothing, jnp.zeros(families))
 
 
-def at_models(coefficients: Coefficients, members: Members, skills: int) -> tuple[Array, Array]:
+def at_models(
+    coefficients: Coefficients, members: Members, skills: int
+) -> tuple[Float[Array, "model skill"], Float[Array, "model benchmark"]]:
     """Effects of models on skills ``(model, skill)`` and on benchmarks ``(model, benchmark)``.
 
     Args:

@@ -8,12 +8,15 @@ from typing import NamedTuple
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from sloth_jax.law.products import einsum, matmul
 
 
 @jax.custom_jvp
-def inverse(matrices: Array) -> tuple[Array, Array]:
+def inverse(
+    matrices: Float[Array, "*batch row row"],
+) -> tuple[Float[Array, "*batch row row"], Float[Array, "*batch pair"]]:
     """Inverses of positive definite matrices ``(..., row, column)``, and log determinants.
 
     The log determinant comes in parts that add up to it, ``(..., row / 2)``: one for each pair of
@@ -77,15 +80,21 @@ class Solved(NamedTuple):
         skill_covariance: of skills after scores, ``(bin, skill, place, skill, place)``.
     """
 
-    weight: Array
-    skill: Array
-    log_density: Array
-    benchmark_precision: Array
-    skill_precision: Array
-    skill_covariance: Array
+    weight: Float[Array, "bin benchmark place"]
+    skill: Float[Array, "bin skill place"]
+    log_density: Float[Array, "bin pair"]
+    benchmark_precision: Float[Array, "bin benchmark place place"]
+    skill_precision: Float[Array, "bin skill place place"]
+    skill_covariance: Float[Array, "bin skill place skill place"]
 
 
-def solve(benchmark: Array, skill: Array, loading: Array, residual: Array, seen: Array) -> Solved:
+def solve(
+    benchmark: Float[Array, "bin benchmark place place"],
+    skill: Float[Array, "bin skill place place"],
+    loading: Float[Array, "benchmark skill"],
+    residual: Float[Array, "bin benchmark place"],
+    seen: Float[Array, "bin benchmark place"],
+) -> Solved:
     """Condition the effects of lineages on their scores.
 
     Args:

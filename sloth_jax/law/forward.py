@@ -26,6 +26,7 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from sloth_jax.law.links import Link
 from sloth_jax.law.products import matmul
@@ -44,12 +45,12 @@ class Params(NamedTuple):
             real; None where columns act through skills only.
     """
 
-    slope: Array
-    loading: Array
-    bias: Array
-    floor: Array
+    slope: Float[Array, "*draw column skill"]
+    loading: Float[Array, "*draw benchmark skill"]
+    bias: Float[Array, "*draw benchmark"]
+    floor: Float[Array, "*draw benchmark"]
     link: Link
-    specific_slope: Array | None = None
+    specific_slope: Float[Array, "*draw column benchmark"] | None = None
 
 
 class Effects(NamedTuple):
@@ -61,11 +62,13 @@ class Effects(NamedTuple):
             link is added here. None where there is none.
     """
 
-    skill: Array
-    benchmark: Array | None = None
+    skill: Float[Array, "*draw model skill"]
+    benchmark: Float[Array, "*draw model benchmark"] | None = None
 
 
-def skills(params: Params, design: Array, effects: Effects | None = None) -> Array:
+def skills(
+    params: Params, design: Float[Array, "model column"], effects: Effects | None = None
+) -> Float[Array, "model skill"]:
     """Latent skills of models.
 
     Args:
@@ -81,7 +84,9 @@ def skills(params: Params, design: Array, effects: Effects | None = None) -> Arr
     return theta if effects is None else theta + effects.skill
 
 
-def linear_predictor(params: Params, design: Array, effects: Effects | None = None) -> Array:
+def linear_predictor(
+    params: Params, design: Float[Array, "model column"], effects: Effects | None = None
+) -> Float[Array, "model benchmark"]:
     """What enters the link, ``(model, benchmark)``; arguments as for :func:`skills`."""
     # eta_mj = lambda_j' theta_m + b_j + d_j' x_m + u_mj
     eta = matmul(skills(params, design, effects), params.loading.T) + params.bias[None, :]
@@ -92,7 +97,9 @@ def linear_predictor(params: Params, design: Array, effects: Effects | None = No
     return eta
 
 
-def scores(params: Params, design: Array, effects: Effects | None = None) -> Array:
+def scores(
+    params: Params, design: Float[Array, "model column"], effects: Effects | None = None
+) -> Float[Array, "model benchmark"]:
     """Scores of models on every benchmark; arguments as for :func:`skills`.
 
     Returns:

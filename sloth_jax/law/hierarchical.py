@@ -41,6 +41,7 @@ import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 from jax import Array
+from jaxtyping import Bool, Float
 
 from sloth_jax.law.effects import Problem, Spread, lineage_densities, log_density
 from sloth_jax.law.forward import Params, linear_predictor
@@ -74,19 +75,19 @@ class RawParams(NamedTuple):
         offset: ``(source, benchmark)``; None where there is one source.
     """
 
-    slope: Array
-    specific_slope: Array
-    loading: Array
-    bias: Array
-    link_tilt: Array
-    link_slack: Array
-    skill_spread: Array
-    spread_level: Array
-    spread: Array
-    noise_level: Array
-    noise: Array
-    offset_scale: Array | None = None
-    offset: Array | None = None
+    slope: Float[Array, "*draw column skill"]
+    specific_slope: Float[Array, "*draw column benchmark"]
+    loading: Float[Array, "*draw benchmark skill"]
+    bias: Float[Array, "*draw benchmark"]
+    link_tilt: Float[Array, "*draw piece benchmark"]
+    link_slack: Float[Array, "*draw benchmark"]
+    skill_spread: Float[Array, "*draw 5"]
+    spread_level: Float[Array, "*draw 4"]
+    spread: Float[Array, "*draw 4 benchmark"]
+    noise_level: Float[Array, "*draw"]
+    noise: Float[Array, "*draw benchmark"]
+    offset_scale: Float[Array, "*draw"] | None = None
+    offset: Float[Array, "*draw source benchmark"] | None = None
 
 
 class SharedLaw(NamedTuple):
@@ -104,8 +105,8 @@ class SharedLaw(NamedTuple):
     params: Params
     skill: Spread
     benchmark: Spread
-    noise: Array
-    offset: Array
+    noise: Float[Array, "*draw benchmark"]
+    offset: Float[Array, "*draw source benchmark"]
 
 
 def zero_raw_params(observations: Observations, skills: int) -> RawParams:
@@ -195,14 +196,16 @@ def shared_law(
     )
 
 
-def shares(observations: Observations) -> Array:
+def shares(observations: Observations) -> Float[Array, "model benchmark"]:
     """Scores as shares above chance, ``(model, benchmark)``; a half where not observed."""
     floor = observations.floor[None, :]
     share = (observations.scores - floor) / (1.0 - floor)
     return jnp.where(observations.observed, share, 0.5)
 
 
-def effects_problem(law: SharedLaw, observations: Observations) -> tuple[Problem, Array]:
+def effects_problem(
+    law: SharedLaw, observations: Observations
+) -> tuple[Problem, Float[Array, "model benchmark"]]:
     """What scores say about effects, and the log density of scores over that of predictors.
 
     Args:
@@ -231,13 +234,13 @@ def effects_problem(law: SharedLaw, observations: Observations) -> tuple[Problem
     return problem, jnp.where(seen, change, 0.0)
 
 
-def log_likelihood(law: SharedLaw, observations: Observations) -> Array:
+def log_likelihood(law: SharedLaw, observations: Observations) -> Float[Array, ""]:
     """Log density of all observed scores, effects integrated out: scalar."""
     problem, change = effects_problem(law, observations)
     return log_density(problem, observations.bins) + jnp.sum(change)
 
 
-def lineage_log_likelihood(law: SharedLaw, observations: Observations) -> Array:
+def lineage_log_likelihood(law: SharedLaw, observations: Observations) -> Float[Array, " lineage"]:
     """The same for each lineage, ``(lineage,)``; 0 for one without a score."""
     problem, change = effects_problem(law, observations)
     members = observations.members
@@ -262,7 +265,7 @@ class Density(NamedTuple):
         """The law that raw parameters stand for."""
         return shared_law(raw, self.observations, self.prior, self.pivots)
 
-    def potential(self, raw: RawParams) -> Array:
+    def potential(self, raw: RawParams) -> Float[Array, ""]:
         """Minus the log density of raw parameters and scores, scalar."""
         return -log_likelihood(self.law(raw), self.observations) - self._log_prior(raw)
 
@@ -301,7 +304,9 @@ class Density(NamedTuple):
         return law
 
 
-def sampling_variance(rate: Array, observations: Observations) -> Array:
+def sampling_variance(
+    rate: Float[Array, "model benchmark"], observations: Observations
+) -> Float[Array, "model benchmark"]:
     """Variance of predictors that scores tell, by the scores' standard errors.
 
     Args:
@@ -312,7 +317,9 @@ def sampling_variance(rate: Array, observations: Observations) -> Array:
     return sampling**2
 
 
-def offset_of(offset: Array, observations: Observations) -> Array:
+def offset_of(
+    offset: Float[Array, "source benchmark"], observations: Observations
+) -> Float[Array, "model benchmark"]:
     """Offset of each score's source, ``(model, benchmark)``, of offsets ``(source, benchmark)``."""
     found = jnp.zeros(observations.scores.shape, offset.dtype)
     if offset.shape[0] > 1:  # a single one is the main one
@@ -321,7 +328,12 @@ def offset_of(offset: Array, observations: Observations) -> Array:
     return found
 
 
-def standardised_link(tilt: Array, slack: Array, share: Array, seen: Array) -> QuantileMixture:
+def standardised_link(
+    tilt: Float[Array, "piece benchmark"],
+    slack: Float[Array, " benchmark"],
+    share: Float[Array, "model benchmark"],
+    seen: Bool[Array, "model benchmark"],
+) -> QuantileMixture:
     """The link whose inverse has mean 0 and standard deviation 1 over some scores.
 
     One more model counts, whose scores are spread evenly from chance to perfect: a benchmark with

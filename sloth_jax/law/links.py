@@ -16,11 +16,12 @@ and :func:`sloth_jax.law.forward.scores` never asks which one it got. Three are 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol
+from typing import NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 from sloth_jax.law.products import einsum
 
@@ -35,10 +36,13 @@ def _per_unit(values: Array) -> Array:
     return values[:, :, None]
 
 
+@runtime_checkable
 class Link(Protocol):
     """Anything that maps a linear predictor to a share, increasing, benchmark by benchmark."""
 
-    def __call__(self, predictor: Array) -> Array:
+    def __call__(
+        self, predictor: Float[Array, "*model benchmark"]
+    ) -> Float[Array, "*model benchmark"]:
         """Map ``predictor (..., benchmark)`` to a share in [0, 1] of the same shape."""
         ...
 
@@ -46,7 +50,9 @@ class Link(Protocol):
 class Logistic(NamedTuple):
     """The logistic function, the same for every benchmark; it has no parameters."""
 
-    def __call__(self, predictor: Array) -> Array:
+    def __call__(
+        self, predictor: Float[Array, "*model benchmark"]
+    ) -> Float[Array, "*model benchmark"]:
         """Map ``predictor (..., benchmark)`` to ``1 / (1 + exp(-predictor))``."""
         return jax.nn.sigmoid(predictor)
 
@@ -86,12 +92,14 @@ class QuantileMixture(NamedTuple):
         spread: its standard deviation over them, ``(benchmark,)``, positive.
     """
 
-    tilt: Array
-    slack: Array
-    centre: Array
-    spread: Array
+    tilt: Float[Array, "*draw piece benchmark"]
+    slack: Float[Array, "*draw benchmark"]
+    centre: Float[Array, "*draw benchmark"]
+    spread: Float[Array, "*draw benchmark"]
 
-    def raw(self, share: Array) -> tuple[Array, Array]:
+    def raw(
+        self, share: Float[Array, "*model benchmark"]
+    ) -> tuple[Float[Array, "*model benchmark"], Float[Array, "*model benchmark"]]:
         """``H`` and its derivative at ``share (..., benchmark)``, of the same shape."""
         base = jnp.log(jnp.asarray(_PIECE_WEIGHTS, self.tilt.dtype))
         weight = jax.nn.softmax(base[:, None] + self.tilt, axis=0)
@@ -107,13 +115,17 @@ class QuantileMixture(NamedTuple):
         rates = jnp.concatenate([low_rate[None], high_rate[None], rates])
         return jnp.sum(weight * pieces, axis=0), jnp.sum(weight * rates, axis=0)
 
-    def inverse(self, share: Array) -> tuple[Array, Array]:
+    def inverse(
+        self, share: Float[Array, "*model benchmark"]
+    ) -> tuple[Float[Array, "*model benchmark"], Float[Array, "*model benchmark"]]:
         """Predictor of ``share (..., benchmark)``, any real, and its derivative, positive."""
         value, rate = self.raw(share)
         spread = _to(share, self.spread)
         return (value - _to(share, self.centre)) / spread, rate / spread
 
-    def __call__(self, predictor: Array) -> Array:
+    def __call__(
+        self, predictor: Float[Array, "*model benchmark"]
+    ) -> Float[Array, "*model benchmark"]:
         """Share of ``predictor (..., benchmark)``, which may lie a little outside [0, 1].
 
         Looked up in a table of the inverse, then improved by Newton's method to about single
@@ -159,7 +171,9 @@ class MonotoneNetwork(NamedTuple):
     output_weight: Array
     output_bias: Array
 
-    def __call__(self, predictor: Array) -> Array:
+    def __call__(
+        self, predictor: Float[Array, "*model benchmark"]
+    ) -> Float[Array, "*model benchmark"]:
         """Map ``predictor (..., benchmark)`` to a share in [0, 1] of the same shape."""
         # h1 = tanh(W1 tanh(eta) + b1);  h2 = tanh(W2 h1 + b2);  g = logistic(w3 . h2 + b3)
         # Models stand on the last axis inside: the networks are tiny and the models many, so that

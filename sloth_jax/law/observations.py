@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jax import Array
+from jaxtyping import Bool, Float, Int
 
 from sloth_jax.law.bins import Bins
 from sloth_jax.law.effects import Members
@@ -30,13 +31,13 @@ class Observations(NamedTuple):
             to which predictions are true, else 0, ``(source, benchmark)``.
     """
 
-    scores: Array
-    observed: Array
-    design: Array
+    scores: Float[Array, "model benchmark"]
+    observed: Bool[Array, "model benchmark"]
+    design: Float[Array, "model column"]
     members: Members
     bins: tuple[Bins, ...]
-    floor: Array
-    standard_error: Array
-    items: Array
-    source: Array
-    offset_free: Array
+    floor: Float[Array, " benchmark"]
+    standard_error: Float[Array, "model benchmark"]
+    items: Float[Array, " benchmark"]
+    source: Int[Array, "model benchmark"]
+    offset_free: Float[Array, "source benchmark"]

@@ -11,6 +11,7 @@ import numpyro.distributions as dist
 from jax import Array
 from jax.scipy.special import gammaln
 from jax.typing import ArrayLike
+from jaxtyping import Float
 from numpyro.distributions import constraints
 
 from sloth_jax.law.products import matmul
@@ -25,11 +26,13 @@ class Pivots(NamedTuple):
         above: 1 at the skills that follow it, whose loadings are zero, else 0, of the same shape.
     """
 
-    diagonal: Array
-    above: Array
+    diagonal: Float[Array, "benchmark skill"]
+    above: Float[Array, "benchmark skill"]
 
 
-def choose_pivots(loading: Array) -> tuple[Array, Pivots]:
+def choose_pivots(
+    loading: Float[Array, "benchmark skill"],
+) -> tuple[Float[Array, "skill skill"], Pivots]:
     """Pick as many pivot benchmarks as skills, with loadings that differ most. Pure.
 
     Args:
@@ -101,7 +104,7 @@ class TriangularLoadings(dist.Distribution):
         cell = jnp.where(self.pivots.above > 0, stand_in, usual)
         return jnp.sum(jnp.where(self.pivots.diagonal > 0, chi, cell))
 
-    def loading(self, value: Array) -> Array:
+    def loading(self, value: Float[Array, "benchmark skill"]) -> Float[Array, "benchmark skill"]:
         """Loadings of raw values ``(benchmark, skill)``."""
         at_pivot = jnp.where(self.pivots.diagonal > 0, value, 0.0)
         return jnp.where(
@@ -110,7 +113,7 @@ class TriangularLoadings(dist.Distribution):
             jnp.where(self.pivots.above > 0, 0.0, value),
         )
 
-    def raw(self, loading: Array) -> Array:
+    def raw(self, loading: Float[Array, "benchmark skill"]) -> Float[Array, "benchmark skill"]:
         """Raw values of loadings that are triangular on the pivots; zeros above the diagonal."""
         positive = jnp.where(self.pivots.diagonal > 0, jnp.maximum(loading, 1e-6), 1.0)
         return jnp.where(

@@ -24,7 +24,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
@@ -50,6 +50,7 @@ LINEAR = {
 KINDS = tuple(LINEAR)
 
 
+@runtime_checkable
 class Sized(Protocol):
     """Rows that have sizes and tokens: a table or a query."""
 

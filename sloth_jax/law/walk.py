@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax.numpy as jnp
 from jax import Array
+from jaxtyping import Float
 
 # Knots of the walk: steps of half a standard deviation of log size, a factor of two in size on most
 # tables, and a hundred times beyond most tables either way.
@@ -11,7 +12,7 @@ _STEP = 0.5
 _FORWARD, _BACKWARD = 18, 6
 
 
-def walk_basis(x: Array) -> Array:
+def walk_basis(x: Float[Array, "*place"]) -> Float[Array, "*place coefficient"]:
     """A random walk in log size: independent normal steps between knots, straight in between.
 
     ``W(x) = sum_q z_q psi_q(x)`` with standard normal ``z`` and ramps ``psi`` that rise by the
