@@ -23,8 +23,9 @@ from matplotlib.figure import Figure
 import sloth_jax as sj
 from sloth_jax.cli.console import Parser, number, run_and_exit, show_progress
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod, FoldDraws
-from sloth_jax.evaluation.scoring_rules import central_interval, covered, crps
+from sloth_jax.evaluation.scoring_rules import covered, crps
 from sloth_jax.files import frame_csv, write_text
+from sloth_jax.forecasting.intervals import central_interval
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.settings import INFERENCES
 from sloth_jax.plotting.figure_style import style

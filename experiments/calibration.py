@@ -41,7 +41,6 @@ from sloth_jax.evaluation.published import LEADERBOARDS, leaderboard_benchmarks,
 from sloth_jax.evaluation.scoring import published_mean
 from sloth_jax.evaluation.scoring_rules import (
     LEVELS,
-    central_interval,
     conformal_draws,
     corrected_levels,
     crps,
@@ -49,6 +48,7 @@ from sloth_jax.evaluation.scoring_rules import (
     mean_over_families,
     probability_integral_transform,
 )
+from sloth_jax.forecasting.intervals import central_interval
 from sloth_jax.plotting.calibration import plot_coverage, plot_pit
 from sloth_jax.plotting.figure_style import BLUE, GREY
 

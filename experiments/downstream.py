@@ -43,7 +43,8 @@ from _runner import (
 import sloth_jax as sj
 from sloth_jax.cli.console import show_progress, tell
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
-from sloth_jax.evaluation.scoring_rules import central_interval, crps
+from sloth_jax.evaluation.scoring_rules import crps
+from sloth_jax.forecasting.intervals import central_interval
 from sloth_jax.forecasting.tasks import LEAST, bundled_tasks
 from sloth_jax.law.surface import log_flops
 from sloth_jax.plotting.tasks import (
