@@ -30,10 +30,6 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 import sloth_jax as sj
-from sloth_jax.plotting.figure_style import style
-from sloth_jax.plotting.skills import plot_growth, plot_level_curves, plot_loadings, plot_shifts
-from sloth_jax.skills.contraction import contraction
-from sloth_jax.skills.interpret import propose_labels
 
 QUICK = "SLOTH_JAX_QUICK" in os.environ
 
@@ -85,7 +81,7 @@ print("problems:", fit.diagnostics.problems() or "none")
 
 # %%
 skills = sj.interpret_skills(fit, key=turn_key)
-proposed = propose_labels(skills)
+proposed = sj.skills.propose_labels(skills)
 print("the benchmarks that tell most of each skill:", *proposed, sep="\n  ")
 
 # Names are yours. Ours come from the benchmarks; read the loadings before you believe them.
@@ -93,10 +89,10 @@ if len(set(proposed)) == len(proposed):
     skills = skills.named(proposed)
 loadings = skills.loadings(0.9)
 
-with style():
+with sj.plotting.style():
     figure, axes = plt.subplots(1, 3, figsize=(9.0, 3.6), sharey=True, layout="constrained")
     for label, ax in zip(skills.labels, axes, strict=True):
-        plot_loadings(loadings, label, table.benchmarks, ax=ax)
+        sj.plotting.plot_loadings(loadings, label, table.benchmarks, ax=ax)
 plt.show()
 
 # %% [markdown]
@@ -133,16 +129,16 @@ print(
 # ## 5. What grows with size, what with tokens, and what with post-training
 
 # %%
-with style():
+with sj.plotting.style():
     figure, ax = plt.subplots(figsize=(6.0, 2.8), layout="constrained")
-    plot_growth(skills.growth(0.9), ax=ax)
+    sj.plotting.plot_growth(skills.growth(0.9), ax=ax)
 plt.show()
 
 curves = skills.level_curves(np.geomspace(0.5, 100.0, 15), np.geomspace(0.3, 15.0, 15))
-with style():
+with sj.plotting.style():
     figure, axes = plt.subplots(1, 3, figsize=(9.6, 3.2), sharey=True, layout="constrained")
     for label, ax in zip(skills.labels, axes, strict=True):
-        plot_level_curves(curves, label, ax=ax)
+        sj.plotting.plot_level_curves(curves, label, ax=ax)
 plt.show()
 
 # %% [markdown]
@@ -156,13 +152,13 @@ print(
     shifts[shifts["base"] == "all"].drop(columns=["base", "chat"]).round(2).to_string(index=False)
 )
 
-with style():
+with sj.plotting.style():
     pairs = len(shifts) // 3
     figure, axes = plt.subplots(
         1, 3, figsize=(9.0, 1.0 + 0.17 * pairs), sharey=True, layout="constrained"
     )
     for label, ax in zip(skills.labels, axes, strict=True):
-        plot_shifts(shifts, label, ax=ax)
+        sj.plotting.plot_shifts(shifts, label, ax=ax)
         ax.tick_params(axis="y", labelsize=7)
 plt.show()
 
@@ -173,7 +169,7 @@ plt.show()
 # wide as the prior, the number is ours rather than the data's, and should not be quoted.
 
 # %%
-decided = contraction(fit)
+decided = sj.skills.contraction(fit)
 ours = decided[decided["prior_decides"]]
 print(f"the prior decides {len(ours)} of {len(decided)} numbers, for example")
 print(ours.nsmallest(5, "contraction").round(2).to_string(index=False))

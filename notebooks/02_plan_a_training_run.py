@@ -34,14 +34,6 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.plotting.figure_style import style
-from sloth_jax.plotting.planning import (
-    plot_candidates,
-    plot_frontier,
-    plot_reached,
-    plot_requirement,
-    plot_splits,
-)
 
 QUICK = "SLOTH_JAX_QUICK" in os.environ
 
@@ -102,9 +94,9 @@ print(
     f"{best['params_b']:.1f} billion on {best['tokens_t']:.2f} trillion tokens; MMLU "
     f"{best['mean']:.3f} ({best['lower']:.3f} to {best['upper']:.3f})"
 )
-with style():
+with sj.plotting.style():
     figure, ax = plt.subplots(figsize=(5.0, 3.6), layout="constrained")
-    plot_splits(plan, budget, ax=ax)
+    sj.plotting.plot_splits(plan, budget, ax=ax)
 plt.show()
 
 # %% [markdown]
@@ -114,11 +106,11 @@ plt.show()
 # %%
 budgets = np.geomspace(1e22, 1e25, 3 if QUICK else 20)
 ladder = sj.compute_optimal(fit, budgets, family="ours", target="MMLU", bounds=bounds, key=key)
-with style():
+with sj.plotting.style():
     figure, axes = plt.subplots(1, 3, figsize=(11.0, 3.0), layout="constrained")
-    plot_frontier(ladder, "params_b", ax=axes[0])
-    plot_frontier(ladder, "tokens_t", ax=axes[1])
-    plot_reached(ladder, ax=axes[2])
+    sj.plotting.plot_frontier(ladder, "params_b", ax=axes[0])
+    sj.plotting.plot_frontier(ladder, "tokens_t", ax=axes[1])
+    sj.plotting.plot_reached(ladder, ax=axes[2])
 plt.show()
 
 # %% [markdown]
@@ -135,9 +127,9 @@ if wanted.reached:
     print(f"{wanted.params_b:.1f} billion, {wanted.flops:.2g} FLOPs")
 else:
     print(f"not within bounds: at most {wanted.probability:.2f}")
-with style():
+with sj.plotting.style():
     figure, ax = plt.subplots(figsize=(5.0, 3.0), layout="constrained")
-    plot_requirement(wanted, ax=ax)
+    sj.plotting.plot_requirement(wanted, ax=ax)
 plt.show()
 
 # %% [markdown]
@@ -160,9 +152,9 @@ candidates = sj.Query.from_frame(
 )
 rows = sj.compare(fit, candidates, key=key)
 print(rows[rows["benchmark"].str.startswith("mean")].round(3).to_string(index=False))
-with style():
+with sj.plotting.style():
     figure, ax = plt.subplots(figsize=(6.4, 4.6), layout="constrained")
-    plot_candidates(rows, ax=ax)
+    sj.plotting.plot_candidates(rows, ax=ax)
 plt.show()
 
 # %% [markdown]

@@ -32,11 +32,6 @@ import numpy as np
 import pandas as pd
 
 import sloth_jax as sj
-from sloth_jax.forecasting.attempts import coverage
-from sloth_jax.forecasting.response import fit_items, forecast_coverage, simulate_attempts
-from sloth_jax.plotting.figure_style import COLOURS, INK, style
-from sloth_jax.plotting.tasks import plot_task_loadings
-from sloth_jax.skills.downstream import skills_of_query
 
 QUICK = "SLOTH_JAX_QUICK" in os.environ
 
@@ -69,9 +64,9 @@ print("problems:", fit.diagnostics.problems() or "none")
 # %%
 skills = sj.interpret_skills(fit, key=jax.random.key(1))
 loadings = skills.loadings()
-with style():
+with sj.plotting.style():
     figure, ax = plt.subplots(figsize=(4.4, 2.4), layout="constrained")
-    plot_task_loadings(loadings[loadings["benchmark"] == coding.name], ax=ax)
+    sj.plotting.plot_task_loadings(loadings[loadings["benchmark"] == coding.name], ax=ax)
 loadings[loadings["benchmark"] == coding.name].round(2)
 
 # %% [markdown]
@@ -119,10 +114,10 @@ of_task[of_task["model"].isin(without)].head().round(3)
 rng = np.random.default_rng(0)
 known = skills.theta.mean(axis=0)
 ten = rng.choice(len(table.models), 10, replace=False)
-attempts, _ = simulate_attempts(
+attempts, _ = sj.forecasting.simulate_attempts(
     jax.random.key(4), known[ten], problems=16 if QUICK else 128, tries=200 if QUICK else 10_000
 )
-items = fit_items(attempts, theta=known[ten], key=jax.random.key(5))
+items = sj.forecasting.fit_items(attempts, theta=known[ten], key=jax.random.key(5))
 print(f"{len(attempts.problems)} problems, fit converged: {items.converged}")
 
 # %% [markdown]
@@ -131,18 +126,31 @@ print(f"{len(attempts.problems)} problems, fit converged: {items.converged}")
 
 # %%
 k = np.unique(np.geomspace(1, attempts.tries.max(), 25).round().astype(int))
-theta = skills_of_query(skills, query)
+theta = sj.skills.skills_of_query(skills, query)
 thinned = np.linspace(0, len(theta) - 1, min(400, len(theta))).astype(int)
-with style():
+with sj.plotting.style():
     figure, ax = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
     for at, model in enumerate(query.models):
-        draws = forecast_coverage(items, theta[thinned, at], k, key=jax.random.key(6))
+        draws = sj.forecasting.forecast_coverage(
+            items, theta[thinned, at], k, key=jax.random.key(6)
+        )
         lower, upper = np.quantile(draws, [0.05, 0.95], axis=0)
-        ax.fill_between(k, lower, upper, color=COLOURS[at], alpha=0.2, linewidth=0)
-        ax.plot(k, np.median(draws, axis=0), "--", color=COLOURS[at], label=f"{model}, forecast")
-    measured = coverage(attempts, k)
+        ax.fill_between(k, lower, upper, color=sj.plotting.COLOURS[at], alpha=0.2, linewidth=0)
+        ax.plot(
+            k,
+            np.median(draws, axis=0),
+            "--",
+            color=sj.plotting.COLOURS[at],
+            label=f"{model}, forecast",
+        )
+    measured = sj.forecasting.coverage(attempts, k)
     best = int(np.argmax(measured[:, 0]))
-    ax.plot(k, measured[best], color=INK, label=f"{table.models[ten[best]]}, made-up attempts")
+    ax.plot(
+        k,
+        measured[best],
+        color=sj.plotting.INK,
+        label=f"{table.models[ten[best]]}, made-up attempts",
+    )
     ax.set_xscale("log")
     ax.set_ylim(0.0, 1.0)
     ax.set_xlabel("attempts k")
