@@ -106,7 +106,7 @@ def density(models: int, benchmarks: int, skills: int) -> Callable[[], Any]:
         target = target_of(observations, sj.Prior(), pivots, skills)
         return jax.value_and_grad(target.potential)(position)
 
-    blank, _ = ravel_pytree(zero_raw_params(observations, skills))
+    blank, _ = ravel_pytree(zero_raw_params(observations, skills, sj.Prior()))
     return lambda: gradient(blank)
 
 

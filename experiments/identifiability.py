@@ -28,8 +28,8 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.evaluation.synthetic import Truth, synthetic_table
 from sloth_jax.inference.observe import observe
 from sloth_jax.law.forward import skills as skills_of
-from sloth_jax.law.hierarchical import shares, standardised_link
-from sloth_jax.law.links import QuantileMixture
+from sloth_jax.law.hierarchical import shares
+from sloth_jax.law.links import QuantileMixture, standardise
 from sloth_jax.law.surface import LINEAR
 from sloth_jax.plotting.figure_style import BLUE, GREY
 from sloth_jax.skills.alignment import align, canonical_order, match_skills, whitening
@@ -58,7 +58,7 @@ def true_loadings(table: Leaderboard, truth: Truth, key: Array) -> np.ndarray:
     theta = skills_of(params, observations.design, truth.effects)
     link = params.link
     assert isinstance(link, QuantileMixture)  # of every synthetic table
-    of_fit = standardised_link(link.tilt, link.slack, shares(observations), observations.observed)
+    of_fit = standardise(link, shares(observations), observations.observed)
     loading = params.loading * (link.spread / of_fit.spread)[:, None]
     turned = rotate(rotate_loading(loading, whitening(theta)), key).loading
     return np.asarray(turned @ canonical_order(turned), dtype=float)

@@ -74,7 +74,9 @@ class Simulate:
         """The truth, ``(quantity,)``, and thinned draws of it, ``(draw, quantity)``."""
         law_key, effect_key, fit_key, draw_key = jax.random.split(key, 4)
         settings = self.settings
-        blank, unravel = ravel_pytree(zero_raw_params(observations, settings.skills))
+        blank, unravel = ravel_pytree(
+            zero_raw_params(observations, settings.skills, settings.prior)
+        )
         numbers = unravel(jax.random.normal(law_key, blank.shape, blank.dtype))
         law = shared_law(numbers, observations, settings.prior)
         # Effects given no score are draws of the prior.

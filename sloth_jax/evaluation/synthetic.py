@@ -11,8 +11,8 @@ import numpy as np
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.law.effects import Spread
 from sloth_jax.law.forward import Effects, Params, linear_predictor, scores
-from sloth_jax.law.hierarchical import SharedLaw, standardised_link
-from sloth_jax.law.links import PIECES, SLACK
+from sloth_jax.law.hierarchical import SharedLaw
+from sloth_jax.law.links import PIECES, SLACK, QuantileMixture, standardise
 from sloth_jax.law.options import Prior
 from sloth_jax.law.surface import Surface, fit_surface
 from sloth_jax.law.walk import walk_basis
@@ -113,9 +113,13 @@ def synthetic_table(
         bias=jnp.zeros(benchmarks),
         floor=jnp.asarray(blank.floors),
         # For shares that are evenly spread, predictors have mean 0 and standard deviation 1.
-        link=standardised_link(
-            jnp.asarray(tilt * rng.normal(size=(PIECES, benchmarks))),
-            jnp.full(benchmarks, SLACK),
+        link=standardise(
+            QuantileMixture(
+                tilt=jnp.asarray(tilt * rng.normal(size=(PIECES, benchmarks))),
+                slack=jnp.full(benchmarks, SLACK),
+                centre=jnp.zeros(benchmarks),
+                spread=jnp.ones(benchmarks),
+            ),
             jnp.zeros((1, benchmarks)),
             jnp.zeros((1, benchmarks), bool),
         ),

@@ -113,7 +113,7 @@ def _average_surfaces(observations: Observations, key: Array, settings: FitSetti
         draws, density = _approximate(seen, key, settings)
         of_skill = jnp.broadcast_to(used[:, None], (used.size, skills))
         of_benchmark = jnp.broadcast_to(used[:, None], (used.size, benchmarks))
-        free = zero_raw_params(observations, skills)
+        free = zero_raw_params(observations, skills, settings.prior)
         free = jax.tree.map(jnp.ones_like, free)._replace(
             slope=of_skill, specific_slope=of_benchmark
         )

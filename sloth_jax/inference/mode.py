@@ -22,10 +22,9 @@ from sloth_jax.law.hierarchical import (
     RawParams,
     SharedLaw,
     shares,
-    standardised_link,
     zero_raw_params,
 )
-from sloth_jax.law.links import SLACK
+from sloth_jax.law.links import learnt_link, standardise
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots, TriangularLoadings, choose_pivots
@@ -72,7 +71,7 @@ class Target(NamedTuple):
 
 def target_of(observations: Observations, prior: Prior, pivots: Pivots, skills: int) -> Target:
     """The density of a table over one flat vector."""
-    blank = zero_raw_params(observations, skills)
+    blank = zero_raw_params(observations, skills, prior)
     return Target(Density(observations, prior, pivots), ravel_pytree(blank)[1])
 
 
@@ -129,11 +128,11 @@ def _principal_start(
     Components are those of the benchmarks' correlations over what was measured, skills their
     regression on the surface's columns; everything else is at its prior median.
     """
-    blank = zero_raw_params(observations, skills)
+    blank = zero_raw_params(observations, skills, prior)
     seen = observations.observed.astype(observations.scores.dtype)
     benchmarks = seen.shape[1]
-    slack = jnp.full(benchmarks, SLACK)
-    link = standardised_link(blank.link_tilt, slack, shares(observations), observations.observed)
+    link = learnt_link(prior.link_function).from_raw(blank.link, prior)
+    link = standardise(link, shares(observations), observations.observed)
     unit = link.inverse(shares(observations))[0] * seen
     pairs = jnp.maximum(matmul(seen.T, seen), 1.0)
     values, vectors = jnp.linalg.eigh(matmul(unit.T, unit) / pairs + 1e-3 * jnp.eye(benchmarks))

@@ -98,5 +98,5 @@ class FitSettings:
                 raise ValueError(f"{name} {value!r} is not a positive whole number")
         for part in fields(Prior):
             value = getattr(self.prior, part.name)
-            if not (isinstance(value, bool) or value > 0.0):
+            if not (isinstance(value, bool | str) or value > 0.0):
                 raise ValueError(f"prior.{part.name} {value} is not a positive number")

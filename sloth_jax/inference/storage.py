@@ -49,12 +49,6 @@ _PARAMS = {
     "floor": ("benchmark",),
     "specific_slope": ("column", "benchmark"),
 }
-_LINK = {
-    "tilt": ("piece", "benchmark"),
-    "slack": ("benchmark",),
-    "centre": ("benchmark",),
-    "spread": ("benchmark",),
-}
 _TABLE = {
     "family_of_model": ("family", ("model",)),
     "lineage_of_family": ("lineage_of_family", ("family",)),
@@ -115,7 +109,9 @@ def to_arviz(fit: Fit) -> Any:
     groups = _table_groups(table)
     found = {name: (dims, getattr(law.params, name)) for name, dims in _PARAMS.items()}
     link = law.params.link
-    found |= {f"link_{name}": (dims, getattr(link, name)) for name, dims in _LINK.items()}
+    for name, value in link._asdict().items():  # pyright: ignore - every link is a NamedTuple
+        leading = () if value.ndim == 2 else ("piece",)
+        found[f"link_{name}"] = ((*leading, "benchmark"), value)
     for unit, spread in (("skill", law.skill), ("benchmark", law.benchmark)):
         found |= {f"{unit}_{name}": ((unit,), part) for name, part in spread._asdict().items()}
     found |= {"noise": (("benchmark",), law.noise), "offset": (("source", "benchmark"), law.offset)}

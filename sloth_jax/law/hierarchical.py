@@ -41,16 +41,14 @@ import jax.numpy as jnp
 import numpyro
 import numpyro.distributions as dist
 from jax import Array
-from jaxtyping import Bool, Float
+from jaxtyping import Float
 
 from sloth_jax.law.effects import Problem, Spread, lineage_densities, log_density
 from sloth_jax.law.forward import Params, linear_predictor
-from sloth_jax.law.links import PIECES, SLACK, QuantileMixture
+from sloth_jax.law.links import LearntLink, learnt_link, standardise
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots, TriangularLoadings
-
-_EVEN = 21  # shares that stand in for one more model
 
 
 class RawParams(NamedTuple):
@@ -63,8 +61,7 @@ class RawParams(NamedTuple):
         specific_slope: ``(column, benchmark)``.
         loading: ``(benchmark, skill)``; under a :class:`Pivots` see :class:`TriangularLoadings`.
         bias: ``(benchmark,)``.
-        link_tilt: ``(piece, benchmark)``.
-        link_slack: ``(benchmark,)``.
+        link: ``(row, benchmark)``; see :class:`sloth_jax.law.links.LearntLink`.
         skill_spread: of the five kinds of effects on skills, as in
             :class:`sloth_jax.law.effects.Spread`, ``(5,)``.
         spread_level: of the four kinds of effects on single benchmarks, ``(4,)``.
@@ -79,8 +76,7 @@ class RawParams(NamedTuple):
     specific_slope: Float[Array, "*draw column benchmark"]
     loading: Float[Array, "*draw benchmark skill"]
     bias: Float[Array, "*draw benchmark"]
-    link_tilt: Float[Array, "*draw piece benchmark"]
-    link_slack: Float[Array, "*draw benchmark"]
+    link: Float[Array, "*draw row benchmark"]
     skill_spread: Float[Array, "*draw 5"]
     spread_level: Float[Array, "*draw 4"]
     spread: Float[Array, "*draw 4 benchmark"]
@@ -109,7 +105,7 @@ class SharedLaw(NamedTuple):
     offset: Float[Array, "*draw source benchmark"]
 
 
-def zero_raw_params(observations: Observations, skills: int) -> RawParams:
+def zero_raw_params(observations: Observations, skills: int, prior: Prior) -> RawParams:
     """Raw parameters that are all zero: every part of the law at its prior median."""
     benchmarks, columns = observations.scores.shape[1], observations.design.shape[1]
     several = observations.offset_free.shape[0] > 1
@@ -118,8 +114,7 @@ def zero_raw_params(observations: Observations, skills: int) -> RawParams:
         specific_slope=jnp.zeros((columns, benchmarks)),
         loading=jnp.zeros((benchmarks, skills)),
         bias=jnp.zeros(benchmarks),
-        link_tilt=jnp.zeros((PIECES, benchmarks)),
-        link_slack=jnp.zeros(benchmarks),
+        link=jnp.zeros((learnt_link(prior.link_function).ROWS, benchmarks)),
         skill_spread=jnp.zeros(5),
         spread_level=jnp.zeros(4),
         spread=jnp.zeros((4, benchmarks)),
@@ -179,9 +174,8 @@ def shared_law(
         loading=loading,
         bias=prior.bias * raw.bias,
         floor=observations.floor,
-        link=standardised_link(
-            prior.link * raw.link_tilt,
-            SLACK * jnp.exp(prior.slack * raw.link_slack),
+        link=standardise(
+            learnt_link(prior.link_function).from_raw(raw.link, prior),
             shares(observations),
             observations.observed & prior.link_from_scores,
         ),
@@ -217,7 +211,7 @@ def effects_problem(
         not observed.
     """
     link, seen = law.params.link, observations.observed
-    assert isinstance(link, QuantileMixture)  # of every hierarchical law
+    assert isinstance(link, LearntLink)  # of every hierarchical law
     predictor, rate = link.inverse(shares(observations))
     common = linear_predictor(law.params, observations.design)
     problem = Problem(
@@ -291,7 +285,7 @@ class Density(NamedTuple):
     def model(self, skills: int) -> SharedLaw:
         """The same density as a NumPyro model, site by site, with so many skills."""
         drawn = {}
-        for name, blank in zero_raw_params(self.observations, skills)._asdict().items():
+        for name, blank in zero_raw_params(self.observations, skills, self.prior)._asdict().items():
             if blank is None:
                 continue
             if name == "loading" and self.pivots is not None:
@@ -326,31 +320,3 @@ def offset_of(
         for source, of_source in enumerate(offset):
             found += jnp.where(observations.source == source, of_source[None, :], 0.0)
     return found
-
-
-def standardised_link(
-    tilt: Float[Array, "piece benchmark"],
-    slack: Float[Array, " benchmark"],
-    share: Float[Array, "model benchmark"],
-    seen: Bool[Array, "model benchmark"],
-) -> QuantileMixture:
-    """The link whose inverse has mean 0 and standard deviation 1 over some scores.
-
-    One more model counts, whose scores are spread evenly from chance to perfect: a benchmark with
-    a score or two would else seem to have all others close to them.
-
-    Args:
-        tilt: of each piece, ``(piece, benchmark)``.
-        slack: ``(benchmark,)``, positive.
-        share: scores as shares above chance, ``(model, benchmark)``.
-        seen: which of them count, of the same shape, bool.
-    """
-    even = jnp.linspace(0.0, 1.0, _EVEN, dtype=share.dtype)[:, None]
-    even = jnp.broadcast_to(even, (_EVEN, share.shape[1]))
-    weight = jnp.concatenate([seen.astype(share.dtype), jnp.full_like(even, 1.0 / _EVEN)])
-    weight = weight / jnp.sum(weight, axis=0, keepdims=True)
-    blank = QuantileMixture(tilt, slack, jnp.zeros_like(slack), jnp.ones_like(slack))
-    value, _ = blank.raw(jnp.concatenate([share, even]))
-    centre = jnp.sum(weight * value, axis=0)
-    square = jnp.sum(weight * (value - centre[None, :]) ** 2, axis=0)
-    return blank._replace(centre=centre, spread=jnp.sqrt(square))

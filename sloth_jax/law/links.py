@@ -16,14 +16,16 @@ and :func:`sloth_jax.law.forward.scores` never asks which one it got. Three are 
 
 from __future__ import annotations
 
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
 import jax
 import jax.numpy as jnp
 from jax import Array
-from jaxtyping import Float
+from jaxtyping import Bool, Float
 
+from sloth_jax.law.options import Prior
 from sloth_jax.law.products import einsum
+from sloth_jax.wording import did_you_mean, quoted
 
 
 def _to(predictor: Array, values: Array) -> Array:
@@ -47,6 +49,34 @@ class Link(Protocol):
         ...
 
 
+@runtime_checkable
+class LearntLink(Link, Protocol):
+    """A link that a fit learns: its inverse is known, and raw parameters make it.
+
+    It is a NamedTuple with the fields ``centre`` and ``spread``, ``(benchmark,)``, among others,
+    and a class attribute ``ROWS``, the number of raw parameters of each benchmark.
+    """
+
+    ROWS: Any
+
+    @classmethod
+    def from_raw(cls, raw: Float[Array, "row benchmark"], prior: Prior) -> Any:
+        """The link of raw parameters, standard normal a priori, before :func:`standardise`."""
+        ...
+
+    def raw(
+        self, share: Float[Array, "*model benchmark"]
+    ) -> tuple[Float[Array, "*model benchmark"], Float[Array, "*model benchmark"]]:
+        """An increasing function of shares before standardisation, and its derivative."""
+        ...
+
+    def inverse(
+        self, share: Float[Array, "*model benchmark"]
+    ) -> tuple[Float[Array, "*model benchmark"], Float[Array, "*model benchmark"]]:
+        """Predictor of shares, any real, and its derivative, positive."""
+        ...
+
+
 class Logistic(NamedTuple):
     """The logistic function, the same for every benchmark; it has no parameters."""
 
@@ -63,6 +93,7 @@ STEPS = (0.08, 0.22, 0.4, 0.6, 0.8)
 _STEP_WIDTHS = tuple(0.06 + 0.1 * at for at in STEPS)
 _STEP_HEIGHT = 4.0  # about the rise of the two ends between shares of 0.1 and 0.9
 PIECES = 2 + len(STEPS)
+_EVEN = 21  # shares that stand in for one more model, in standardising
 # Weights at zero tilt: the ends, whose sum is the logit, and a little of each step.
 _PIECE_WEIGHTS = (4 / 13, 4 / 13, 1 / 13, 1 / 13, 1 / 13, 1 / 13, 1 / 13)
 # Scores scatter around floor and ceiling, so the logit's ends are moved this much outwards.
@@ -96,6 +127,14 @@ class QuantileMixture(NamedTuple):
     slack: Float[Array, "*draw benchmark"]
     centre: Float[Array, "*draw benchmark"]
     spread: Float[Array, "*draw benchmark"]
+
+    ROWS = PIECES + 1  # raw parameters: tilts, slack
+
+    @classmethod
+    def from_raw(cls, raw: Float[Array, "row benchmark"], prior: Prior) -> QuantileMixture:
+        """The link of raw parameters; see :class:`LearntLink`."""
+        tilt, slack = prior.link * raw[:-1], SLACK * jnp.exp(prior.slack * raw[-1])
+        return cls(tilt, slack, jnp.zeros_like(slack), jnp.ones_like(slack))
 
     def raw(
         self, share: Float[Array, "*model benchmark"]
@@ -148,6 +187,44 @@ def _started_log(share: Array, slack: Array) -> tuple[Array, Array]:
     end = 0.3 * slack
     inside = jnp.maximum(share + slack, end)
     return jnp.log(inside) + jnp.minimum(share + slack - end, 0.0) / end, 1.0 / inside
+
+
+LINKS: dict[str, type[LearntLink]] = {"quantiles": QuantileMixture}
+"""Name -> link that a fit can learn: ``Prior(link_function=...)``."""
+
+
+def learnt_link(name: str) -> type[LearntLink]:
+    """The link of a name in :data:`LINKS`.
+
+    Raises:
+        ValueError: if there is none.
+    """
+    if name not in LINKS:
+        raise ValueError(f"no link {quoted(name)}{did_you_mean(name, LINKS)}: {', '.join(LINKS)}")
+    return LINKS[name]
+
+
+def standardise(
+    link: Any, share: Float[Array, "model benchmark"], seen: Bool[Array, "model benchmark"]
+) -> Any:
+    """The link whose inverse has mean 0 and standard deviation 1 over some scores.
+
+    One more model counts, whose scores are spread evenly from chance to perfect: a benchmark with
+    a score or two would else seem to have all others close to them.
+
+    Args:
+        link: a :class:`LearntLink` with ``centre`` 0 and ``spread`` 1.
+        share: scores as shares above chance, ``(model, benchmark)``.
+        seen: which of them count, of the same shape, bool.
+    """
+    even = jnp.linspace(0.0, 1.0, _EVEN, dtype=share.dtype)[:, None]
+    even = jnp.broadcast_to(even, (_EVEN, share.shape[1]))
+    weight = jnp.concatenate([seen.astype(share.dtype), jnp.full_like(even, 1.0 / _EVEN)])
+    weight = weight / jnp.sum(weight, axis=0, keepdims=True)
+    value, _ = link.raw(jnp.concatenate([share, even]))
+    centre = jnp.sum(weight * value, axis=0)
+    square = jnp.sum(weight * (value - centre[None, :]) ** 2, axis=0)
+    return link._replace(centre=centre, spread=jnp.sqrt(square))
 
 
 class MonotoneNetwork(NamedTuple):

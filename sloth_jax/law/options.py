@@ -49,6 +49,7 @@ class Prior:
         link_from_scores: whether a link's inverse is standardised to the observed scores, as the
             units above assume. False takes evenly spread shares instead, so that the prior is a
             distribution of scores that can be drawn from.
+        link_function: a name in :data:`sloth_jax.law.links.LINKS`.
     """
 
     slope: float = 1.0
@@ -73,3 +74,4 @@ class Prior:
     level: float = 0.7
     between: float = 0.4
     link_from_scores: bool = True
+    link_function: str = "quantiles"

@@ -20,7 +20,6 @@ from jax.flatten_util import ravel_pytree
 from sloth_jax.errors import InputError
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.hierarchical import zero_raw_params
-from sloth_jax.law.links import PIECES
 
 _LITTLE = 0.5  # below it, more than half of the prior's variance is left
 
@@ -43,11 +42,11 @@ def contraction(fit: Fit) -> pd.DataFrame:
     if fit.settings.inference == "mode":
         raise InputError("a mode has no draws to tell widths by: fit with laplace or nuts")
     skills = fit.law.params.loading.shape[2]
-    blank = zero_raw_params(fit.observations, skills)
+    blank = zero_raw_params(fit.observations, skills, fit.settings.prior)
     raw = jax.vmap(ravel_pytree(blank)[1])(fit.position)
     benchmarks, columns = fit.table.benchmarks, fit.surface.names
     kinds = ("lineage", "lineage walk", "family", "family walk", "model")
-    pieces = tuple(f"piece {k + 1}" for k in range(PIECES))
+    of_link = tuple(f"row {k + 1}" for k in range(raw.link.shape[1]))
     free = np.asarray(fit.observations.offset_free) > 0.0
     # chi with d degrees of freedom: variance d - 2 (Gamma((d + 1) / 2) / Gamma(d / 2))^2
     ratio = math.exp(math.lgamma((skills + 1) / 2) - math.lgamma(skills / 2))
@@ -58,8 +57,7 @@ def contraction(fit: Fit) -> pd.DataFrame:
         ("length of loadings", benchmarks, of_length, _length(loading)),
         ("specific slope", _pairs(columns, benchmarks), 1.0, raw.specific_slope),
         ("bias", benchmarks, 1.0, raw.bias),
-        ("link tilt", _pairs(pieces, benchmarks), 1.0, raw.link_tilt),
-        ("log link slack", benchmarks, 1.0, raw.link_slack),
+        ("link", _pairs(of_link, benchmarks), 1.0, raw.link),
         ("log skill spread", kinds, 1.0, raw.skill_spread),
         ("log specific spread, level", kinds[:4], 1.0, raw.spread_level),
         ("log specific spread", _pairs(kinds[:4], benchmarks), 1.0, raw.spread),

@@ -61,7 +61,7 @@ def numbers(arrays: Observations, seed: int = 0, skills: int = SKILLS) -> RawPar
     rng = np.random.default_rng(seed)
     return jax.tree.map(
         lambda blank: jnp.asarray(0.7 * rng.normal(size=blank.shape)),
-        zero_raw_params(arrays, skills),
+        zero_raw_params(arrays, skills, PRIOR),
     )
 
 
@@ -133,7 +133,7 @@ def joint_by_hand(arrays: Observations, n: RawParams, pivots: Pivots | None) -> 
     for j in range(seen.shape[1]):
         c, on = float(arrays.floor[j]), seen[:, j]
         share = (np.asarray(arrays.scores)[:, j] - c) / (1 - c)
-        shape = (p.link * parts["link_tilt"][:, j], 0.02 * np.exp(p.slack * parts["link_slack"][j]))
+        shape = (p.link * parts["link"][:-1, j], 0.02 * np.exp(p.slack * parts["link"][-1, j]))
         value, rate = inverse_link(*shape, share)
         # one more model, with scores spread evenly
         even, _ = inverse_link(*shape, np.linspace(0, 1, 21))

@@ -26,7 +26,7 @@ def fitted():
 def test_draws_of_the_prior_are_not_contracted(fitted):
     gauged = TriangularLoadings(fitted.settings.prior.loading, fitted.pivots)
     loading = gauged.sample(KEY, (DRAWS,))
-    blank, unravel = ravel_pytree(zero_raw_params(fitted.observations, 2))
+    blank, unravel = ravel_pytree(zero_raw_params(fitted.observations, 2, fitted.settings.prior))
     position = jax.random.normal(KEY, (DRAWS, blank.size))
     numbers = jax.vmap(lambda n, own: ravel_pytree(unravel(n)._replace(loading=own))[0])
     params = fitted.law.params._replace(loading=jax.vmap(gauged.loading)(loading))
