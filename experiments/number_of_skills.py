@@ -23,14 +23,16 @@ from _runner import SAMPLED, command_line, execute, first_models, save, settings
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.data.schema import bundled_items
-from sloth_jax.evaluation.leave_lineage_out import Refitted, refit_without_lineages
+from sloth_jax.evaluation.leave_lineage_out import LineageCrps, cross_validate_lineages
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
-from sloth_jax.inference.leave_lineage_out import LeftOut, leave_lineages_out
+from sloth_jax.inference.leave_lineage_out import LineageElpd, lineage_elpd
 
 RULE = "fewest skills whose CRPS on left-out lineages is within one standard error of the best"
 
 
-def choose(refitted: dict[int, Refitted], left_out: dict[int, LeftOut]) -> tuple[int, pd.DataFrame]:
+def choose(
+    refitted: dict[int, LineageCrps], left_out: dict[int, LineageElpd]
+) -> tuple[int, pd.DataFrame]:
     """The rule, and the table it looks at.
 
     Args:
@@ -49,9 +51,9 @@ def choose(refitted: dict[int, Refitted], left_out: dict[int, LeftOut]) -> tuple
     for skills, one in sorted(refitted.items()):
         sampled = left_out[skills]
         row = {"skills": skills, "crps": one.mean}
-        row["crps_behind"], row["crps_se"] = one.more_than(best)
+        row["crps_behind"], row["crps_se"] = one.crps_difference(best)
         row |= {"max_rhat": one.max_rhat, "max_pareto_k": one.max_pareto_k, "elpd": sampled.total}
-        row["elpd_behind"], row["elpd_se"] = sampled.less_than(densest)
+        row["elpd_behind"], row["elpd_se"] = sampled.elpd_difference(densest)
         row["worst_k"] = float(np.max(sampled.pareto_k))
         rows.append(row | {"rough": int((sampled.pareto_k > 0.7).sum())})
     table = pd.DataFrame(rows)
@@ -81,18 +83,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
     if options.smoke:
         table, numbers, groups = first_models(table), numbers[:2], 2
     key = jax.random.key(options.seed)
-    refitted: dict[int, Refitted] = {}
-    left_out: dict[int, LeftOut] = {}
+    refitted: dict[int, LineageCrps] = {}
+    left_out: dict[int, LineageElpd] = {}
     seconds, problems = {}, {}
     for skills in numbers:
         began = time.perf_counter()
         tell(f"{skills} skills: {groups} groups of lineages left out ...")
         of_number = replace(of_fold, skills=skills)
-        refitted[skills] = refit_without_lineages(table, key=key, settings=of_number, groups=groups)
+        refitted[skills] = cross_validate_lineages(
+            table, key=key, settings=of_number, groups=groups
+        )
         tell(f"{skills} skills: the whole table ...")
         of_number = replace(settings, skills=skills)
         whole = sj.fit(table, key=key, settings=of_number, progress=sj.show_progress)
-        left_out[skills] = leave_lineages_out(whole)
+        left_out[skills] = lineage_elpd(whole)
         seconds[skills] = round(time.perf_counter() - began, 1)
         problems[skills] = whole.diagnostics.problems()
     chosen, rows = choose(refitted, left_out)

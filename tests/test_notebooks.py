@@ -16,10 +16,8 @@ NOTEBOOKS = sorted((Path(__file__).resolve().parents[1] / "notebooks").glob("*.p
 @pytest.mark.parametrize("path", NOTEBOOKS, ids=lambda path: path.stem)
 def test_it_runs(path, tmp_path):
     quick = {"SLOTH_JAX_QUICK": "1", "MPLBACKEND": "Agg"}
-    done = subprocess.run(
-        [sys.executable, str(path)], capture_output=True, text=True, cwd=tmp_path,
-        env=os.environ | quick,
-    )  # fmt: skip
+    command, env = [sys.executable, str(path)], os.environ | quick
+    done = subprocess.run(command, capture_output=True, text=True, cwd=tmp_path, env=env)
     assert done.returncode == 0, done.stderr
     assert "problems:" in done.stdout
 

@@ -44,7 +44,7 @@ class Method(Protocol):
 
         Returns:
             Expected scores, fractions, ``(fold, model, benchmark)``. Rows of families without a
-            training score in a fold are never looked at there.
+            training score in a fold are ignored there.
         """
         ...
 
@@ -146,8 +146,7 @@ def cross_validate(method: Method, folds: Folds, *, key: Array) -> Validation:
             "held_out": np.repeat(folds.test[fold, model], width),
             "score": table.scores[model].ravel(),
             "prediction": predicted[fold, model].ravel(),
-        },
-        columns=list(PREDICTION_COLUMNS),
+        }
     )
     return Validation(predictions, float(np.mean(training)))
 

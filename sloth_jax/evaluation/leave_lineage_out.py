@@ -1,13 +1,9 @@
-"""How well a fit predicts lineages nobody has seen, by its training table alone.
+"""Cross-validation over lineages: how well a fit predicts lineages that it has not seen.
 
-Leaving single scores out tells how well a law fills gaps in families it knows. What is to be
-forecast is another family, so whole lineages are left out, in two ways:
-
-* by importance sampling from the fit to the whole table (PSIS-LOO; Vehtari, Gelman and Gabry 2017;
-  Vehtari et al. 2024), with everything that is peculiar to a lineage, its families and its models
-  integrated out exactly: one fit, but rough where a lineage moves what all share;
-* by fitting again without some lineages at a time (K-fold cross-validation, to which the same
-  authors resort where importance sampling is rough), which is exact.
+Leaving single scores out says how well a law fills gaps in families it knows. A forecast is of
+another family, so whole lineages are left out: here by fitting again without some of them at a
+time, which is exact; :mod:`sloth_jax.inference.leave_lineage_out` does it by importance sampling
+from one fit, which is rough where a lineage moves what all share (Vehtari, Gelman and Gabry 2017).
 """
 
 from __future__ import annotations
@@ -22,21 +18,21 @@ from sloth_jax.errors import InputError
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.evaluation.scoring_rules import crps
 from sloth_jax.evaluation.splits import balanced_groups
-from sloth_jax.inference.leave_lineage_out import _summed
+from sloth_jax.inference.leave_lineage_out import sum_with_error
 from sloth_jax.inference.settings import FitSettings
 
 
 @dataclass(frozen=True, eq=False)
-class Refitted:
-    """How far predictions of lineages are off by fits that never saw them.
+class LineageCrps:
+    """Continuous ranked probability scores of lineages, predicted by fits without them.
 
     Attributes:
         lineages: names of the lineages with a score.
         crps: sum of the continuous ranked probability scores of each lineage's scores, fractions,
             ``(lineage,)``.
         scores: how many scores that are, ``(lineage,)``.
-        max_rhat: largest rank-normalised R-hat of all refits' predictions; NaN but of NUTS.
-        max_pareto_k: largest Pareto k of all refits; NaN but of approximations.
+        max_rhat: of NUTS, the largest rank-normalised R-hat of all refits' predictions; else NaN.
+        max_pareto_k: of approximations, the largest Pareto k of all refits; else NaN.
     """
 
     lineages: tuple[str, ...]
@@ -50,14 +46,14 @@ class Refitted:
         """Mean over scores, a fraction; less is better."""
         return float(self.crps.sum() / self.scores.sum())
 
-    def more_than(self, other: Refitted) -> tuple[float, float]:
-        """By how much the mean of another one of the same table is less, and its standard error."""
-        change, error = _summed(self.crps - other.crps)
+    def crps_difference(self, other: LineageCrps) -> tuple[float, float]:
+        """Mean less that of another of the same table, and its standard error, fractions."""
+        change, error = sum_with_error(self.crps - other.crps)
         return change / int(self.scores.sum()), error / int(self.scores.sum())
 
 
-def deal_lineages(table: Leaderboard, groups: int) -> np.ndarray:
-    """Lineages in groups of about as many scores each.
+def group_lineages(table: Leaderboard, groups: int) -> np.ndarray:
+    """Groups of lineages with about as many scores each.
 
     Args:
         table: with at least as many scored lineages as groups.
@@ -79,21 +75,21 @@ def deal_lineages(table: Leaderboard, groups: int) -> np.ndarray:
     return balanced_groups(count, groups)
 
 
-def refit_without_lineages(
+def cross_validate_lineages(
     table: Leaderboard, *, key: Array, settings: FitSettings = FOLD_SETTINGS, groups: int = 8
-) -> Refitted:
+) -> LineageCrps:
     """Fit without one group of lineages at a time, and predict that group.
 
     Args:
         table: scores.
         key: random key.
         settings: what is fitted and how.
-        groups: how many refits; see :func:`deal_lineages`.
+        groups: how many refits; see :func:`group_lineages`.
 
     Raises:
-        InputError: as :func:`deal_lineages`, or if a group cannot be fitted.
+        InputError: as :func:`group_lineages`, or if a group cannot be fitted.
     """
-    of_lineage = deal_lineages(table, groups)
+    of_lineage = group_lineages(table, groups)
     of_model = table.lineage_of_family[table.family]
     hidden = of_lineage[of_model][None, :] == np.arange(groups)[:, None]
     train = table.observed[None] & ~hidden[:, :, None]
@@ -105,7 +101,7 @@ def refit_without_lineages(
     of_score = of_model[np.nonzero(table.observed)[0]]
     scored = np.unique(of_score)
     summed = np.bincount(of_score, error[table.observed], minlength=len(table.lineages))
-    return Refitted(
+    return LineageCrps(
         lineages=tuple(table.lineages[at] for at in scored),
         crps=summed[scored],
         scores=np.bincount(of_score)[scored],

@@ -83,5 +83,4 @@ def check_choice(what: str, name: str, choices: Sequence[str]) -> None:
 
 @cache
 def _bundled_rows(name: str) -> tuple[dict[str, str], ...]:
-    table = read_bundled(name)
-    return tuple(dict(zip(table.header, cells, strict=True)) for cells in table.rows)
+    return tuple(read_bundled(name).records())

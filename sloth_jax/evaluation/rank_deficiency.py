@@ -7,18 +7,14 @@ from typing import NamedTuple
 
 import numpy as np
 
-from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.evaluation.folds import Folds, tested_families
+from sloth_jax.identifiability.null_directions import null_directions
 from sloth_jax.wording import one_line, quoted
 
 # A direction of a design whose columns have length 1 is null below this part of the largest
 # singular value; in single precision below this many roundings.
 _RANK_TOLERANCE = 1e-8
 _ROUNDINGS = 8
-# Null directions are found with an error of about one rounding over the smallest singular value
-# that counts; their entries are zero below this many times the tolerance.
-_ZERO = 100
-_NAMED = 6  # names that a message lists before it counts the rest
 
 
 class Deficiency(NamedTuple):
@@ -62,21 +58,10 @@ def rank_deficiencies(
         ValueError: the covariates are not one finite row per model, or the names do not fit them.
     """
     covariates = np.asarray(covariates)
-    rounding = 0.0
-    if np.issubdtype(covariates.dtype, np.floating):
-        rounding = float(np.finfo(covariates.dtype).eps)
+    floating = np.issubdtype(covariates.dtype, np.floating)
+    rounding = float(np.finfo(covariates.dtype).eps) if floating else 0.0
     tolerance = max(_RANK_TOLERANCE, _ROUNDINGS * rounding)
-    covariates = covariates.astype(np.float64)
-    models = len(folds.table.models)
-    if covariates.ndim != 2 or len(covariates) != models or not np.isfinite(covariates).all():
-        raise ValueError(
-            f"covariates must be finite, of shape (model, covariate) with {models} models; got"
-            f" shape {covariates.shape}"
-        )
-    if covariate_names is None:
-        covariate_names = [f"covariate {i + 1}" for i in range(covariates.shape[1])]
-    if len(covariate_names) != covariates.shape[1]:
-        raise ValueError(f"{covariates.shape[1]} covariates but {len(covariate_names)} names")
+    covariates, names = _checked(folds, covariates.astype(np.float64), covariate_names)
 
     found = []
     tested = tested_families(folds)
@@ -89,14 +74,8 @@ def rank_deficiencies(
         for benchmark, rows in masks.items():
             key = rows.tobytes()
             if key not in known:
-                known[key] = _deficiency(
-                    folds.table,
-                    rows,
-                    folds.test[k],
-                    tested[k],
-                    covariates,
-                    covariate_names,
-                    tolerance,
+                known[key] = null_directions(
+                    folds.table, rows, folds.test[k], tested[k], covariates, names, tolerance
                 )
             deficiency = known[key]
             if deficiency is not None:
@@ -108,63 +87,17 @@ def rank_deficiencies(
     return found
 
 
-def _deficiency(
-    table: Leaderboard,
-    train: np.ndarray,
-    test: np.ndarray,
-    tested: np.ndarray,
-    covariates: np.ndarray,
-    covariate_names: Sequence[str],
-    tolerance: float,
-) -> tuple[tuple[str, ...], str] | None:
-    """Looks for null directions of one design.
-
-    Args:
-        table: names of models and families.
-        train: ``(model,)`` rows of the design.
-        test: ``(model,)`` rows that are predicted from it.
-        tested: ``(family,)`` families that keep their column even without a row.
-        covariates: ``(model, covariate)``.
-        covariate_names: ``(covariate,)``.
-        tolerance: part of the largest singular value below which a direction is null.
-
-    Returns:
-        the families in null directions and a sentence; None if the design has full column rank.
-    """
-    kept = tested.copy()
-    kept[table.family[train]] = True
-    families = np.flatnonzero(kept)
-    columns = np.hstack([covariates, table.family[:, None] == families])
-    design, held_out = columns[train], columns[test]
-    length = np.linalg.norm(design, axis=0)
-    length[length == 0] = 1.0  # a column of zeros is a null direction by itself
-    _, singular, directions = np.linalg.svd(design / length)  # directions: (column, column)
-    null = directions[(singular > tolerance * singular.max(initial=0.0)).sum() :]
-    if not len(null):
-        return None
-
-    weight = np.linalg.norm(null, axis=0)  # of each column, whatever basis was returned
-    slopes, intercepts = np.split(weight > _ZERO * tolerance, [len(covariate_names)])
-    named = tuple(table.families[f] for f in families[intercepts])
-    parts = [name for name, hit in zip(covariate_names, slopes, strict=True) if hit]
-    if named:
-        parts.append(f"the {'family' if len(named) == 1 else 'families'} {_listed(named)}")
-    row = held_out / length
-    along = np.linalg.norm(row @ null.T, axis=1) > _ZERO * tolerance * np.linalg.norm(row, axis=1)
-    moved = [table.models[m] for m in np.flatnonzero(test)[along]]
-    verdict = (
-        f"predictions of {_listed(moved)} depend on what is left open, so do not trust them"
-        if moved
-        else "no prediction of a held-out model depends on it"
-    )
-    directions_text = "one combination" if len(null) == 1 else f"{len(null)} combinations"
-    return named, (
-        f"the training scores leave {directions_text} of {' and '.join(parts)} undetermined;"
-        f" {verdict}"
-    )
-
-
-def _listed(names: Sequence[str]) -> str:
-    """Joins names; a long list is cut, with the number of those left out."""
-    rest = len(names) - _NAMED
-    return ", ".join(names[:_NAMED]) + (f" and {rest} more" if rest > 0 else "")
+def _checked(
+    folds: Folds, covariates: np.ndarray, names: Sequence[str] | None
+) -> tuple[np.ndarray, Sequence[str]]:
+    models = len(folds.table.models)
+    if covariates.ndim != 2 or len(covariates) != models or not np.isfinite(covariates).all():
+        raise ValueError(
+            f"covariates must be finite, of shape (model, covariate) with {models} models; got"
+            f" shape {covariates.shape}"
+        )
+    if names is None:
+        names = [f"covariate {i + 1}" for i in range(covariates.shape[1])]
+    if len(names) != covariates.shape[1]:
+        raise ValueError(f"{covariates.shape[1]} covariates but {len(names)} names")
+    return covariates, names

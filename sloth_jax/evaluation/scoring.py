@@ -87,9 +87,7 @@ def pooled_mean(errors: pd.DataFrame) -> pd.Series:
         InputError: if ``errors`` is not an errors frame.
     """
     _check(errors)
-    table = errors.pivot_table(index="method", values="abs_error", aggfunc="mean")
-    table = table.loc[list(dict.fromkeys(errors["method"]))]
-    return pd.Series(table["abs_error"].to_numpy(), index=table.index, name="pooled_mean")
+    return errors.groupby("method", sort=False)["abs_error"].mean().rename("pooled_mean")
 
 
 def by_size_ratio(

@@ -71,62 +71,20 @@ def synthetic_table(
         The table, and what it was drawn from.
     """
     rng = np.random.default_rng(seed)
-    family = np.repeat(np.arange(families), sizes)
-    size = np.tile(np.arange(sizes), families)
-    models = len(family)
-    digits = len(str(families - 1))
-    blank = Leaderboard(
-        models=tuple(f"family{f:0{digits}d}-{s}" for f, s in zip(family, size, strict=True)),
-        families=tuple(f"family{f:0{digits}d}" for f in range(families)),
-        lineages=tuple(f"lineage{f:0{digits}d}" for f in range((families + 1) // 2)),
-        benchmarks=tuple(f"benchmark{j + 1}" for j in range(benchmarks)),
-        family=family,
-        lineage_of_family=np.arange(families) // 2,
-        post_trained_of_family=np.arange(families) % 2.0,
-        params_b=2.0 ** (size + family % 3),
-        active_params_b=np.full(models, np.nan),
-        tokens_t=np.exp(0.6 * rng.normal(size=models)),
-        released=("",) * models,
-        scores=np.full((models, benchmarks), np.nan),
-        floors=np.resize([0.25, 0.0], benchmarks),
-        standard_errors=np.full((models, benchmarks), np.nan),
-        items=np.full(benchmarks, np.nan),
-        source=np.zeros((models, benchmarks), dtype=np.int64),
-    )
+    blank = _blank_table(rng, families, sizes, benchmarks)
     surface = fit_surface(blank, kind="translog")
-    x = surface.of(blank, blank.post_trained_of_family[family])
-
+    x = surface.of(blank, blank.post_trained_of_family[blank.family])
+    basis = np.asarray(walk_basis(surface.from_smallest(blank.params_b)), float)
     prior = Prior()
     of_skill = (prior.lineage, prior.lineage_walk, prior.family, prior.family_walk, own)
-    of_benchmark = specific * np.array([
-        prior.specific_lineage, prior.specific_lineage_walk, prior.specific_family,
-        prior.specific_family_walk, 0.0,
-    ])  # fmt: skip
-    basis = np.asarray(walk_basis(surface.from_smallest(blank.params_b)), float)
-    simple = _WEAK * rng.normal(size=(benchmarks, skills))
-    simple[np.arange(benchmarks), np.arange(benchmarks) % skills] += rng.uniform(
-        0.8, 1.2, benchmarks
-    )
-    params = Params(
-        slope=jnp.asarray(np.array(_SLOPES)[:, None] * rng.uniform(0.5, 1.5, (4, skills))),
-        loading=jnp.asarray(simple),
-        bias=jnp.zeros(benchmarks),
-        floor=jnp.asarray(blank.floors),
-        # For shares that are evenly spread, predictors have mean 0 and standard deviation 1.
-        link=standardise(
-            QuantileMixture(
-                tilt=jnp.asarray(tilt * rng.normal(size=(PIECES, benchmarks))),
-                slack=jnp.full(benchmarks, SLACK),
-                centre=jnp.zeros(benchmarks),
-                spread=jnp.ones(benchmarks),
-            ),
-            jnp.zeros((1, benchmarks)),
-            jnp.zeros((1, benchmarks), bool),
-        ),
-    )
+    lineage = (prior.specific_lineage, prior.specific_lineage_walk)
+    family = (prior.specific_family, prior.specific_family_walk)
+    of_benchmark = tuple(specific * np.array([*lineage, *family, 0.0]))
+
+    params = _draw_params(rng, blank, skills, tilt)
     on_skills = jnp.asarray(_draw_effects(rng, blank, basis, of_skill, skills))
-    on_benchmarks = _draw_effects(rng, blank, basis, tuple(of_benchmark), benchmarks)
-    # Each benchmark's predictors get mean 0 and the spread that was asked for, by its loadings.
+    on_benchmarks = _draw_effects(rng, blank, basis, of_benchmark, benchmarks)
+    # Each benchmark's predictors get mean 0 and the given spread, by its loadings.
     eta = np.asarray(linear_predictor(params, x, Effects(on_skills)), float) + on_benchmarks
     scale = spread / eta.std(axis=0)
     params = params._replace(
@@ -146,6 +104,59 @@ def synthetic_table(
     return replace(blank, scores=made), Truth(law, effects, surface)
 
 
+def _blank_table(
+    rng: np.random.Generator, families: int, sizes: int, benchmarks: int
+) -> Leaderboard:
+    """The table without its scores."""
+    family, size = np.repeat(np.arange(families), sizes), np.tile(np.arange(sizes), families)
+    models = len(family)
+    numbers = [f"{f:0{len(str(families - 1))}d}" for f in range(families)]
+    missing = np.full((models, benchmarks), np.nan)
+    return Leaderboard(
+        models=tuple(f"family{numbers[f]}-{s}" for f, s in zip(family, size, strict=True)),
+        families=tuple(f"family{f}" for f in numbers),
+        lineages=tuple(f"lineage{f}" for f in numbers[: (families + 1) // 2]),
+        benchmarks=tuple(f"benchmark{j + 1}" for j in range(benchmarks)),
+        family=family,
+        lineage_of_family=np.arange(families) // 2,
+        post_trained_of_family=np.arange(families) % 2.0,
+        params_b=2.0 ** (size + family % 3),
+        active_params_b=np.full(models, np.nan),
+        tokens_t=np.exp(0.6 * rng.normal(size=models)),
+        released=("",) * models,
+        scores=missing,
+        floors=np.resize([0.25, 0.0], benchmarks),
+        standard_errors=missing,
+        items=missing[0],
+        source=np.zeros(missing.shape, dtype=np.int64),
+    )
+
+
+def _draw_params(rng: np.random.Generator, table: Leaderboard, skills: int, tilt: float) -> Params:
+    """Parameters whose loadings have a simple structure; biases are zero."""
+    benchmarks = len(table.benchmarks)
+    loading = _WEAK * rng.normal(size=(benchmarks, skills))
+    own = np.arange(benchmarks)
+    loading[own, own % skills] += rng.uniform(0.8, 1.2, benchmarks)
+    return Params(
+        slope=jnp.asarray(np.array(_SLOPES)[:, None] * rng.uniform(0.5, 1.5, (4, skills))),
+        loading=jnp.asarray(loading),
+        bias=jnp.zeros(benchmarks),
+        floor=jnp.asarray(table.floors),
+        # For shares that are evenly spread, predictors have mean 0 and standard deviation 1.
+        link=standardise(
+            QuantileMixture(
+                tilt=jnp.asarray(tilt * rng.normal(size=(PIECES, benchmarks))),
+                slack=jnp.full(benchmarks, SLACK),
+                centre=jnp.zeros(benchmarks),
+                spread=jnp.ones(benchmarks),
+            ),
+            jnp.zeros((1, benchmarks)),
+            jnp.zeros((1, benchmarks), bool),
+        ),
+    )
+
+
 def _draw_effects(
     rng: np.random.Generator,
     table: Leaderboard,
@@ -154,10 +165,9 @@ def _draw_effects(
     units: int,
 ) -> np.ndarray:
     """Effects of lineages, families and models on so many units, ``(model, unit)``."""
-    a, b, c, d, s = spread
-    found = s * rng.normal(size=(len(table.models), units))
-    groups = (table.lineage_of_family[table.family], table.family)
-    for level, walk, of_model in ((a, b, groups[0]), (c, d, groups[1])):
+    lineage = table.lineage_of_family[table.family]
+    found = spread[4] * rng.normal(size=(len(table.models), units))
+    for level, walk, of_model in ((*spread[:2], lineage), (*spread[2:4], table.family)):
         drawn = rng.normal(size=(of_model.max() + 1, basis.shape[1], units))
         drawn[:, 0] *= level
         drawn[:, 1:] *= walk

@@ -2,7 +2,7 @@ from .attempts import Attempts, coverage, pass_at_k, read_attempts
 from .averaging import average, stacking_weights
 from .extrapolation import beyond
 from .forecast import Forecast, forecast, forecast_table
-from .response import fit_items, forecast_coverage, sample_items, simulate_attempts
+from .response import fit_items, forecast_coverage, simulate_attempts
 
 __all__ = [
     "Attempts",
@@ -16,7 +16,6 @@ __all__ = [
     "forecast_table",
     "pass_at_k",
     "read_attempts",
-    "sample_items",
     "simulate_attempts",
     "stacking_weights",
 ]

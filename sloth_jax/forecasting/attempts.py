@@ -103,9 +103,10 @@ def _rows(path: Path) -> list[Any]:
     """Rows of a JSON file: a list, or an object per line."""
     try:
         text = path.read_text(encoding="utf-8")
-        rows = json.loads(text) if text.lstrip()[:1] == "[" else [
-            json.loads(line) for line in text.splitlines() if line.strip()
-        ]  # fmt: skip
+        whole = text.lstrip()[:1] == "["
+        parts = [text] if whole else [line for line in text.splitlines() if line.strip()]
+        rows = [json.loads(part) for part in parts]
+        rows = rows[0] if whole else rows
     except (OSError, UnicodeDecodeError, ValueError) as error:
         raise InputError(f"{path}: not JSON: {one_line(str(error))}") from None
     if not rows:
@@ -137,17 +138,17 @@ def pass_at_k(tries: int, successes: np.ndarray, k: np.ndarray) -> np.ndarray:
     Raises:
         InputError: if a ``k`` or ``c`` is not a whole number in its range.
     """
-    counts, asked = np.atleast_1d(np.asarray(successes)), np.atleast_1d(np.asarray(k))
-    for name, values, low in (("k", asked, 1), ("successes", counts, 0)):
+    counts, k = np.atleast_1d(successes), np.atleast_1d(k)
+    for name, values, low in (("k", k, 1), ("successes", counts, 0)):
         bad = ~((values >= low) & (values <= tries) & (values == np.floor(values)))
         if bad.any():
             raise InputError(
                 f"{name} = {values[bad][0]:g} is not a whole number from {low} to the {tries} tries"
             )
-    found = np.empty((asked.size, counts.size))
+    found = np.empty((k.size, counts.size))
     most = int(counts.max(initial=0))
     i = np.arange(tries, tries - most, -1, dtype=float)
-    for row, each in enumerate(asked):
+    for row, each in enumerate(k):
         # C(n - c, k) / C(n, k) = prod_{i = n - c + 1}^{n} (1 - k / i), zero once k > n - c. Added
         # in one order, term after term: rounding is monotone, so that the sums are.
         with np.errstate(divide="ignore"):
@@ -167,15 +168,15 @@ def coverage(attempts: Attempts, k: np.ndarray) -> np.ndarray:
     Raises:
         InputError: if a ``k`` is larger than the tries at a problem, or a model was tried on none.
     """
-    asked = np.atleast_1d(np.asarray(k))
-    found = np.zeros((len(attempts.models), asked.size))
+    k = np.atleast_1d(k)
+    found = np.zeros((len(attempts.models), k.size))
     for model, name in enumerate(attempts.models):
         tries, successes = attempts.tries[model], attempts.successes[model]
         if not tries.any():
             raise InputError(f"model {quoted(name)} was tried on no problem")
         for n in np.unique(tries[tries > 0]):
             at = tries == n
-            found[model] += pass_at_k(int(n), successes[at], asked).sum(axis=1)
+            found[model] += pass_at_k(int(n), successes[at], k).sum(axis=1)
         found[model] /= (tries > 0).sum()
     return found
 
@@ -186,6 +187,6 @@ def chance_at_k(probability: np.ndarray, k: np.ndarray) -> np.ndarray:
     Exact where ``p`` is tiny, and in [0, 1].
     """
     p = np.asarray(probability, float)
-    asked = np.asarray(k, float).reshape(-1, *(1,) * p.ndim)
+    attempts = np.asarray(k, float).reshape(-1, *(1,) * p.ndim)
     with np.errstate(divide="ignore"):
-        return -np.expm1(asked * np.log1p(-p)[None])
+        return -np.expm1(attempts * np.log1p(-p)[None])

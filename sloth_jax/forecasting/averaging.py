@@ -15,7 +15,7 @@ import numpy as np
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.forecast import Forecast
 from sloth_jax.inference.fit import Fit
-from sloth_jax.inference.leave_lineage_out import leave_lineages_out
+from sloth_jax.inference.leave_lineage_out import lineage_elpd
 from sloth_jax.inference.stacking import stack
 
 
@@ -46,7 +46,7 @@ def stacking_weights(fits: Sequence[Fit]) -> Weights:
     """
     if not fits:
         raise InputError("no fit to weigh: give at least one")
-    left_out = [leave_lineages_out(fit) for fit in fits]
+    left_out = [lineage_elpd(fit) for fit in fits]
     if any(one.lineages != left_out[0].lineages for one in left_out):
         raise InputError("fits of different tables cannot be weighed: fit them to the same one")
     elpd = np.array([one.elpd for one in left_out])
@@ -68,8 +68,8 @@ def average(forecasts: Sequence[Forecast], weights: np.ndarray) -> Forecast:
         InputError: if the forecasts are of different models or benchmarks.
     """
     first = forecasts[0]
-    asked = {(one.models, one.benchmarks) for one in forecasts}
-    if len(asked) > 1:
+    predicted = {(one.models, one.benchmarks) for one in forecasts}
+    if len(predicted) > 1:
         raise InputError("forecasts of different models or benchmarks cannot be averaged")
     total = min(len(one.draws) for one in forecasts)
     # Whole numbers of draws that add up: those of cumulated weights, rounded.

@@ -32,11 +32,11 @@ def beyond(table: Leaderboard, params_b: np.ndarray, tokens_t: np.ndarray) -> pd
     scored = np.isfinite(table.scores).any(axis=1)
     scored = scored if scored.any() else np.ones_like(scored)
     seen = _ranges(table.params_b[scored], table.tokens_t[scored])
-    asked = _ranges(np.asarray(params_b, float), np.asarray(tokens_t, float))
+    queried = _ranges(np.asarray(params_b, float), np.asarray(tokens_t, float))
     return pd.DataFrame(
         {
-            name: np.maximum(asked[name] / seen[name].max(), 1.0)
-            * np.minimum(asked[name] / seen[name].min(), 1.0)
+            name: np.maximum(queried[name] / seen[name].max(), 1.0)
+            * np.minimum(queried[name] / seen[name].min(), 1.0)
             for name in RANGES
         }
     )

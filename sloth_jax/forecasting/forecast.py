@@ -115,7 +115,7 @@ def forecast(fit: Fit, query: Query, *, key: Array) -> Forecast:
     A family of the training table keeps what is known of it. One that is new takes its lineage's,
     where the lineage is known, and draws the rest from the population, so its intervals are wide;
     where its post-training is not given either, base and post-trained are mixed as in the table.
-    The draws of a model do not depend on what else is asked.
+    The draws of a model do not depend on the other queries.
 
     Args:
         fit: from :func:`sloth_jax.fit.fit`.
@@ -225,7 +225,7 @@ def count_family_models(table: Leaderboard, families: tuple[str, ...]) -> np.nda
 )
 @dataclass(frozen=True)
 class PredictiveLaw:
-    """The law with everything that is peculiar to queried models in place, draw by draw.
+    """The law together with the effects of queried lineages, families and models, draw by draw.
 
     Effects of a query's family and lineage are functions of its size; the size itself is not fixed
     here, so that planning can move it.
@@ -268,7 +268,7 @@ class PredictiveLaw:
 
 
 def predictive_law(fit: Fit, query: Query, key: Array) -> PredictiveLaw:
-    """Draw what is peculiar to queried models; see :func:`forecast`.
+    """Draw the effects and the noise of queried models; see :func:`forecast`.
 
     Args:
         fit: from :func:`sloth_jax.fit.fit`.
@@ -280,11 +280,11 @@ def predictive_law(fit: Fit, query: Query, key: Array) -> PredictiveLaw:
     return _predictive_law(*_conditioned(fit, query), law, keys)
 
 
-class _Asked(NamedTuple):
+class _QueryIndices(NamedTuple):
     """Queried models by numbers, ``(query,)`` each.
 
     ``lineage``, ``family`` and ``model`` are positions among the members' names, ``post_trained``
-    is NaN where nobody knows, ``share`` how likely it is then.
+    is NaN where unknown, ``share`` its probability then.
     """
 
     lineage: Array
@@ -294,7 +294,7 @@ class _Asked(NamedTuple):
     share: Array
 
 
-def _conditioned(fit: Fit, query: Query) -> tuple[Observations, _Asked]:
+def _conditioned(fit: Fit, query: Query) -> tuple[Observations, _QueryIndices]:
     """The training models of the queried lineages, and the query among their names."""
     table = fit.table
     whole = fit.observations
@@ -325,19 +325,19 @@ def _conditioned(fit: Fit, query: Query) -> tuple[Observations, _Asked]:
         members=members,
         bins=fill_bins(lineage, family, start) if rows.size else (),
     )
-    asked = _Asked(
+    indices = _QueryIndices(
         lineage=jnp.asarray([lineages.index(name) for name in query.lineages]),
         family=jnp.asarray([families.index(name) for name in query.families]),
         model=jnp.arange(rows.size, rows.size + len(query.models)),
         post_trained=jnp.asarray(np.asarray(query.post_trained, float)),
         share=jnp.full(len(query.models), float(table.post_trained_of_family.mean())),
     )
-    return observations, asked
+    return observations, indices
 
 
 @jax.jit
 def _predictive_law(
-    observations: Observations, asked: _Asked, law: SharedLaw, keys: Array
+    observations: Observations, query: _QueryIndices, law: SharedLaw, keys: Array
 ) -> PredictiveLaw:
     def one(inputs: tuple[SharedLaw, Array]) -> PredictiveLaw:
         law, key = inputs
@@ -346,15 +346,15 @@ def _predictive_law(
         normals = draw_normals(observations.members, benchmarks, skills, key)
         found = condition(problem, observations.bins, observations.members, normals)
         # Families are either post-trained or not: all models of one are the same.
-        mixed = normals.post_trained[asked.family] < ndtri(asked.share)
-        unknown = jnp.isnan(asked.post_trained)
+        mixed = normals.post_trained[query.family] < ndtri(query.share)
+        unknown = jnp.isnan(query.post_trained)
         return PredictiveLaw(
             shared=law,
-            walk=found.lineage[asked.lineage] + found.family[asked.family],
-            own=law.skill.model[None, :] * normals.effects.model[asked.model, :skills],
-            noise=normals.again[asked.model],
-            luck=normals.items[asked.model],
-            shifted=jnp.where(unknown, mixed.astype(problem.loading.dtype), asked.post_trained),
+            walk=found.lineage[query.lineage] + found.family[query.family],
+            own=law.skill.model[None, :] * normals.effects.model[query.model, :skills],
+            noise=normals.again[query.model],
+            luck=normals.items[query.model],
+            shifted=jnp.where(unknown, mixed.astype(problem.loading.dtype), query.post_trained),
         )
 
     return map_in_chunks(one, (law, keys))

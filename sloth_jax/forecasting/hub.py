@@ -19,9 +19,9 @@ REPOSITORY = "ScalingIntelligence/monkey_business"
 """Data set of Brown et al. 2024: 128 problems of MATH, 10,000 attempts at each."""
 
 MODELS = (
-    "Llama-3-8B", "Llama-3-8B-Instruct", "Llama-3-70B-Instruct", "Gemma-2B", "Gemma-7B",
-    "Pythia-160M", "Pythia-1.4B", "Pythia-2.8B", "Pythia-6.9B", "Pythia-12B",
-)  # fmt: skip
+    *("Llama-3-8B", "Llama-3-8B-Instruct", "Llama-3-70B-Instruct", "Gemma-2B", "Gemma-7B"),
+    *("Pythia-160M", "Pythia-1.4B", "Pythia-2.8B", "Pythia-6.9B", "Pythia-12B"),
+)
 """The models whose files the published analysis uses."""
 
 _MANIFEST = "checksums.json"

@@ -6,7 +6,7 @@ Theory, chapter 4; Maia Polo et al., arXiv 2412.06540, section 5, for problems o
     p_mi = logistic( a_i' theta_m - b_i )           model m solves problem i at an attempt
     successes_mi ~ Binomial(tries_mi, p_mi)
 
-The skills ``theta`` are given, by a law that knows models nobody has trained yet, or free with a
+The skills ``theta`` are given, by a law that predicts models not yet trained, or free with a
 standard normal prior, which leaves their rotation open. The coverage of a benchmark by ``k``
 attempts is the mean of ``1 - (1 - p_mi)^k`` over its problems.
 """
@@ -20,11 +20,8 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import numpyro
-import numpyro.distributions as dist
 import optax
 from jax import Array, lax
-from numpyro.infer import MCMC, NUTS
 
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.attempts import Attempts, chance_at_k
@@ -67,14 +64,13 @@ class _Free(NamedTuple):
 
 @dataclass(frozen=True, eq=False)
 class ItemFit:
-    """The law of item responses at its mode, or as draws.
+    """The law of item responses at its mode.
 
     Attributes:
         items: at the mode.
         theta: skills of the models, ``(model, skill)``; as given, or at the mode.
         factor: Cholesky factor of the covariance of ``(a_i, b_i)`` given the skills, by Laplace's
             approximation at the mode, ``(problem, skill + 1, skill + 1)``.
-        draws: of the items by NUTS, leading axis ``(draw,)``; None without.
         free: whether skills were free.
         converged: whether the gradient had become small.
         scales: of the prior.
@@ -84,7 +80,6 @@ class ItemFit:
     items: Items
     theta: np.ndarray
     factor: np.ndarray
-    draws: Items | None
     free: bool
     converged: bool
     scales: ItemScales
@@ -154,7 +149,7 @@ def fit_items(
     Raises:
         InputError: if ``theta`` does not fit the models, or is not finite.
     """
-    models, problems = attempts.successes.shape
+    models = len(attempts.models)
     if theta is not None:
         theta = np.asarray(theta, float)
         if theta.ndim != 2 or len(theta) != models or not np.isfinite(theta).all():
@@ -166,20 +161,8 @@ def fit_items(
     if not 1 <= skills <= models:
         raise InputError(f"{skills} skills for {models} models: ask for 1 to {models}")
     successes, tries = (jnp.asarray(a, float) for a in (attempts.successes, attempts.tries))
-    keys = jax.random.split(key, 2)
-    # Start from the pooled log odds of each problem; slopes small, so that no skill is taken yet.
-    share = (successes.sum(axis=0) + 0.5) / (tries.sum(axis=0) + 1.0)
-    start = _Free(
-        Items(0.1 + 0.01 * jax.random.normal(keys[0], (problems, skills)),
-              jnp.log1p(-share) - jnp.log(share)),
-        None if theta is not None else 0.1 * jax.random.normal(keys[1], (models, skills)),
-    )  # fmt: skip
     given = None if theta is None else jnp.asarray(theta)
-    if given is None and skills == 1:
-        # In one dimension, models in the order of their success are where the mode is.
-        rate = successes.sum(axis=1) / jnp.maximum(tries.sum(axis=1), 1.0)
-        rate = (rate - rate.mean()) / jnp.maximum(rate.std(), 1e-6)
-        start = start._replace(theta=rate[:, None])
+    start = _start(key, successes, tries, skills, given)
     bound = tolerance * jnp.maximum(tries.sum(axis=0).max(), 1.0)
     found, converged = _climb(start, given, successes, tries, scales, bound, steps=steps)
     at = given if given is not None else found.theta
@@ -188,13 +171,28 @@ def fit_items(
         items=found.items,
         theta=np.asarray(at, float),
         factor=np.asarray(_laplace(found.items, at, tries, scales), float),
-        draws=None,
         free=theta is None,
         converged=bool(converged),
         scales=scales,
-        unseen=tuple(p for p, n in zip(attempts.problems, attempts.tries.sum(axis=0), strict=True)
-                     if n == 0),
-    )  # fmt: skip
+        unseen=tuple(attempts.problems[at] for at in np.flatnonzero(~attempts.tries.any(axis=0))),
+    )
+
+
+def _start(key: Array, successes: Array, tries: Array, skills: int, given: Array | None) -> _Free:
+    """Pooled log odds of each problem, and slopes so small that no skill is taken yet."""
+    models, problems = successes.shape
+    slope_key, skill_key = jax.random.split(key, 2)
+    share = (successes.sum(axis=0) + 0.5) / (tries.sum(axis=0) + 1.0)
+    slope = 0.1 + 0.01 * jax.random.normal(slope_key, (problems, skills))
+    items = Items(slope, jnp.log1p(-share) - jnp.log(share))
+    if given is not None:
+        return _Free(items, None)
+    if skills > 1:
+        return _Free(items, 0.1 * jax.random.normal(skill_key, (models, skills)))
+    # In one dimension, models in the order of their success are where the mode is.
+    rate = successes.sum(axis=1) / jnp.maximum(tries.sum(axis=1), 1.0)
+    rate = (rate - rate.mean()) / jnp.maximum(rate.std(), 1e-6)
+    return _Free(items, rate[:, None])
 
 
 @partial(jax.jit, static_argnames="steps")
@@ -249,76 +247,13 @@ def _laplace(items: Items, theta: Array, tries: Array, scales: ItemScales) -> Ar
     return jnp.linalg.cholesky(0.5 * (covariance + covariance.transpose(0, 2, 1)))
 
 
-def item_law(
-    successes: Array, tries: Array, theta: Array | None, skills: int, scales: ItemScales
-) -> None:
-    """The same law for NumPyro, with the same density; skills are sampled where None is given."""
-    models, problems = successes.shape
-    if theta is None:
-        normal = dist.Normal(0.0, 1.0).expand([models, skills]).to_event(2)
-        theta = jnp.asarray(numpyro.sample("theta", normal))
-    slope = dist.Normal(0.0, scales.discrimination).expand([problems, theta.shape[1]]).to_event(2)
-    level = dist.Normal(0.0, scales.difficulty).expand([problems]).to_event(1)
-    items = Items(
-        jnp.asarray(numpyro.sample("discrimination", slope)),
-        jnp.asarray(numpyro.sample("difficulty", level)),
-    )
-    eta = logits(items, theta)
-    counts = dist.Binomial(total_count=tries, logits=eta).to_event(2)
-    numpyro.sample("successes", counts, obs=successes)
-
-
-def sample_items(
-    attempts: Attempts,
-    fit: ItemFit,
-    *,
-    key: Array,
-    warmup: int = 300,
-    draws: int = 300,
-    chains: int = 2,
-    progress: bool = False,
-) -> tuple[ItemFit, dict[str, float]]:
-    """Draws of the items by NUTS, from the mode, given the skills of a fit.
-
-    Args:
-        attempts: what the fit was made of.
-        fit: from :func:`fit_items`; its skills are taken as given, as a law's are.
-        key: random key.
-        warmup: draws per chain spent on adaptation.
-        draws: per chain.
-        chains: run side by side.
-        progress: whether to show a progress bar.
-
-    Returns:
-        The fit with draws, and ``max_rhat`` and ``divergences`` of the chains.
-    """
-    arrays = (jnp.asarray(attempts.successes, float), jnp.asarray(attempts.tries, float))
-    kernel = NUTS(item_law, init_strategy=numpyro.infer.init_to_value(values=fit.items._asdict()))
-    sampler = MCMC(
-        kernel, num_warmup=warmup, num_samples=draws, num_chains=chains,
-        chain_method="vectorized", progress_bar=progress,
-    )  # fmt: skip
-    with jax.numpy_rank_promotion("allow"):  # inside NumPyro
-        sampler.run(key, *arrays, jnp.asarray(fit.theta), fit.theta.shape[1], fit.scales)
-    samples = sampler.get_samples(group_by_chain=True)
-    from numpyro.diagnostics import split_gelman_rubin
-
-    worst = max(
-        float(np.nanmax(split_gelman_rubin(np.asarray(samples[name])))) for name in Items._fields
-    )
-    flat = {name: samples[name].reshape(-1, *samples[name].shape[2:]) for name in Items._fields}
-    divergences = float(np.asarray(sampler.get_extra_fields()["diverging"]).sum())
-    drawn = ItemFit(**{**vars(fit), "draws": Items(**flat)})
-    return drawn, {"max_rhat": worst, "divergences": divergences}
-
-
 def forecast_coverage(
     fit: ItemFit, theta: np.ndarray, k: np.ndarray, *, key: Array, draws: int = 500
 ) -> np.ndarray:
     """Expected coverage of a model by k attempts, as draws.
 
-    What is uncertain about the problems is drawn from NUTS' draws where the fit has them, else from
-    Laplace's approximation; what is uncertain about the model from the draws of its skills.
+    What is uncertain about the problems is drawn from Laplace's approximation, what is uncertain
+    about the model from the draws of its skills.
 
     Args:
         fit: of the problems.
@@ -334,26 +269,22 @@ def forecast_coverage(
     Raises:
         InputError: if the skills are not as many as the problems', or a ``k`` is below 1.
     """
-    asked = np.atleast_1d(np.asarray(k, float))
+    attempts = np.atleast_1d(np.asarray(k, float))
     skills = np.atleast_2d(np.asarray(theta, float))
     if skills.shape[1] != fit.theta.shape[1]:
         raise InputError(f"{skills.shape[1]} skills, but the problems have {fit.theta.shape[1]}")
-    if not (np.isfinite(asked) & (asked >= 1)).all():
-        raise InputError(f"k = {asked.min():g} attempts: ask for 1 or more")
+    if not (np.isfinite(attempts) & (attempts >= 1)).all():
+        raise InputError(f"k = {attempts.min():g} attempts: ask for 1 or more")
     drawn = _draw_items(fit, key, draws)
     taken = skills[np.arange(draws) % len(skills)]
     a, b = (np.asarray(part, float) for part in drawn)
     eta = np.einsum("dik,dk->di", a, taken) - b
     with np.errstate(over="ignore"):
         p = 1.0 / (1.0 + np.exp(-eta))
-    return np.stack([chance_at_k(each, asked).mean(axis=1) for each in p])
+    return np.stack([chance_at_k(each, attempts).mean(axis=1) for each in p])
 
 
 def _draw_items(fit: ItemFit, key: Array, draws: int) -> Items:
-    if fit.draws is not None:
-        have = fit.draws.difficulty.shape[0]
-        at = jax.random.permutation(key, jnp.arange(draws) % have)
-        return Items(fit.draws.discrimination[at], fit.draws.difficulty[at])
     problems, width, _ = fit.factor.shape
     unit = jax.random.normal(key, (draws, problems, width))
     moved = jnp.einsum("ikl,dil->dik", jnp.asarray(fit.factor, unit.dtype), unit)
@@ -386,6 +317,5 @@ def simulate_attempts(
     rng = np.random.default_rng(np.asarray(jax.random.key_data(keys[2]), np.uint32))
     counts = rng.binomial(tries, p)
     names = tuple(f"model {m + 1}" for m in range(len(theta)))
-    made = Attempts(names, tuple(f"problem {i + 1}" for i in range(problems)), counts,
-                    np.full_like(counts, tries))  # fmt: skip
-    return made, items
+    numbered = tuple(f"problem {i + 1}" for i in range(problems))
+    return Attempts(names, numbered, counts, np.full_like(counts, tries)), items

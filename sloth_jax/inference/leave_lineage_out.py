@@ -1,4 +1,8 @@
-"""How well a fit predicts lineages that it leaves out, by importance sampling: PSIS-LOO."""
+"""Leave-one-lineage-out predictive densities by importance sampling: PSIS-LOO.
+
+Vehtari, Gelman and Gabry (2017); Vehtari et al. (2024). The effects of a lineage, its families and
+its models are integrated out exactly.
+"""
 
 from __future__ import annotations
 
@@ -14,8 +18,8 @@ from sloth_jax.inference.storage import lineage_log_likelihoods
 
 
 @dataclass(frozen=True, eq=False)
-class LeftOut:
-    """Expected log predictive density of lineages that are left out.
+class LineageElpd:
+    """Leave-one-lineage-out expected log predictive density.
 
     Attributes:
         lineages: names of the lineages with a score.
@@ -33,17 +37,17 @@ class LeftOut:
         """Sum over lineages, in nats; more is better."""
         return float(self.elpd.sum())
 
-    def less_than(self, other: LeftOut) -> tuple[float, float]:
-        """By how much another one of the same table is better, and its standard error, in nats."""
-        return _summed(other.elpd - self.elpd)
+    def elpd_difference(self, other: LineageElpd) -> tuple[float, float]:
+        """Total of another of the same table less this one, and its standard error, in nats."""
+        return sum_with_error(other.elpd - self.elpd)
 
 
-def _summed(change: np.ndarray) -> tuple[float, float]:
+def sum_with_error(change: np.ndarray) -> tuple[float, float]:
     """A sum over lineages and ``sqrt(lineages) * sd`` (Vehtari, Gelman and Gabry 2017, 5)."""
     return float(change.sum()), float(np.sqrt(change.size * change.var(ddof=1)))
 
 
-def leave_lineages_out(fit: Fit) -> LeftOut:
+def lineage_elpd(fit: Fit) -> LineageElpd:
     """PSIS-LOO over lineages.
 
     Args:
@@ -67,4 +71,4 @@ def leave_lineages_out(fit: Fit) -> LeftOut:
         weights, pareto_k[at] = smooth_ratios(-density[:, lineage])
         elpd[at] = logsumexp(density[:, lineage], b=weights)
     names = tuple(table.lineages[at] for at in scored)
-    return LeftOut(names, elpd, pareto_k)
+    return LineageElpd(names, elpd, pareto_k)

@@ -22,7 +22,7 @@ def leave_one_lineage_out(density: Float[Array, "draw lineage"]) -> Float[Array,
     """Log density of each lineage's scores given all others', in nats: elpd.
 
     By importance sampling, with ratios truncated (Ionides 2008), which needs no tail to be fitted
-    and so can be compiled; :func:`sloth_jax.inference.leave_lineage_out.leave_lineages_out`
+    and so can be compiled; :func:`sloth_jax.inference.leave_lineage_out.lineage_elpd`
     smooths them instead, and says how rough they are.
 
     Args:

@@ -135,8 +135,8 @@ def fit_task(
         found, jacobian = solved.x, solved.jac
         left = _curve(unit @ found, floor) - y
         # the noise that is left, by as many degrees of freedom as the weights do not take
-        taken = np.trace(np.linalg.solve(jacobian.T @ jacobian, jacobian[:-len(found)].T)
-                         @ jacobian[:-len(found)])  # fmt: skip
+        of_scores = jacobian[: -len(found)]
+        taken = np.trace(np.linalg.solve(jacobian.T @ jacobian, of_scores.T) @ of_scores)
         noise = float(np.sqrt((left**2).sum() / max(len(y) - taken, 1.0)))
         noise = max(noise, _LEAST_NOISE)
     return TaskFit(
@@ -173,7 +173,7 @@ def fit_task_on_skills(skills: Skills, task: Task) -> TaskFit:
 
 
 def skills_of_query(skills: Skills, query: Query) -> np.ndarray:
-    """Skills of models that nobody may have trained, in the form of the table's.
+    """Skills of queried models, trained or not, in the form of the table's.
 
     Args:
         skills: from :func:`sloth_jax.interpret_skills`.

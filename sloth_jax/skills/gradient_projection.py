@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -39,94 +40,128 @@ def geomin(loading: Array) -> Array:
 
 
 CRITERIA: dict[str, Callable[[Array], Array]] = {
-    "varimax": varimax, "quartimin": quartimin, "geomin": geomin,
-}  # fmt: skip
+    function.__name__: function for function in (varimax, quartimin, geomin)
+}
 
 
-def _zero(loading: Array, tolerance: float | None) -> float:
+def slope_tolerance(loading: Array, tolerance: float | None) -> float:
+    """Relative slope that counts as zero: twice the cube root of the precision unless given."""
     return 2.0 * float(jnp.finfo(loading.dtype).eps) ** (1 / 3) if tolerance is None else tolerance
 
 
-def _rotated(loading: Array, transform: Array, oblique: bool) -> Array:
+def transform_loading(loading: Array, transform: Array, oblique: bool) -> Array:
+    """Loadings after a transform, which is orthogonal unless ``oblique``."""
     return rotate_loading(loading, transform) if oblique else matmul(loading, transform)
 
 
 @partial(jax.jit, static_argnames=("criterion", "oblique", "starts", "steps", "tolerance"))
-def _descend(
+def minimise_criterion(
     loading: Array,
     key: Array,
+    *,
     criterion: str,
     oblique: bool,
     starts: int,
     steps: int,
-    tolerance: float | None,
-    first: Array | None,
+    tolerance: float | None = None,
+    first: Array | None = None,
 ) -> tuple[Array, Array, Array]:
-    """Transforms, values and relative slopes where starts end, ``(start, ...)``."""
+    """Gradient projection from many starts; arguments as of :func:`sloth_jax.skills.rotate`.
+
+    Returns:
+        Transforms, ``(start, skill, skill)``, values of the criterion and relative slopes where
+        each start ended, ``(start,)``; the value of one that diverged is infinite.
+    """
     skills = loading.shape[1]
-    lowest = CRITERIA[criterion]
-    zero = _zero(loading, tolerance)
-
-    def objective(transform: Array) -> Array:
-        return lowest(_rotated(loading, transform, oblique))
-
-    def relative(slope: Array, gradient: Array) -> Array:
-        # What is left of large numbers that cancel is known to fewer digits.
-        return slope / jnp.maximum(1.0, jnp.sqrt(jnp.sum(gradient**2)))
-
-    def project(transform: Array, gradient: Array) -> Array:
-        """Gradient along the surface of allowed transforms."""
-        if oblique:  # columns of length one
-            along = jnp.sum(transform * gradient, axis=0, keepdims=True)
-            return gradient - transform * along
-        product = matmul(transform.T, gradient)
-        return gradient - matmul(transform, 0.5 * (product + product.T))
-
-    def back(moved: Array) -> Array:
-        """The allowed transform that is nearest."""
-        if oblique:
-            return moved / jnp.sqrt(jnp.sum(moved**2, axis=0, keepdims=True))
-        return _nearest_orthogonal(moved)
-
-    def descend(start: Array) -> tuple[Array, Array, Array]:
-        def step(carry: tuple[Array, Array, Array, Array]) -> tuple[Array, Array, Array, Array]:
-            transform, length, count, _ = carry
-            value, gradient = jax.value_and_grad(objective)(transform)
-            downhill = project(transform, gradient)
-            slope = jnp.sqrt(jnp.sum(downhill**2))
-
-            def tries(trial: Array) -> Array:
-                return back(transform - trial * downhill)
-
-            # Halve the step until it lowers the criterion by half of what the slope promises.
-            def too_far(carry: tuple[Array, Array]) -> Array:
-                trial, halved = carry
-                enough = objective(tries(trial)) < value - 0.5 * slope**2 * trial
-                return ~enough & (halved < _HALVINGS)
-
-            trial, halved = jax.lax.while_loop(
-                too_far, lambda c: (c[0] * 0.5, c[1] + 1), (2.0 * length, jnp.zeros((), int))
-            )
-            # Where no step helps, precision is exhausted.
-            done = (relative(slope, gradient) < zero) | (halved == _HALVINGS)
-            moved = jnp.where(done, transform, tries(trial))
-            return moved, trial, jnp.where(done, steps, count + 1), slope
-
-        def goes_on(carry: tuple[Array, Array, Array, Array]) -> Array:
-            return carry[2] < steps
-
-        first = jnp.full((), _FIRST_STEP, loading.dtype)
-        begin = (start, first, jnp.zeros((), int), jnp.full((), jnp.inf, loading.dtype))
-        transform, _, _, _ = jax.lax.while_loop(goes_on, step, begin)
-        value, gradient = jax.value_and_grad(objective)(transform)
-        downhill = project(transform, gradient)
-        return transform, value, relative(jnp.sqrt(jnp.sum(downhill**2)), gradient)
-
     random = jax.random.normal(key, (starts - 1, skills, skills), loading.dtype)
     begin = jnp.eye(skills, dtype=loading.dtype) if first is None else first
     begin = jnp.concatenate([begin[None], jnp.linalg.qr(random)[0]])
-    transforms, values, slopes = jax.vmap(descend)(begin)
+
+    def objective(transform: Array) -> Array:
+        return CRITERIA[criterion](transform_loading(loading, transform, oblique))
+
+    search = _Search(objective, oblique, steps, slope_tolerance(loading, tolerance))
+    transforms, values, slopes = jax.vmap(search.descend)(begin)
     return transforms, jnp.where(jnp.isfinite(values), values, jnp.inf), slopes
+
+
+class _State(NamedTuple):
+    transform: Array
+    step: Array  # length of the last step
+    count: Array  # steps so far
+
+
+class _Search(NamedTuple):
+    """Gradient projection from one start.
+
+    Attributes:
+        objective: criterion of a transform.
+        oblique: allowed are transforms with columns of length one, otherwise orthogonal ones.
+        steps: most steps.
+        zero: relative slope that counts as zero.
+    """
+
+    objective: Callable[[Array], Array]
+    oblique: bool
+    steps: int
+    zero: float
+
+    def descend(self, start: Array) -> tuple[Array, Array, Array]:
+        """Transform, value and relative slope at the end."""
+        begin = _State(start, jnp.full((), _FIRST_STEP, start.dtype), jnp.zeros((), int))
+        end = jax.lax.while_loop(lambda now: now.count < self.steps, self.step, begin)
+        value, downhill, gradient = self.slope_at(end.transform)
+        return end.transform, value, _relative(downhill, gradient)
+
+    def step(self, now: _State) -> _State:
+        """One step downhill, halved until it gains half of what the slope promises."""
+        value, downhill, gradient = self.slope_at(now.transform)
+        square = jnp.sum(downhill**2)
+
+        def moved(step: Array) -> Array:
+            return _nearest_allowed(now.transform - step * downhill, self.oblique)
+
+        def too_far(carry: tuple[Array, Array]) -> Array:
+            step, halvings = carry
+            enough = self.objective(moved(step)) < value - 0.5 * square * step
+            return ~enough & (halvings < _HALVINGS)
+
+        step, halvings = jax.lax.while_loop(
+            too_far, lambda c: (c[0] * 0.5, c[1] + 1), (2.0 * now.step, jnp.zeros((), int))
+        )
+        # Where no step helps, precision is exhausted.
+        done = (_relative(downhill, gradient) < self.zero) | (halvings == _HALVINGS)
+        return _State(
+            transform=jnp.where(done, now.transform, moved(step)),
+            step=step,
+            count=jnp.where(done, self.steps, now.count + 1),
+        )
+
+    def slope_at(self, transform: Array) -> tuple[Array, Array, Array]:
+        """Value, gradient along the surface of allowed transforms, and whole gradient."""
+        value, gradient = jax.value_and_grad(self.objective)(transform)
+        return value, _along_surface(transform, gradient, self.oblique), gradient
+
+
+def _relative(downhill: Array, gradient: Array) -> Array:
+    """Norm of the projected gradient, over that of the whole gradient where this is above 1."""
+    # What is left of large numbers that cancel is known to fewer digits.
+    return jnp.sqrt(jnp.sum(downhill**2)) / jnp.maximum(1.0, jnp.sqrt(jnp.sum(gradient**2)))
+
+
+def _along_surface(transform: Array, gradient: Array, oblique: bool) -> Array:
+    """Part of a gradient along the surface of allowed transforms."""
+    if oblique:  # columns of length one
+        return gradient - transform * jnp.sum(transform * gradient, axis=0, keepdims=True)
+    product = matmul(transform.T, gradient)
+    return gradient - matmul(transform, 0.5 * (product + product.T))
+
+
+def _nearest_allowed(matrix: Array, oblique: bool) -> Array:
+    """The allowed transform that is nearest."""
+    if oblique:
+        return matrix / jnp.sqrt(jnp.sum(matrix**2, axis=0, keepdims=True))
+    return _nearest_orthogonal(matrix)
 
 
 def _nearest_orthogonal(matrix: Array) -> Array:

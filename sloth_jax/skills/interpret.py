@@ -364,7 +364,6 @@ def propose_labels(skills: Skills, *, top: int = 2) -> tuple[str, ...]:
     found = []
     for k in range(mean.shape[1]):
         best = np.argsort(-weight[:, k], kind="stable")[:top]
-        found.append(" + ".join(
-            ("" if mean[j, k] >= 0 else "not ") + skills.table.benchmarks[j] for j in best
-        ))  # fmt: skip
+        names = (("" if mean[j, k] >= 0 else "not ") + skills.table.benchmarks[j] for j in best)
+        found.append(" + ".join(names))
     return tuple(found)

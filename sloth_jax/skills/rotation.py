@@ -20,10 +20,13 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sloth_jax.law.forward import Params
 from sloth_jax.law.products import matmul
 from sloth_jax.skills.alignment import align, congruence
-from sloth_jax.skills.gradient_projection import _descend, _rotated, _zero, rotate_loading
+from sloth_jax.skills.gradient_projection import (
+    minimise_criterion,
+    slope_tolerance,
+    transform_loading,
+)
 
 _SAME = 0.99  # congruence above which two solutions are one
 _CLOSE = 2e-3  # values that far apart, relatively, are one minimum reached in single precision
@@ -83,8 +86,15 @@ def rotate(
     Returns:
         A :class:`Rotation`; look at ``converged``.
     """
-    transforms, values, slopes = _descend(
-        loading, key, criterion, oblique, starts, steps, tolerance, first
+    transforms, values, slopes = minimise_criterion(
+        loading,
+        key,
+        criterion=criterion,
+        oblique=oblique,
+        starts=starts,
+        steps=steps,
+        tolerance=tolerance,
+        first=first,
     )
     best = jnp.argmin(values)
     return _rotation(loading, oblique, transforms, values, slopes, best, tolerance)
@@ -114,8 +124,8 @@ def local_optima(
         ``agreeing`` is the share of starts that ended there. Starts that did not converge are
         left out, unless none did.
     """
-    transforms, values, slopes = _descend(
-        loading, key, criterion, oblique, starts, steps, None, None
+    transforms, values, slopes = minimise_criterion(
+        loading, key, criterion=criterion, oblique=oblique, starts=starts, steps=steps
     )
     found: list[Rotation] = []
     counts: list[int] = []
@@ -151,26 +161,11 @@ def _rotation(
     """One of several solutions."""
     transform, value = transforms[at], values[at]
     return Rotation(
-        loading=_rotated(loading, transform, oblique),
+        loading=transform_loading(loading, transform, oblique),
         transform=transform,
         correlation=matmul(transform.T, transform),
         value=value,
         slope=slopes[at],
-        converged=slopes[at] < _zero(loading, tolerance),
+        converged=slopes[at] < slope_tolerance(loading, tolerance),
         agreeing=jnp.mean(values <= value + _CLOSE * jnp.abs(value)),
-    )
-
-
-def rotate_params(params: Params, transform: Array) -> Params:
-    """The law in other skills, with the same predictions.
-
-    Args:
-        params: parameters of one law.
-        transform: T, ``(skill, skill)``, invertible. Effects on skills are to be multiplied by it.
-
-    Returns:
-        Loadings times ``T'^-1``, slopes times ``T``.
-    """
-    return params._replace(
-        slope=matmul(params.slope, transform), loading=rotate_loading(params.loading, transform)
     )

@@ -11,9 +11,9 @@ from scipy.special import logsumexp
 from small import table
 
 from sloth_jax.errors import InputError
-from sloth_jax.evaluation.leave_lineage_out import deal_lineages, refit_without_lineages
+from sloth_jax.evaluation.leave_lineage_out import cross_validate_lineages, group_lineages
 from sloth_jax.inference.fit import fit
-from sloth_jax.inference.leave_lineage_out import LeftOut, leave_lineages_out
+from sloth_jax.inference.leave_lineage_out import LineageElpd, lineage_elpd
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.storage import lineage_log_likelihoods
 from sloth_jax.law.hierarchical import log_likelihood
@@ -42,20 +42,20 @@ def test_densities_of_lineages_add_up_to_that_of_the_table(fitted):
 
 
 def test_lineages_can_be_left_out(fitted, data):
-    left = leave_lineages_out(fitted)
+    left = lineage_elpd(fitted)
     assert left.lineages == data.lineages
     # What was left out is predicted worse than what was there.
     density = np.asarray(lineage_log_likelihoods(fitted))
     assert (left.elpd < logsumexp(density, axis=0) - np.log(len(density))).all()
     # No better than plain importance sampling's worst draw: log of the mean of 1 / p, negated.
     assert (left.elpd > density.min(axis=0)).all()
-    assert left.less_than(left) == (0.0, 0.0)
+    assert left.elpd_difference(left) == (0.0, 0.0)
 
 
 def test_another_result_is_better_by_its_sum_and_the_scatter_of_its_parts():
-    one = LeftOut(("a", "b", "c"), np.array([1.0, 2.0, 3.0]), np.zeros(3))
-    other = LeftOut(one.lineages, np.array([2.0, 4.0, 3.0]), np.zeros(3))
-    difference, error = one.less_than(other)
+    one = LineageElpd(("a", "b", "c"), np.array([1.0, 2.0, 3.0]), np.zeros(3))
+    other = LineageElpd(one.lineages, np.array([2.0, 4.0, 3.0]), np.zeros(3))
+    difference, error = one.elpd_difference(other)
     assert difference == other.total - one.total == 3.0
     assert error == pytest.approx(np.sqrt(3.0))  # of 1, 2, 0: sqrt(3) times a deviation of 1
 
@@ -63,31 +63,31 @@ def test_another_result_is_better_by_its_sum_and_the_scatter_of_its_parts():
 def test_what_cannot_be_left_out_is_refused(fitted, data):
     one = np.where((data.lineage_of_family[data.family] == 0)[:, None], data.scores, np.nan)
     with pytest.raises(InputError, match="two lineages"):
-        leave_lineages_out(replace(fitted, table=replace(data, scores=one)))
+        lineage_elpd(replace(fitted, table=replace(data, scores=one)))
     with pytest.raises(InputError, match="needs draws"):
-        leave_lineages_out(replace(fitted, settings=replace(QUICK, inference="mode")))
+        lineage_elpd(replace(fitted, settings=replace(QUICK, inference="mode")))
 
 
 def test_lineages_are_dealt_evenly_and_never_split(data):
-    groups = deal_lineages(data, 2)
+    groups = group_lineages(data, 2)
     assert set(groups) == {0, 1}
     of_model = data.lineage_of_family[data.family]
     held = np.bincount(groups[of_model], data.observed.sum(axis=1))
     assert held.max() / held.min() < 3.0
     empty = data.hide(of_model == 0)
-    assert deal_lineages(empty, 2)[0] == -1
+    assert group_lineages(empty, 2)[0] == -1
     with pytest.raises(InputError, match="4 groups of lineages need as many lineages"):
-        deal_lineages(data, 4)
+        group_lineages(data, 4)
 
 
 def test_refits_predict_lineages_they_never_saw(data):
-    found = refit_without_lineages(data, key=KEY, settings=QUICK, groups=3)
+    found = cross_validate_lineages(data, key=KEY, settings=QUICK, groups=3)
     assert found.lineages == data.lineages
     assert found.scores.sum() == data.observed.sum()
     assert 0.01 < found.mean < 0.3  # a family nobody knows is not predicted to the noise
     assert np.isfinite(found.max_pareto_k)
     assert np.isnan(found.max_rhat)
     worse = replace(found, crps=found.crps + np.array([0.1, 0.2, 0.3]))
-    behind, error = worse.more_than(found)
+    behind, error = worse.crps_difference(found)
     assert behind * found.scores.sum() == pytest.approx(0.6)
     assert error * found.scores.sum() == pytest.approx(np.sqrt(3) * 0.1)

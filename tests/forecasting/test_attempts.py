@@ -41,9 +41,11 @@ def test_many_tries_stay_in_range_and_in_order():
 
 def test_coverage_is_the_mean_over_tried_problems():
     counts = Attempts(
-        ("a", "b"), ("x", "y", "z"), np.array([[1, 0, 4], [2, 0, 0]]),
+        ("a", "b"),
+        ("x", "y", "z"),
+        np.array([[1, 0, 4], [2, 0, 0]]),
         np.array([[4, 4, 4], [4, 2, 0]]),
-    )  # fmt: skip
+    )
     found = coverage(counts, np.array([1, 2]))
     np.testing.assert_allclose(found[0], [(0.25 + 0 + 1) / 3, (0.5 + 0 + 1) / 3])
     np.testing.assert_allclose(found[1], [(0.5 + 0) / 2, (1 - 1 / 6) / 2])

@@ -5,19 +5,23 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+import numpyro
+import numpyro.distributions as dist
 import pytest
+from numpyro.diagnostics import split_gelman_rubin
+from numpyro.infer import MCMC, NUTS, init_to_value
 from numpyro.infer.util import log_density
 from scipy.stats import binom, norm
 
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.attempts import Attempts, chance_at_k, coverage
 from sloth_jax.forecasting.response import (
+    Items,
     ItemScales,
     fit_items,
     forecast_coverage,
-    item_law,
     log_joint,
-    sample_items,
+    logits,
     simulate_attempts,
 )
 
@@ -26,6 +30,18 @@ KEY = jax.random.key(0)
 
 def skills(models: int, width: int, seed: int = 0) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=(models, width))
+
+
+def item_law(successes, tries, theta, width: int, scales: ItemScales) -> None:
+    """The law in NumPyro's words; skills are sampled where None is given."""
+    models, problems = successes.shape
+    if theta is None:
+        theta = numpyro.sample("theta", dist.Normal(0.0, 1.0).expand([models, width]).to_event(2))
+    slope = dist.Normal(0.0, scales.discrimination).expand([problems, width]).to_event(2)
+    level = dist.Normal(0.0, scales.difficulty).expand([problems]).to_event(1)
+    items = Items(numpyro.sample("discrimination", slope), numpyro.sample("difficulty", level))
+    counts = dist.Binomial(total_count=tries, logits=logits(items, theta)).to_event(2)
+    numpyro.sample("successes", counts, obs=successes)
 
 
 @pytest.mark.parametrize("free", [True, False])
@@ -131,20 +147,29 @@ def test_coverage_of_a_model_held_out_lies_in_its_band():
     assert np.mean(inside) > 0.6  # 30 of them, dependent; the experiment has more
 
 
-def test_nuts_agrees_with_laplace():
+def test_laplace_agrees_with_nuts():
     theta = skills(8, 1)
     made, _ = simulate_attempts(KEY, theta, problems=6, tries=300)
     fit = fit_items(made, theta=theta, key=KEY)
-    drawn, found = sample_items(made, fit, key=KEY, warmup=150, draws=200)
-    assert found["max_rhat"] < 1.05
-    assert found["divergences"] == 0
-    assert drawn.draws is not None
-    sd = np.sqrt(np.einsum("ikl,ikl->ik", fit.factor, fit.factor))[:, -1]
-    off = np.asarray(drawn.draws.difficulty).mean(axis=0) - np.asarray(fit.items.difficulty)
-    assert (np.abs(off) < 0.5 * sd).all()
-    by_nuts = forecast_coverage(drawn, theta[0], np.array([1, 100]), key=KEY)
-    by_laplace = forecast_coverage(fit, theta[0], np.array([1, 100]), key=KEY)
-    np.testing.assert_allclose(by_nuts.mean(axis=0), by_laplace.mean(axis=0), atol=0.01)
+    kernel = NUTS(item_law, init_strategy=init_to_value(values=fit.items._asdict()))
+    options = {"chain_method": "vectorized", "progress_bar": False}
+    sampler = MCMC(kernel, num_warmup=150, num_samples=200, num_chains=2, **options)
+    counts = (jnp.asarray(made.successes, float), jnp.asarray(made.tries, float))
+    with jax.numpy_rank_promotion("allow"):  # inside NumPyro
+        sampler.run(KEY, *counts, jnp.asarray(theta), 1, fit.scales)
+    chains = {name: np.asarray(x) for name, x in sampler.get_samples(group_by_chain=True).items()}
+    assert all(np.nanmax(split_gelman_rubin(x)) < 1.05 for x in chains.values())
+    assert not sampler.get_extra_fields()["diverging"].any()
+    a, b = (chains[name].reshape(400, 6) for name in Items._fields)  # one skill
+    sd = np.sqrt(np.einsum("ikl,ikl->ik", fit.factor, fit.factor))
+    for draws, mode, width in zip((a, b), fit.items, sd.T, strict=True):
+        assert (np.abs(draws.mean(axis=0) - np.ravel(mode)) < 0.5 * width).all()
+        np.testing.assert_allclose(draws.std(axis=0), width, rtol=0.25)
+    k = np.array([1, 100])
+    p = 1.0 / (1.0 + np.exp(b - a * theta[0]))
+    by_nuts = chance_at_k(p, k).mean(axis=(1, 2))
+    by_laplace = forecast_coverage(fit, theta[0], k, key=KEY).mean(axis=0)
+    np.testing.assert_allclose(by_nuts, by_laplace, atol=0.01)
 
 
 def test_odd_requests_are_refused():

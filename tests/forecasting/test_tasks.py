@@ -25,8 +25,12 @@ def test_bundled_tasks_are_of_bundled_models():
     boards["observational"] = set(observational_frame().index)
     tasks = bundled_tasks()
     assert {task.kind for task in tasks.values()} == {
-        "code", "emotional intelligence", "emergent", "prompting", "agents",
-    }  # fmt: skip
+        "code",
+        "emotional intelligence",
+        "emergent",
+        "prompting",
+        "agents",
+    }
     for task in tasks.values():
         assert ((task.scores >= 0) & (task.scores <= 1)).all()
         assert len(set(task.models)) == len(task.models) >= 11

@@ -90,8 +90,11 @@ def test_many_sources_are_notes(write):
 
 def test_what_is_said_of_added_scores_comes_with_them(write):
     found = load_leaderboard(write(MEASURED))
-    mine = write("model,family,params_b,tokens_t,MMLU,MMLU se,source\nours-3b,b,3,2,0.4,0.05,lab\n"
-                 "a-1b,,,,0.31,,lab\n", "mine.csv")  # fmt: skip
+    mine = write(
+        "model,family,params_b,tokens_t,MMLU,MMLU se,source\nours-3b,b,3,2,0.4,0.05,lab\n"
+        "a-1b,,,,0.31,,lab\n",
+        "mine.csv",
+    )
     joined = add_models(found, mine)
     at = {model: row for row, model in enumerate(joined.models)}
     assert joined.standard_errors[at["ours-3b"], 0] == 0.05
@@ -113,9 +116,13 @@ def measured():
     errors[1, 1] = 0.1
     items = np.array([np.nan, np.nan, np.nan, 40.0])
     return replace(
-        made, scores=scores, source=source, sources=("board", "lab"), standard_errors=errors,
+        made,
+        scores=scores,
+        source=source,
+        sources=("board", "lab"),
+        standard_errors=errors,
         items=items,
-    )  # fmt: skip
+    )
 
 
 @pytest.fixture(scope="module")

@@ -17,8 +17,8 @@ from sloth_jax.law.forward import Effects, skills as skills_of
 from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.pivots import choose_pivots
 from sloth_jax.skills.alignment import match_skills
+from sloth_jax.skills.gradient_projection import rotate_loading
 from sloth_jax.skills.interpret import interpret_skills, propose_labels
-from sloth_jax.skills.rotation import rotate_params
 
 SKILLS, DRAWS = 3, 40
 TABLE, TRUTH = synthetic_table(0, families=12, benchmarks=9, skills=SKILLS, own=0.0)
@@ -45,7 +45,8 @@ def of_laws(*laws: SharedLaw, inference: str = "laplace", table=TABLE, surface=T
 
 def turned(law: SharedLaw, turn) -> SharedLaw:
     """The same law in other skills: all skills have one spread, so orthogonal turns are nothing."""
-    return law._replace(params=rotate_params(law.params, jnp.asarray(turn)))
+    slope, loading = law.params.slope @ turn, rotate_loading(law.params.loading, jnp.asarray(turn))
+    return law._replace(params=law.params._replace(slope=slope, loading=loading))
 
 
 def orthogonal(rng) -> np.ndarray:
@@ -154,8 +155,9 @@ def test_growth_and_curves_are_the_laws_own(truth):
     by_size = curves.set_index(["params_b", "skill"])["median"].unstack()
     np.testing.assert_allclose(
         by_size.loc[10.0, list(growth["skill"])] - by_size.loc[1.0, list(growth["skill"])],
-        growth["median"], atol=1e-10,
-    )  # fmt: skip
+        growth["median"],
+        atol=1e-10,
+    )
     x = TRUTH.surface.design(sizes, np.full(2, 2.0), 0.5)  # every second family is post-trained
     expected = truth.of(np.asarray(skills_of(TRUTH.law.params, x))[None])[0]
     np.testing.assert_allclose(by_size[list(truth.labels)], expected, atol=1e-10)

@@ -12,8 +12,8 @@ from small import random_links, random_params
 from sloth_jax import InputError
 from sloth_jax.law.forward import Effects, scores, skills as skills_of
 from sloth_jax.skills.alignment import align, canonical_order, congruence, match_skills, whitening
-from sloth_jax.skills.gradient_projection import CRITERIA
-from sloth_jax.skills.rotation import local_optima, rotate, rotate_params
+from sloth_jax.skills.gradient_projection import CRITERIA, rotate_loading
+from sloth_jax.skills.rotation import local_optima, rotate
 
 BENCHMARKS = 12
 
@@ -88,7 +88,9 @@ def test_turning_permuting_and_flipping_skills_changes_no_prediction(skills):
     turn = jnp.asarray(rng.normal(size=(skills, skills)) + 2.0 * np.eye(skills))
     white = whitening(skills_of(params, x, Effects(effects)))
     for transform in (turn, white, canonical_order(params.loading)):
-        after = scores(rotate_params(params, transform), x, Effects(effects @ transform))
+        slope, loading = params.slope @ transform, rotate_loading(params.loading, transform)
+        turned = params._replace(slope=slope, loading=loading)
+        after = scores(turned, x, Effects(effects @ transform))
         np.testing.assert_allclose(after, before, atol=1e-10)
 
 
@@ -130,11 +132,10 @@ def test_loadings_that_cannot_be_aligned_are_refused():
 
 def test_all_local_optima_are_found_once():
     # One benchmark pulls the second skill to either side: two rotations are almost as simple.
-    loading = np.array(
-        [[1.4, 0.5, 0.0], [0.2, 0.7, 0.1], [0.0, 0.8, 0.1], [0.1, 0.8, 0.0], [0.5, 0.1, 0.3],
-         [3.5, 0.0, 0.0], [0.1, 0.1, 0.6], [1.4, 0.5, 0.0], [3.6, -0.1, 0.0], [2.0, 0.5, -0.2],
-         [0.7, 0.3, 0.0], [1.5, 0.4, 0.0]]
-    )  # fmt: skip
+    first = [1.4, 0.2, 0.0, 0.1, 0.5, 3.5, 0.1, 1.4, 3.6, 2.0, 0.7, 1.5]
+    second = [0.5, 0.7, 0.8, 0.8, 0.1, 0.0, 0.1, 0.5, -0.1, 0.5, 0.3, 0.4]
+    third = [0.0, 0.1, 0.1, 0.0, 0.3, 0.0, 0.6, 0.0, 0.0, -0.2, 0.0, 0.0]
+    loading = np.stack([first, second, third], axis=1)
     correlation = np.array([[1.0, 0.6, 0.3], [0.6, 1.0, 0.3], [0.3, 0.3, 1.0]])
     turned = jnp.asarray(loading @ np.linalg.cholesky(correlation))
     optima = local_optima(turned, jax.random.key(0), steps=8000)

@@ -1,0 +1,81 @@
+"""NUTS: interrupted and resumed, on one device and on several."""
+
+from __future__ import annotations
+
+import importlib
+import json
+import os
+import subprocess
+import sys
+from dataclasses import replace
+from pathlib import Path
+
+import jax
+import numpy as np
+import pytest
+from quick_fits import KEY, QUICK, quick_fit, same
+
+from sloth_jax import InputError, fit
+
+
+def test_an_interrupted_run_goes_on_to_the_same_draws(data, tmp_path, monkeypatch):
+    module = importlib.import_module("sloth_jax.inference.checkpoint")
+    monkeypatch.setattr(module, "_EVERY", 0.0)
+    kept = tmp_path / "fit.unfinished"
+    nuts = replace(QUICK, inference="nuts")
+    save, times = module.Checkpoint.save, []
+
+    def killed(self, done, state, trace):
+        save(self, done, state, trace)
+        times.append(done)
+        if len(times) == 2:
+            raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(module.Checkpoint, "save", killed)
+        with pytest.raises(KeyboardInterrupt):
+            fit(data, key=KEY, settings=nuts, checkpoint=kept)
+        before = kept.read_bytes()
+        done = list(times)
+        resumed = fit(data, key=KEY, settings=nuts, checkpoint=kept)
+    assert times[len(done)] > done[-1]  # what was done is not done again
+    same(resumed.position, quick_fit("nuts").position)
+    with pytest.raises(InputError, match="a checkpoint of another table, other settings"):
+        fit(data, key=jax.random.key(1), settings=nuts, checkpoint=kept)
+    kept.write_bytes(before[:1000])
+    with pytest.raises(InputError, match="no checkpoint of sampling: remove it"):
+        fit(data, key=KEY, settings=nuts, checkpoint=kept)
+
+
+MANY = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import jax
+jax.config.update("jax_enable_x64", True)
+from small import table
+from sloth_jax import FitSettings, NutsSettings, fit
+nuts = NutsSettings(chains=4, warmup=4, draws=4, max_tree_depth=2)
+settings = FitSettings(inference="nuts", skills=1, steps=20, nuts=nuts)
+found = fit(table()[0], key=jax.random.key(0), settings=settings)
+print(json.dumps([jax.device_count(), found.position.tolist()]))
+"""
+
+
+def test_chains_are_the_same_on_one_device_and_on_four():
+    found = []
+    for devices in (1, 4):
+        flags = f"{os.environ.get('XLA_FLAGS', '')} "
+        flags += f"--xla_force_host_platform_device_count={devices}"
+        done = subprocess.run(
+            [sys.executable, "-c", MANY, str(Path(__file__).parents[1])],
+            env=os.environ | {"XLA_FLAGS": flags},
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        count, position = json.loads(done.stdout)
+        assert count == devices
+        found.append(np.array(position))
+    assert found[0].shape[0] == 16
+    # Rounding in another order, which a few trajectories amplify.
+    np.testing.assert_allclose(found[0], found[1], atol=1e-6)

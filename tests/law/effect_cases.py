@@ -1,0 +1,159 @@
+"""Problems of effects with their members, and the dense normal they are compared with."""
+
+from __future__ import annotations
+
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax.flatten_util import ravel_pytree
+from scipy import stats
+
+from sloth_jax.law.bins import Bins, fill_bins
+from sloth_jax.law.dense import Cells, dense_covariance
+from sloth_jax.law.effects import (
+    Coefficients,
+    Members,
+    Problem,
+    Spread,
+    at_models,
+    condition,
+    log_density,
+    name_numbers,
+    no_draw,
+)
+from sloth_jax.law.walk import walk_basis
+
+BENCHMARKS = 3
+EXACT = 1e-9  # of log densities, relative: a hundred scores, float64
+
+
+class Case(NamedTuple):
+    """A problem, and who its models are."""
+
+    problem: Problem
+    family: np.ndarray
+    lineage: np.ndarray
+    x: np.ndarray  # log size from the smallest, standardised
+
+    @property
+    def bins(self) -> tuple[Bins, ...]:
+        return fill_bins(self.lineage, self.family, self.x)
+
+    @property
+    def basis(self) -> np.ndarray:
+        return np.asarray(walk_basis(jnp.asarray(self.x)))
+
+    @property
+    def seen(self) -> np.ndarray:
+        return np.asarray(self.problem.seen) > 0
+
+    def rows(self, keep: np.ndarray) -> Case:
+        """The same without some models."""
+        p = self.problem
+        p = p._replace(residual=p.residual[keep], variance=p.variance[keep], seen=p.seen[keep])
+        return Case(p, self.family[keep], self.lineage[keep], self.x[keep])
+
+
+def case(seed: int, skills: int = 2, *, lineages: int = 7) -> Case:
+    """Lineages of one to seven models in random order, missing scores, a lineage without any."""
+    rng = np.random.default_rng(seed)
+    lineage = rng.permutation(np.repeat(np.arange(lineages), np.arange(lineages) % 7 + 1))
+    family = 3 * lineage + rng.integers(0, 3, lineage.size)
+    seen = rng.random((lineage.size, BENCHMARKS)) < 0.7
+    seen[lineage == 2] = False
+
+    def spread(units: int) -> Spread:
+        return Spread(*(jnp.asarray(0.6 * np.exp(0.5 * rng.normal(size=units))) for _ in range(5)))
+
+    problem = Problem(
+        residual=jnp.asarray(rng.normal(size=seen.shape)),
+        variance=jnp.asarray(0.05 * np.exp(rng.normal(size=seen.shape))),
+        seen=jnp.asarray(seen.astype(float)),
+        loading=jnp.asarray(rng.normal(size=(BENCHMARKS, skills))),
+        skill=spread(skills),
+        benchmark=spread(BENCHMARKS)._replace(model=jnp.zeros(BENCHMARKS)),
+    )
+    return Case(problem, family, lineage, rng.uniform(-0.7, 4.0, lineage.size))
+
+
+def members(one: Case, more: int = 0) -> Members:
+    """Members by name, with the names of so many models that have no scores."""
+    lineages, families = int(one.lineage.max()) + 1, int(one.family.max()) + 1
+
+    def numbers(kind: str, count: int) -> jax.Array:
+        return jnp.asarray(name_numbers(kind, [str(k) for k in range(count)]))
+
+    return Members(
+        lineage=jnp.asarray(one.lineage),
+        family=jnp.asarray(one.family),
+        basis=jnp.asarray(one.basis),
+        lineage_name=numbers("lineage", lineages),
+        family_name=numbers("family", families),
+        model_name=numbers("model", one.family.size + more),
+    )
+
+
+def covariance(one: Case) -> np.ndarray:
+    """Of the predictors of all models on all benchmarks, ``(model x benchmark, same)``."""
+    model = np.repeat(np.arange(one.family.size), BENCHMARKS)
+    cells = Cells(
+        model=model,
+        family=one.family[model],
+        lineage=one.lineage[model],
+        benchmark=np.tile(np.arange(BENCHMARKS), one.family.size),
+        basis=one.basis[model],
+    )
+    p = one.problem
+    return dense_covariance(cells, np.asarray(p.loading), p.skill, p.benchmark)
+
+
+def dense_covariance_of_scores(one: Case) -> np.ndarray:
+    """Of what is observed, with noise, ``(score, score)``."""
+    on = one.seen.ravel()
+    whole = covariance(one) + np.diag(np.asarray(one.problem.variance).ravel())
+    return whole[np.ix_(on, on)]
+
+
+def dense_density(one: Case) -> float:
+    """Log density of what is observed, by one big normal."""
+    residual = np.asarray(one.problem.residual)[one.seen]
+    return float(stats.multivariate_normal.logpdf(residual, cov=dense_covariance_of_scores(one)))
+
+
+def dense_condition(one: Case) -> tuple[np.ndarray, np.ndarray]:
+    """Mean and covariance of all predictors given what is observed (Rasmussen 2006, 2.23)."""
+    on, prior = one.seen.ravel(), covariance(one)
+    whole = (prior + np.diag(np.asarray(one.problem.variance).ravel()))[np.ix_(on, on)]
+    gain = np.linalg.solve(whole, prior[on]).T
+    mean = gain @ np.asarray(one.problem.residual).ravel()[on]
+    return mean, prior - gain @ prior[on]
+
+
+def predictors(found: Coefficients, who: Members, problem: Problem) -> jax.Array:
+    """What effects add to predictors, ``(model, benchmark)``."""
+    skill, benchmark = at_models(found, who, problem.loading.shape[1])
+    return skill @ problem.loading.T + benchmark
+
+
+def expected(one: Case) -> np.ndarray:
+    """Expected predictors of all models given what is observed, by the module, flat."""
+    who, skills = members(one), one.problem.loading.shape[1]
+    found = condition(one.problem, one.bins, who, no_draw(who, BENCHMARKS, skills))
+    return np.asarray(predictors(found, who, one.problem)).ravel()
+
+
+def free_parts(one: Case):
+    """The problem as a function of one vector, and the vector."""
+    p, bins = one.problem, one.bins
+    # Spreads of models on single benchmarks are 0 by definition.
+    free = (p.residual, p.variance, p.loading, p.skill, p.benchmark[:4])
+    flat, unravel = ravel_pytree(free)
+
+    def density(at: jax.Array) -> jax.Array:
+        residual, variance, loading, skill, benchmark = unravel(at)
+        own = Spread(*benchmark, p.benchmark.model)
+        return log_density(Problem(residual, variance, p.seen, loading, skill, own), bins)
+
+    return density, flat

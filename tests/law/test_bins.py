@@ -1,0 +1,33 @@
+"""Models packed into bins of equal shape."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from sloth_jax.law.bins import fill_bins
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_every_model_has_one_place_in_one_bin(seed):
+    rng = np.random.default_rng(seed)
+    lineage = rng.permutation(np.repeat(np.arange(12), rng.integers(1, 4 + 8 * (seed % 2), 12)))
+    family = 2 * lineage + rng.integers(0, 2, lineage.size)
+    bins = fill_bins(lineage, family, rng.uniform(0, 3, lineage.size))
+    rows, of_model = [], {}
+    for kind, some in enumerate(bins):
+        real = np.asarray(some.real) > 0
+        assert real.shape[1] % 2 == 0
+        rows.append(np.asarray(some.rows)[real])
+        for at, place in zip(*np.nonzero(real), strict=True):
+            row = int(some.rows[at, place])
+            assert int(some.lineage[at, place // 2]) == lineage[row]
+            of_model[row] = (kind, at)
+        inside = np.asarray(some.rows)
+        both = real[:, :, None] & real[:, None, :]
+        for name, label in (("same_lineage", lineage), ("same_family", family)):
+            same = label[inside][:, :, None] == label[inside][:, None, :]
+            np.testing.assert_array_equal(getattr(some, name), both & same)
+    np.testing.assert_array_equal(np.sort(np.concatenate(rows)), np.arange(lineage.size))
+    for at in range(12):
+        assert len({of_model[row] for row in np.flatnonzero(lineage == at)}) == 1
