@@ -77,8 +77,8 @@ class Simulate:
         blank, unravel = ravel_pytree(
             zero_raw_params(observations, settings.skills, settings.prior)
         )
-        numbers = unravel(jax.random.normal(law_key, blank.shape, blank.dtype))
-        law = shared_law(numbers, observations, settings.prior)
+        raw = unravel(jax.random.normal(law_key, blank.shape, blank.dtype))
+        law = shared_law(raw, observations, settings.prior)
         # Effects given no score are draws of the prior.
         nothing = observations._replace(observed=jnp.zeros_like(observations.observed))
         effects, normals = effects_of_table(nothing, law, effect_key)

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SURFACES = ("averaged", "smooth", "translog", "additive", "flops")
+SURFACES = ["averaged", "smooth", "translog", "additive", "flops"]
 AVERAGED = ("smooth", "translog")  # the surfaces that "averaged" weighs
 SIZES = ("active", "total")
 

@@ -22,6 +22,7 @@ both.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, runtime_checkable
@@ -47,7 +48,8 @@ LINEAR = {
     "additive": ("log_params", "log_tokens"),
     "flops": ("log_flops",),
 }
-KINDS = tuple(LINEAR)
+"""Kind of surface -> names of its columns whose slopes a table may determine by itself."""
+KINDS = ("smooth", "translog", "additive", "flops")
 
 
 @runtime_checkable
@@ -139,24 +141,8 @@ class Surface:
         """
         log_params, log_tokens = self.axes(params_b, tokens_t, active_params_b)
         shift = jnp.broadcast_to(jnp.asarray(post_trained, log_params.dtype), log_params.shape)
-        if self.kind == "flops":
-            # log(6 s t) = log s + log t + constant, on a scale like that of the two
-            first, second = self.spread
-            flops = (first * log_params + second * log_tokens) / jnp.hypot(first, second)
-            return jnp.stack([flops, shift], axis=-1)
-        columns = [log_params, log_tokens]
-        if self.kind != "additive":
-            columns.append(self._product(log_params, log_tokens))
-        if self.kind == "smooth":
-            columns.extend(_smooth_columns(log_params, log_tokens))
+        columns = COLUMNS[self.kind](self, log_params, log_tokens)
         return jnp.stack([*columns, shift], axis=-1)
-
-    def _product(self, log_params: Array, log_tokens: Array) -> Array:
-        # p q inside the table's range, beyond it the tangent at the nearest place (c, d):
-        # c d + d (p - c) + c (q - d)
-        c = jnp.clip(log_params, self.low[0], self.high[0])
-        d = jnp.clip(log_tokens, self.low[1], self.high[1])
-        return c * d + d * (log_params - c) + c * (log_tokens - d)
 
     def linear(self, rows: Sized) -> Array:
         """The columns that are no smooth part and no post-training, ``(model, column)``.
@@ -194,7 +180,7 @@ def fit_surface(
 
     Args:
         rows: its models.
-        kind: one of :data:`KINDS`.
+        kind: a name in :data:`COLUMNS`.
         size: one of :data:`SIZES`.
         seen: which models have a score, ``(model,)``, bool; the range is theirs. None for all.
 
@@ -204,7 +190,7 @@ def fit_surface(
     Raises:
         ValueError: if there is no such kind or size.
     """
-    for name, value, known in (("surface", kind, KINDS), ("size", size, SIZES)):
+    for name, value, known in (("surface", kind, COLUMNS), ("size", size, SIZES)):
         if value not in known:
             raise ValueError(f"no {name} {value!r}: choose one of {', '.join(known)}")
     seen = np.ones(len(rows.params_b), bool) if seen is None or not seen.any() else seen
@@ -239,3 +225,35 @@ def _smooth_columns(log_params: Array, log_tokens: Array) -> list[Array]:
         for p, q in places
     ]
     return [sum(w * k for w, k in zip(row, at, strict=True)) for row in root]  # pyright: ignore
+
+
+def _flops(surface: Surface, log_params: Array, log_tokens: Array) -> list[Array]:
+    # log(6 s t) = log s + log t + constant, on a scale like that of the two
+    first, second = surface.spread
+    return [(first * log_params + second * log_tokens) / jnp.hypot(first, second)]
+
+
+def _additive(surface: Surface, log_params: Array, log_tokens: Array) -> list[Array]:
+    return [log_params, log_tokens]
+
+
+def _translog(surface: Surface, log_params: Array, log_tokens: Array) -> list[Array]:
+    # p q inside the table's range, beyond it the tangent at the nearest place (c, d):
+    # c d + d (p - c) + c (q - d)
+    c = jnp.clip(log_params, surface.low[0], surface.high[0])
+    d = jnp.clip(log_tokens, surface.low[1], surface.high[1])
+    return [log_params, log_tokens, c * d + d * (log_params - c) + c * (log_tokens - d)]
+
+
+def _smooth(surface: Surface, log_params: Array, log_tokens: Array) -> list[Array]:
+    linear = _translog(surface, log_params, log_tokens)
+    return [*linear, *_smooth_columns(log_params, log_tokens)]
+
+
+COLUMNS: dict[str, Callable[[Surface, Array, Array], list[Array]]] = {
+    "smooth": _smooth,
+    "translog": _translog,
+    "additive": _additive,
+    "flops": _flops,
+}
+"""Kind of surface -> its columns at standardised log size and log tokens, ``(model,)`` each."""
