@@ -62,7 +62,7 @@ class FitSettings:
 
     inference: str = "laplace"
     skills: int = 3
-    surface: str = "averaged"
+    surface: str = "smooth"
     size: str = "active"
     draws: int = 1000
     starts: int = 1

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-SURFACES = ["averaged", "smooth", "translog", "additive", "flops"]
+SURFACES = ["smooth", "translog", "additive", "flops", "averaged"]
 AVERAGED = ("smooth", "translog")  # the surfaces that "averaged" weighs
 SIZES = ("active", "total")
 

@@ -57,7 +57,7 @@ def test_columns_of_the_smooth_surface_that_others_use_are_theirs():
 
 def test_averaged_draws_are_those_of_each_surface():
     data, _ = table()
-    settings = FitSettings(skills=1, draws=50, steps=60)
+    settings = FitSettings(surface="averaged", skills=1, draws=50, steps=60)
     averaged = fit(data, key=KEY, settings=settings)
     weights = averaged.diagnostics.weights
     assert sum(weights.values()) == pytest.approx(1.0, abs=1e-3)
@@ -77,7 +77,7 @@ def test_averaged_draws_are_those_of_each_surface():
 
 def test_the_law_of_averaged_draws_is_that_of_their_raw_parameters():
     data, _ = table()
-    fitted = fit(data, key=KEY, skills=1, draws=20, steps=60)
+    fitted = fit(data, key=KEY, surface="averaged", skills=1, draws=20, steps=60)
     target = TargetOf(1, fitted.settings.prior)((fitted.observations, fitted.pivots))
     again = jax.vmap(target.law)(fitted.position)
     for mine, theirs in zip(jax.tree.leaves(fitted.law), jax.tree.leaves(again), strict=True):

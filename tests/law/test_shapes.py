@@ -19,8 +19,9 @@ from small import random_links, random_params, table
 data, truth = table(families=4, sizes=3)
 quick = dict(skills=2, draws=6, steps=3)
 chains = sj.NutsSettings(chains=1, warmup=2, draws=2, max_tree_depth=1)
-for inference in ("laplace", "nuts"):
-    fit = sj.fit(data, key=jax.random.key(0), inference=inference, nuts=chains, **quick)
+for inference, surface in (("laplace", "averaged"), ("nuts", "smooth")):
+    how = dict(inference=inference, surface=surface, nuts=chains, **quick)
+    fit = sj.fit(data, key=jax.random.key(0), **how)
     assert np.isfinite(sj.forecast_table(fit, key=jax.random.key(1)).draws).all()
 for link in random_links(0, 4).values():
     params = random_params(0, 2, 4, link)
