@@ -132,18 +132,18 @@ def save(
     return kept
 
 
-def check_same(out: Path, kept: Mapping[str, Any], asked: Mapping[str, Any]) -> None:
+def check_same(out: Path, kept: Mapping[str, Any], wanted: Mapping[str, Any]) -> None:
     """Refuse to go on with results of other settings.
 
     Args:
         out: folder of the results.
         kept: their settings.
-        asked: settings of this call, which may be nested.
+        wanted: settings of this call, which may be nested.
 
     Raises:
         InputError: at the first that differs.
     """
-    for name, value in json.loads(json.dumps(dict(asked))).items():
+    for name, value in json.loads(json.dumps(dict(wanted))).items():
         if isinstance(value, dict) and isinstance(kept.get(name), dict):
             check_same(out, kept[name], value)
         elif kept.get(name) != value:

@@ -103,7 +103,7 @@ def back_test(
     small = sj.fit(table.hide(hidden), key=key, settings=settings)
     plan = plan_for(small, table, family, flops, key).iloc[0]
     ideal = plan_for(referee, table, family, flops, key).iloc[0]
-    # All of one name, so that the three splits share the luck of one model.
+    # All of one name, so that the three splits share the noise of one model.
     query = sj.Family(family).query(
         table,
         np.array([table.params_b[best], plan["params_b"], ideal["params_b"]]),

@@ -114,13 +114,13 @@ def predict_averaged(
     """As :func:`_runner.predict_held_out`, by the stacked forecasts of :data:`AVERAGED`."""
     fit_key, draw_key = jax.random.split(key)
     parts = []
-    for fold, (mask, asked) in enumerate(zip(train, test, strict=True)):
+    for fold, (mask, hidden) in enumerate(zip(train, test, strict=True)):
         seen = replace(table, scores=np.where(mask, table.scores, np.nan))
         fits = [sj.fit(seen, key=fit_key, settings=settings, **one) for one in AVERAGED]
         weights = sj.stacking_weights(fits)
         forecasts = [sj.forecast_table(one, key=draw_key) for one in fits]
         draws = sj.average(forecasts, weights.fits).draws
-        model, benchmark = np.nonzero(asked[:, None] & table.observed)
+        model, benchmark = np.nonzero(hidden[:, None] & table.observed)
         rows = score_rows(table, model, benchmark, draws[:, model, benchmark])
         rows = rows.assign(fold=fold, pareto_k=weights.max_pareto_k.max(), max_rhat=np.nan)
         parts.append(rows.assign(**{f"weight_{at}": w for at, w in enumerate(weights.fits)}))
@@ -154,9 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             raise sj.InputError(f"no split {name!r}: {', '.join(splits)}")
     summary, folder = options.out / "summary.json", options.out / "splits"
     if summary.exists():
-        asked = {"seed": options.seed, "smoke": options.smoke, "average": options.average}
+        wanted = {"seed": options.seed, "smoke": options.smoke, "average": options.average}
         kept = json.loads(summary.read_text())
-        check_same(options.out, kept, asked | {"settings": asdict(settings)})
+        check_same(options.out, kept, wanted | {"settings": asdict(settings)})
     else:  # what the splits to come are made with
         save(options, {}, settings, average=options.average)
     folder.mkdir(parents=True, exist_ok=True)

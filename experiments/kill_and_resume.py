@@ -30,7 +30,7 @@ from _runner import command_line, execute, first_models, save
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 
-QUERY = "model,family,params_b,tokens_t\nbig,bloom,400,2\nnew,nobody,7,2\n"
+QUERY = "model,family,params_b,tokens_t\nbig,bloom,400,2\nnew,unknown-family,7,2\n"
 
 
 class Fits:

@@ -6,4 +6,4 @@ class InputError(ValueError):
 
 
 class Diverged(InputError):
-    """No fit of the law to a table came to an end; the message is one line."""
+    """Every fit of the law to a table diverged; the message is one line."""

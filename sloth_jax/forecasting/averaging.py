@@ -1,7 +1,7 @@
 """Averaging the forecasts of several laws, weighted by how well each predicts lineages it left out.
 
-``fit(surface="averaged")`` averages over surfaces by itself
-(:mod:`sloth_jax.inference.stacking`). Here whole fits are weighed, whatever they differ in, such as their number of skills.
+``fit(surface="averaged")`` averages over surfaces by itself (:mod:`sloth_jax.inference.stacking`).
+Here whole fits are weighed, whatever they differ in, such as their number of skills.
 """
 
 from __future__ import annotations

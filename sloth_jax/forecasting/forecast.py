@@ -220,7 +220,7 @@ def count_family_models(table: Leaderboard, families: tuple[str, ...]) -> np.nda
 
 @partial(
     jax.tree_util.register_dataclass,
-    data_fields=["shared", "walk", "own", "noise", "luck", "shifted"],
+    data_fields=["shared", "walk", "own", "noise", "item_noise", "shifted"],
     meta_fields=[],
 )
 @dataclass(frozen=True)
@@ -236,7 +236,7 @@ class PredictiveLaw:
             query, coefficient, unit)``.
         own: departure of each model from its family in skills, ``(draw, query, skill)``.
         noise: of its scores, inside the link, standard normal, ``(draw, query, benchmark)``.
-        luck: which items a benchmark happens to have, standard normal, of the same shape.
+        item_noise: which items a benchmark happens to have, standard normal, of the same shape.
         shifted: 1 where the query is post-trained, ``(draw, query)``.
     """
 
@@ -244,7 +244,7 @@ class PredictiveLaw:
     walk: Array
     own: Array
     noise: Array
-    luck: Array
+    item_noise: Array
     shifted: Array
 
     def design(
@@ -264,7 +264,9 @@ class PredictiveLaw:
 
     def scores(self, design: Array, basis: Array, items: Array) -> Array:
         """Scores of one draw as they may be measured, ``(query, benchmark)``."""
-        return noisy_scores(self.shared, design, self.effects(basis), self.noise, self.luck, items)
+        return noisy_scores(
+            self.shared, design, self.effects(basis), self.noise, self.item_noise, items
+        )
 
 
 def predictive_law(fit: Fit, query: Query, key: Array) -> PredictiveLaw:
@@ -353,7 +355,7 @@ def _predictive_law(
             walk=found.lineage[query.lineage] + found.family[query.family],
             own=law.skill.model[None, :] * normals.effects.model[query.model, :skills],
             noise=normals.again[query.model],
-            luck=normals.items[query.model],
+            item_noise=normals.items[query.model],
             shifted=jnp.where(unknown, mixed.astype(problem.loading.dtype), query.post_trained),
         )
 

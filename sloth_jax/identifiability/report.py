@@ -28,7 +28,7 @@ class Report:
     """What :func:`check_identifiability` found.
 
     Attributes:
-        skills: d, the number of skills that was asked about.
+        skills: d, the number of skills that was checked.
         models: scored models.
         families: families with a scored model.
         benchmarks: benchmarks.

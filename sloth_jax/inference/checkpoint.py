@@ -1,7 +1,7 @@
 """Sampling that survives the day: what is done is kept in a file, and a new call goes on from it.
 
 The file holds the state of the chains and all draws so far, as plain arrays (nothing is unpickled),
-and the fingerprint of what was asked: table, settings, key, versions. It is replaced as a whole, so
+and the fingerprint of the run: table, settings, key, versions. It is replaced as a whole, so
 that a process killed at any moment leaves the last one readable.
 """
 
@@ -26,10 +26,10 @@ from sloth_jax.provenance import versions
 _EVERY = 5.0  # seconds between two savings, at least
 
 
-def fingerprint(*asked: Any) -> str:
+def fingerprint(*parts: Any) -> str:
     """A hash of arrays, random keys and anything with a readable ``repr``, and of the versions."""
     digest = hashlib.sha256(repr(sorted(versions().items())).encode())
-    for leaf in jax.tree.leaves(asked, is_leaf=lambda part: part is None):
+    for leaf in jax.tree.leaves(parts, is_leaf=lambda part: part is None):
         if isinstance(leaf, jax.Array | np.ndarray):
             values = np.asarray(_plain(leaf))
             digest.update(f"{values.dtype} {values.shape}".encode())
@@ -53,11 +53,11 @@ class Checkpoint:
 
     Attributes:
         path: the file.
-        asked: fingerprint of what is sampled, from :func:`fingerprint`.
+        run: fingerprint of what is sampled, from :func:`fingerprint`.
     """
 
     path: Path
-    asked: str
+    run: str
     _saved: float = field(default=-np.inf, repr=False)
 
     def save(self, done: int, state: Any, trace: Any) -> None:
@@ -78,7 +78,7 @@ class Checkpoint:
         }
         parts |= {f"trace_{i}": np.asarray(a) for i, a in enumerate(jax.tree.leaves(trace))}
         buffer = io.BytesIO()
-        np.savez(buffer, asked=np.array(self.asked), done=np.array(done), **parts)
+        np.savez(buffer, run=np.array(self.run), done=np.array(done), **parts)
         write_bytes(self.path, buffer.getvalue())
         self._saved = time.monotonic()
 
@@ -99,7 +99,7 @@ class Checkpoint:
             return None
         except (OSError, ValueError, zipfile.BadZipFile, EOFError):
             raise InputError(f"{self.path}: no checkpoint of sampling: remove it") from None
-        if "asked" not in found or str(found["asked"]) != self.asked:
+        if "run" not in found or str(found["run"]) != self.run:
             raise InputError(
                 f"{self.path}: a checkpoint of another table, other settings or other versions: "
                 "remove it to begin anew"

@@ -26,4 +26,4 @@ def use_cores(most: int) -> None:
     try:
         jax.config.update("jax_num_cpu_devices", max(1, min(os.cpu_count() or 1, most)))
     except RuntimeError:
-        pass  # somebody has used JAX before: then as many as there are
+        pass  # JAX has been used before: then as many as there are

@@ -112,7 +112,7 @@ def run_chains(
     on_progress: Callable[[int], Any] = lambda count: None,
     checkpoint: Path | None = None,
 ) -> Trace:
-    """Sample with chains spread over devices, in parts, so that somebody can watch.
+    """Sample with chains spread over devices, in parts, so that progress can be shown.
 
     Args:
         target_of: makes the density of ``facts``; hashable, and equal to an earlier one where that

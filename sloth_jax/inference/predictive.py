@@ -73,7 +73,7 @@ def noisy_scores(
     design: Float[Array, "model column"],
     effects: Effects,
     noise: Float[Array, "model benchmark"],
-    luck: Float[Array, "model benchmark"],
+    item_noise: Float[Array, "model benchmark"],
     items: Float[Array, " benchmark"],
 ) -> Float[Array, "model benchmark"]:
     """Scores as they may be measured.
@@ -83,7 +83,7 @@ def noisy_scores(
         design: ``(model, column)``.
         effects: of the models.
         noise: standard normals inside the link, ``(model, benchmark)``.
-        luck: standard normals of which items a benchmark happens to have, of the same shape.
+        item_noise: standard normals of which items a benchmark happens to have, of the same shape.
         items: number of items, ``(benchmark,)``; infinite where not known.
 
     Returns:
@@ -94,4 +94,4 @@ def noisy_scores(
         benchmark += effects.benchmark
     made = scores(law.params, design, Effects(effects.skill, benchmark))
     # sqrt(p (1 - p) / n)
-    return jnp.clip(made + jnp.sqrt(made * (1.0 - made) / items[None, :]) * luck, 0.0, 1.0)
+    return jnp.clip(made + jnp.sqrt(made * (1.0 - made) / items[None, :]) * item_noise, 0.0, 1.0)

@@ -1,4 +1,4 @@
-"""How a fit tells how far it is, without knowing to whom: a terminal, a notebook or nobody."""
+"""How a fit reports progress, without knowing whether a terminal or a notebook shows it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any, Protocol, runtime_checkable
 
 @runtime_checkable
 class Progress(Protocol):
-    """What is told of each stage; :func:`sloth_jax.cli.console.show_progress` shows it."""
+    """What a fit calls at each stage; :func:`sloth_jax.cli.console.show_progress` shows it."""
 
     def __call__(
         self, what: str, total: int | None = None
@@ -29,5 +29,5 @@ class Progress(Protocol):
 
 @contextmanager
 def silent(what: str, total: int | None = None) -> Iterator[Callable[[int], Any]]:
-    """Tell nobody."""
+    """Report nothing."""
     yield lambda count: None

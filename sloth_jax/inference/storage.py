@@ -242,9 +242,9 @@ def load_fit(path: str | Path, table: Leaderboard | None = None) -> Fit:
             )
     learnt = {name: jnp.asarray(value.values) for name, value in groups["posterior"].items()}
     position, pivots = learnt["position"], Pivots(learnt["diagonal"], learnt["above"])
-    asked = facts["settings"]
-    parts = {"nuts": NutsSettings(**asked["nuts"]), "prior": Prior(**asked["prior"])}
-    settings = FitSettings(**(asked | parts))
+    kept = facts["settings"]
+    parts = {"nuts": NutsSettings(**kept["nuts"]), "prior": Prior(**kept["prior"])}
+    settings = FitSettings(**(kept | parts))
     axes = {name: tuple(facts["surface"][name]) for name in ("centre", "spread", "low", "high")}
     surface = Surface(**(facts["surface"] | axes))
     # Of a mode nothing but its pivots decides the law.

@@ -1,7 +1,7 @@
 """Effects of lineages, families and models: their covariance, and all algebra with it.
 
 On the scale of the predictor the hierarchical law of :mod:`sloth_jax.law.hierarchical` is linear in
-everything that is peculiar to lineages, families and models, and its noise is normal. With the
+the effects of lineages, families and models, and its noise is normal. With the
 residual ``r_mj`` of a score's predictor from what all lineages share::
 
     r_mj = sum_k lambda_jk e_mk + u_mj + N(0, variance_mj)
@@ -152,7 +152,7 @@ class Members(NamedTuple):
         family: of each model, ``(model,)``, integer.
         basis: :func:`walk_basis` of its size, ``(model, coefficient)``.
         lineage_name: a number for each lineage's name, ``(lineage,)``; draws go by names, so that
-            they do not depend on what else is asked.
+            they do not depend on what else is queried.
         family_name: likewise, ``(family,)``.
         model_name: likewise, ``(model,)``.
     """
@@ -176,7 +176,7 @@ class Coefficients(NamedTuple):
     Attributes:
         lineage: level and walk of each lineage, ``(lineage, coefficient, unit)``.
         family: of each family, beyond its lineage's, ``(family, coefficient, unit)``.
-        model: what is peculiar to each model, ``(model, unit)``.
+        model: departure of each model from its family, ``(model, unit)``.
     """
 
     lineage: Float[Array, "lineage coefficient unit"]
@@ -192,7 +192,7 @@ class Normals(NamedTuple):
         noise: of the scores that were observed, ``(model, benchmark)``.
         again: of scores that are measured anew, ``(model, benchmark)``.
         items: of which items a benchmark happens to have, ``(model, benchmark)``.
-        post_trained: of whether a family is post-trained where nobody knows, ``(family,)``.
+        post_trained: of whether a family is post-trained where it is unknown, ``(family,)``.
     """
 
     effects: Coefficients

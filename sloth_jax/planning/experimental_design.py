@@ -260,8 +260,8 @@ def _widths_after(
     large, gain = joint.mean[:, benchmarks:], joint.factor[:, benchmarks:, :benchmarks]
     own = joint.factor[:, benchmarks:, benchmarks:]
     happens = rng.integers(draws, size=futures)
-    luck = rng.standard_normal((futures, benchmarks))
-    turned_out = mean[happens] + np.einsum("fij,fj->fi", factor[happens], luck)
+    item_noise = rng.standard_normal((futures, benchmarks))
+    turned_out = mean[happens] + np.einsum("fij,fj->fi", factor[happens], item_noise)
     reached, rate = _foreseen(params, jnp.asarray(happens), jnp.asarray(turned_out))
     reached, rate = np.asarray(reached, float), np.asarray(rate, float)
     # (draw, future): how well each draw foresaw the scores of each future

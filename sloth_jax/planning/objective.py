@@ -120,7 +120,7 @@ def _reduced(law: PredictiveLaw, at: Array) -> PredictiveLaw:
         shared=shared._replace(params=few, noise=shared.noise[:, at]),
         walk=law.walk[..., units],
         noise=law.noise[:, :, at],
-        luck=law.luck[:, :, at],
+        item_noise=law.item_noise[:, :, at],
     )
 
 
