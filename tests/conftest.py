@@ -37,6 +37,8 @@ SLOWEST_FIRST = (
     "planning/test_optimal.py",
     "evaluation/test_baselines.py",
 )
+for start in SLOWEST_FIRST:
+    assert any(TESTS.glob(f"{start}*")), f"tests/{start} is not there"
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

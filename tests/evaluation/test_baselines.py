@@ -28,7 +28,7 @@ from sloth_jax.evaluation.published_methods import published_methods
 from sloth_jax.evaluation.scoring import published_mean
 from sloth_jax.law.surface import log_flops
 
-KEY = jax.random.key(0)  # asked for by the interface; nothing here is random
+KEY = jax.random.key(0)  # required by the interface; nothing here is random
 PUBLISHED = 0.005  # what a reproduced mean error may differ by: optimisers round differently
 
 

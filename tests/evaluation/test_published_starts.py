@@ -50,3 +50,5 @@ def test_moments(count):
     drawn = PublishedGenerator(1).normal((count,))
     assert drawn.dtype == np.float32
     assert abs(drawn.mean()) < 5.0 / np.sqrt(count)
+    assert abs(drawn.std() - 1.0) < 5.0 / np.sqrt(2 * count)
+    assert np.unique(drawn).size == count

@@ -32,7 +32,7 @@ def test_tokens_that_vary_in_held_out_models_only():
     folds = make_folds(board, [("a",), ("b",)], n_train=1)
     assert rank_deficiencies(folds.select([1]), covariates(board), NAMES) == []
     (found,) = rank_deficiencies(folds, covariates(board), NAMES)
-    # a has log t = 0 in training: its intercept is not part of what cannot be told apart.
+    # a has log t = 0 in training: its intercept is determined.
     assert found == (
         0,
         "all",

@@ -98,8 +98,8 @@ def test_a_method_that_lacks_a_benchmark_has_no_published_mean():
 def test_published_errors_give_the_published_numbers(shared, leaderboard, n_train):
     errors = pd.read_csv(shared / "data" / "reference_cv_errors.csv.gz")
     summary = pd.read_csv(shared / "data" / "reference_cv_summary.csv", index_col="method")
-    asked = (errors["leaderboard"] == leaderboard) & (errors["n_train"] == n_train)
-    found = published_mean(errors.loc[asked])
+    setting = (errors["leaderboard"] == leaderboard) & (errors["n_train"] == n_train)
+    found = published_mean(errors.loc[setting])
     assert set(found.index) == set(summary.index)
     expected = summary.loc[found.index, f"{leaderboard}_n{n_train}"]
     np.testing.assert_allclose(found, expected, rtol=0.0, atol=PUBLISHED)

@@ -9,6 +9,7 @@ import sloth_jax as sj
 from sloth_jax.errors import InputError
 from sloth_jax.evaluation.splits import (
     DATES,
+    balanced_groups,
     small_tables,
     smallest,
     split_by_corner,
@@ -68,6 +69,18 @@ def test_by_lineage_every_model_but_the_smallest_is_predicted_once(data):
         for fold in split.test:  # a lineage is never divided between folds
             others = np.isin(of_model, of_model[fold]) & ~smallest(data, count) & scored
             np.testing.assert_array_equal(others, fold)
+
+
+def test_groups_are_as_even_as_the_largest_item_allows():
+    load = np.random.default_rng(0).integers(0, 30, 40)
+    load[0] = 0
+    group = balanced_groups(load, 4)
+    np.testing.assert_array_equal(group < 0, load == 0)
+    filled = np.bincount(group[load > 0], load[load > 0], minlength=4)
+    # The last item of the fullest group went to the group that held least.
+    for fullest in np.flatnonzero(filled == filled.max()):
+        assert filled[fullest] - load[(group == fullest) & (load > 0)].min() <= filled.min()
+    np.testing.assert_array_equal(np.sort(balanced_groups(np.array([3, 2]), 4)), [0, 1])
 
 
 def test_the_corner_is_large_and_has_seen_many_tokens(data):

@@ -114,11 +114,11 @@ def test_files_that_are_not_what_they_say_are_refused(text, says, tmp_path):
 
 
 def with_hub(monkeypatch, served: dict[str, str]) -> list[str]:
-    """A hub that serves some files; the names that were asked for."""
-    asked = []
+    """A hub that serves some files; the names that were requested."""
+    requested = []
 
     def hf_hub_download(repository, name, *, repo_type, revision, local_dir):
-        asked.append(name)
+        requested.append(name)
         assert repo_type == "dataset"
         if name not in served:
             raise OSError("no network\nto speak of")
@@ -126,16 +126,16 @@ def with_hub(monkeypatch, served: dict[str, str]) -> list[str]:
 
     hub = types.SimpleNamespace(hf_hub_download=hf_hub_download)
     monkeypatch.setitem(sys.modules, "huggingface_hub", hub)
-    return asked
+    return requested
 
 
 def test_files_from_the_hub_are_fetched_once_and_checked(tmp_path, monkeypatch):
     rows = json.dumps([{"is_corrects": [True, False]}, {"is_corrects": [False, False]}])
-    asked = with_hub(monkeypatch, {"MATH_a.json": rows, "MATH_b.json": rows})
+    requested = with_hub(monkeypatch, {"MATH_a.json": rows, "MATH_b.json": rows})
     folder = tmp_path / "items"
     for _ in range(2):
         assert download_attempts(folder, models=("a", "b")) == folder
-    assert asked == ["MATH_a.json", "MATH_b.json"]
+    assert requested == ["MATH_a.json", "MATH_b.json"]
     attempts = read_attempts(folder)
     assert attempts.models == ("a", "b")
     np.testing.assert_array_equal(attempts.successes, [[1, 0], [1, 0]])

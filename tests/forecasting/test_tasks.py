@@ -53,8 +53,8 @@ def test_a_task_is_one_more_benchmark():
     np.testing.assert_array_equal(joined.scores[:, :-1], board.scores)
     np.testing.assert_array_equal(joined.scores[:5, -1], task.scores)
     assert np.isnan(joined.scores[5:, -1]).all()
-    stranger = replace(task, models=(*models[:4], "nobody"))
-    assert "'nobody'" in with_tasks(board, stranger).warnings[-1]
+    stranger = replace(task, models=(*models[:4], "unknown-model"))
+    assert "'unknown-model'" in with_tasks(board, stranger).warnings[-1]
     hidden = np.arange(len(board.models)) == 0
     assert np.isnan(task.without(board.models, hidden).on(board)[0])
 

@@ -105,7 +105,7 @@ def test_what_is_said_of_added_scores_comes_with_them(write):
 
 @pytest.fixture(scope="module")
 def measured():
-    """A table whose last family was measured by somebody who reads answers more strictly."""
+    """A table whose last family was measured by a source that scores answers more strictly."""
     made, _ = table(noise=0.01)
     source = np.zeros(made.scores.shape, int)
     source[::3] = 1

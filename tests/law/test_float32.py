@@ -1,6 +1,6 @@
 """The numerical core in single precision, beside double precision.
 
-Single precision is what JAX computes in unless told otherwise, so it is what users get. Tolerances
+Single precision is JAX's default, so it is what users get. Tolerances
 follow from its rounding:
 
 * a sum of n terms, each rounded, is off by n eps of its size at most (Higham 2002, "Accuracy and

@@ -1,4 +1,4 @@
-"""Draws of the prior contract to nothing, draws of a posterior to what the table told."""
+"""Draws of the prior contract to nothing, draws of a posterior do where the table decides."""
 
 from __future__ import annotations
 

@@ -112,7 +112,7 @@ def test_features_of_compute_with_and_without_families():
     features, names = compute_features(board, train)
     assert names == ["log FLOPs", *board.families[1:]]
     np.testing.assert_allclose(features[:, 1:].sum(axis=1), 1.0)
-    # A family nobody has seen has the mean intercept.
+    # An unobserved family has the mean intercept.
     np.testing.assert_allclose(features[~train, 1:], 1.0 / (len(board.families) - 1))
     alone = without_families(board)
     assert len(set(alone.families)) == len(set(alone.lineages)) == len(board.models)

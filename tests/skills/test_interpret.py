@@ -73,7 +73,7 @@ def found(draws):
 def test_equivalent_draws_have_the_same_loadings(found, truth):
     assert found.settled == 1.0
     assert found.agreeing > 0.5
-    # What is left is what nobody knows of the models' skills.
+    # What is left is the uncertainty of the models' skills.
     assert found.loading.std(axis=0).max() < 0.05
     mean = found.loading.mean(axis=0)
     assert match_skills(mean, truth.loading[0])[0].min() > 0.999
