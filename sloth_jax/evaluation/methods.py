@@ -202,7 +202,7 @@ OURS = ("fit", "fit_mode")
 ABLATIONS: dict[str, tuple[str, ...]] = {
     "inference": ("fit", "fit_mode", "fit_svi", "fit_nuts"),
     "skills": ("fit", *(name for name in _variants() if name.startswith("fit_d="))),
-    "surface": ("fit", "fit_translog", "fit_additive", "fit_flops"),
+    "surface": ("fit", "fit_translog", "fit_additive", "fit_flops", "fit_averaged"),
     "rows": ("fit", "fit_complete"),
 }
 """Question -> methods that answer it, the reference first."""

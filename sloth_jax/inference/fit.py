@@ -127,9 +127,11 @@ def fit(
     surface = fit_surface(table, kind=settings.kind, size=settings.size, seen=seen)
     observations = observe(table, surface)
     try:
-        draws, chains, found = _draw(
-            observations, key, settings, progress, None if checkpoint is None else Path(checkpoint)
-        )
+        if settings.inference == "nuts":
+            kept = None if checkpoint is None else Path(checkpoint)
+            draws, found = _sample(observations, key, settings, progress, kept)
+        else:
+            draws, found = _approximate(observations, key, settings, progress)
     except Diverged as error:
         raise Diverged(f"{error} ({furthest_in_words(table)})") from None
     if not bool(jnp.isfinite(draws.position).all() & jnp.isfinite(draws.law.noise).all()):
@@ -137,7 +139,7 @@ def fit(
     return Fit(
         law=draws.law,
         position=draws.position,
-        chains=chains,
+        chains=settings.nuts.chains if settings.inference == "nuts" else 1,
         table=table,
         surface=surface,
         pivots=draws.mode.pivots,
@@ -154,31 +156,36 @@ def fit(
     )
 
 
-def _draw(
+def _approximate(
+    observations: Observations, key: Array, settings: FitSettings, progress: Progress
+) -> tuple[Draws, dict[str, Any]]:
+    """Draws of an approximation, or a mode, and what its diagnostics are."""
+    with progress(f"fitting the law ({settings.inference})"):
+        draws = jax.block_until_ready(_fit_observations(observations, key, settings))
+    _check_mode(draws.mode)
+    if settings.inference == "mode":
+        return draws, {}
+    weights, k = smooth_ratios(np.asarray(draws.log_ratio))
+    if k < 0.7:
+        # Weighted draws become equal ones by systematic resampling.
+        rows = systematic(weights)
+        position, law = jax.tree.map(lambda a: a[rows], (draws.position, draws.law))
+        draws = draws._replace(position=position, law=law)
+    found: dict[str, Any] = {"pareto_k": k}
+    if settings.averages:
+        stacked = np.asarray(draws.weights, float).round(4).tolist()
+        found["weights"] = dict(zip(AVERAGED, stacked, strict=True))
+    return draws, found
+
+
+def _sample(
     observations: Observations,
     key: Array,
     settings: FitSettings,
     progress: Progress,
     checkpoint: Path | None,
-) -> tuple[Draws, int, dict[str, Any]]:
-    """Draws, of how many chains, and what they say of themselves."""
-    if settings.inference != "nuts":
-        with progress(f"fitting the law ({settings.inference})"):
-            draws = jax.block_until_ready(_fit_observations(observations, key, settings))
-        _check_mode(draws.mode)
-        if settings.inference == "mode":
-            return draws, 1, {}
-        weights, k = smooth_ratios(np.asarray(draws.log_ratio))
-        if k < 0.7:
-            # Weighted draws become equal ones by systematic resampling.
-            rows = systematic(weights)
-            position, law = jax.tree.map(lambda a: a[rows], (draws.position, draws.law))
-            draws = draws._replace(position=position, law=law)
-        found: dict[str, Any] = {"pareto_k": k}
-        if settings.averages:
-            weights = np.asarray(draws.weights, float).round(4).tolist()
-            found["weights"] = dict(zip(AVERAGED, weights, strict=True))
-        return draws, 1, found
+) -> tuple[Draws, dict[str, Any]]:
+    """Draws by NUTS, chain after chain, and whether chains agree."""
     mode_key, draw_key = jax.random.split(key)
     with progress("finding where chains begin"):
         start = replace(settings, inference="mode")
@@ -186,8 +193,7 @@ def _draw(
         _check_mode(mode)
         make = TargetOf(settings.skills, settings.prior)
         normal = jax.block_until_ready(_curvature((observations, mode.pivots), mode.position, make))
-    nuts = settings.nuts
-    facts = (observations, mode.pivots)
+    nuts, facts = settings.nuts, (observations, mode.pivots)
     with progress("sampling", nuts.warmup + nuts.draws) as advance:
         trace = run_chains(
             make, facts, normal, draw_key, nuts, on_progress=advance, checkpoint=checkpoint
@@ -196,13 +202,12 @@ def _draw(
     draws = _unweighted(observations, flat, mode, settings)
     with progress("comparing chains"):
         expected = np.asarray(_expected(observations, draws.law))
-    found = judge_chains(
+    return draws, judge_chains(
         expected.reshape(nuts.chains, nuts.draws, -1),
         energy=np.asarray(trace.energy),
         diverging=np.asarray(trace.diverging),
         steps=np.asarray(trace.steps),
     )
-    return draws, nuts.chains, found
 
 
 def _check_mode(mode: Mode) -> None:
