@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 
-from sloth_jax.data.tables import read_bundled
+from sloth_jax.data.tables import check_choice, read_bundled
 from sloth_jax.errors import InputError
-from sloth_jax.wording import did_you_mean, one_line, quoted
 
 LEADERBOARDS = ("v1", "v2", "both")
 """The two Open LLM Leaderboards with 6 benchmarks each, and their 12 together."""
@@ -70,15 +68,6 @@ def published_errors(leaderboard: str, n_train: int) -> dict[str, float]:
         for row in _bundled_rows("published_errors.csv")
         if (row["leaderboard"], int(row["n_train"])) == (leaderboard, n_train)
     }
-
-
-def check_choice(what: str, name: str, choices: Sequence[str]) -> None:
-    """Raises :class:`InputError` unless the name is among the choices."""
-    if name not in choices:
-        hint = did_you_mean(name, choices)
-        raise InputError(
-            one_line(f"no {what} {quoted(name)}{hint} (there are {', '.join(choices)})")
-        )
 
 
 @cache

@@ -15,9 +15,8 @@ from sloth_jax.data.importing.harness import read_runs
 from sloth_jax.data.importing.names import tell_families_apart
 from sloth_jax.data.importing.result import FORMATS, KINDS, LM_EVAL, V1, V2, Imported
 from sloth_jax.data.importing.wide_and_long import read_any_table
-from sloth_jax.data.tables import read_table
+from sloth_jax.data.tables import check_choice, read_table
 from sloth_jax.errors import InputError
-from sloth_jax.wording import did_you_mean, quoted
 
 
 def import_scores(
@@ -38,9 +37,9 @@ def import_scores(
     """
     path = Path(source)
     if kind is not None:
-        _check_choice("format", kind, FORMATS)
+        check_choice("format", kind, FORMATS)
     for name in without:
-        _check_choice("kind of rows", name, KINDS)
+        check_choice("kind of rows", name, KINDS)
     if kind == LM_EVAL or (kind is None and (path.is_dir() or path.suffix == ".json")):
         found = read_runs(path)
     else:
@@ -52,9 +51,3 @@ def import_scores(
         raise InputError(f"{source}: none of {found.rows_in} rows could be kept: {reasons}")
     tell_families_apart(found)
     return found
-
-
-def _check_choice(what: str, name: str, choices: Sequence[str]) -> None:
-    if name not in choices:
-        hint = did_you_mean(name, choices)
-        raise InputError(f"no {what} {quoted(name)}{hint} (there are {', '.join(choices)})")
