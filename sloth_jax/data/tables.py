@@ -10,6 +10,7 @@ import csv
 import importlib.resources
 import io
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
