@@ -75,3 +75,25 @@ def shared() -> Path:
     if not SHARED.is_dir():
         pytest.skip("shared/ is not beside the repository: comparison with published files skipped")
     return SHARED
+
+
+@pytest.fixture
+def write(tmp_path):
+    """Writes a table and returns its path."""
+
+    def write(text: str | bytes, name: str = "table.csv") -> Path:
+        path = tmp_path / name
+        path.write_bytes(text.encode() if isinstance(text, str) else text)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def board(write):
+    """The small table of ``table_texts``, read; imported late, after the settings above."""
+    from table_texts import GOOD
+
+    from sloth_jax.data.reading import load_leaderboard
+
+    return load_leaderboard(write(GOOD, "good.csv"))
