@@ -1,5 +1,6 @@
 """What every test runs under: 64-bit floats, no silent rank promotion, no windows."""
 
+import gc
 import os
 from pathlib import Path
 
@@ -64,6 +65,19 @@ def _compile_once(tmp_path_factory) -> None:
     os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
     # Small operations take little each, and scripts have hundreds in common.
     os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+
+
+MAPS = Path("/proc/self/maps")
+MANY = 20_000  # of the 65,530 mappings that Linux allows a process by default
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _forget_programs():
+    """Every compiled program holds mappings of memory; where they run out, compiling crashes."""
+    yield
+    if MAPS.exists() and len(MAPS.read_text().splitlines()) > MANY:
+        jax.clear_caches()
+        gc.collect()
 
 
 SHARED = TESTS.parents[1] / "shared"

@@ -193,8 +193,8 @@ LINKS: dict[str, type[LearntLink]] = {"quantiles": QuantileMixture}
 """Name -> link that a fit can learn: ``Prior(link_function=...)``."""
 
 
-def learnt_link(name: str) -> type[LearntLink]:
-    """The link of a name in :data:`LINKS`.
+def learnt_link(name: str) -> Any:
+    """The class of a name in :data:`LINKS`, a :class:`LearntLink`.
 
     Raises:
         ValueError: if there is none.
