@@ -34,7 +34,6 @@ from sloth_jax.provenance import versions
 
 SAMPLED = tuple(name for name in INFERENCES if name != "mode")  # those that give intervals
 SMOKE_MODELS = 24
-SMOKE = replace(SMOKE_SETTINGS, surface="smooth")  # one surface takes half as long to compile
 
 
 def command_line(
@@ -79,7 +78,7 @@ def settings_of(options: argparse.Namespace, base: sj.FitSettings | None = None)
         options: of :func:`command_line`.
         base: what it does not say; None for the defaults.
     """
-    base = SMOKE if options.smoke else base or sj.FitSettings()
+    base = SMOKE_SETTINGS if options.smoke else base or sj.FitSettings()
     names = ("inference", "skills", "surface", "size")
     return replace(base, **{name: value for name, value in vars(options).items() if name in names})
 

@@ -25,7 +25,7 @@ from typing import Any
 import jax
 import numpy as np
 import pandas as pd
-from _runner import SMOKE, check_same, command_line, drawing, execute, legend_below, names_at, save
+from _runner import check_same, command_line, drawing, execute, legend_below, names_at, save
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
@@ -34,6 +34,7 @@ from sloth_jax.evaluation.crossval import Method, cross_validate, held_out_error
 from sloth_jax.evaluation.folds import Folds, make_folds, size_ratio
 from sloth_jax.evaluation.methods import (
     ABLATIONS,
+    SMOKE_SETTINGS,
     FitMethod,
     all_methods,
     choose_methods,
@@ -171,11 +172,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def with_few_steps(method: Method) -> Method:
     """The same method with hardly any steps: to see that it runs."""
     if isinstance(method, Baseline):
-        return replace(method, max_steps=SMOKE.steps)
+        return replace(method, max_steps=SMOKE_SETTINGS.steps)
     if isinstance(method, FitMethod):
-        few = {name: getattr(SMOKE, name) for name in ("draws", "steps", "nuts")}
-        if method.settings.surface == sj.FitSettings().surface:
-            few["surface"] = SMOKE.surface
+        few = {name: getattr(SMOKE_SETTINGS, name) for name in ("draws", "steps", "nuts")}
         return replace(method, settings=replace(method.settings, **few))
     return method
 

@@ -23,12 +23,13 @@ from pathlib import Path
 import jax
 import numpy as np
 import pandas as pd
-from _runner import SMOKE, command_line, execute, save
+from _runner import command_line, execute, save
 from tqdm import tqdm
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.data.quality import suspect_scores
+from sloth_jax.evaluation.methods import SMOKE_SETTINGS
 from sloth_jax.files import write_text
 
 _HANG = 60.0  # seconds for a table whose programs are compiled
@@ -149,7 +150,7 @@ def whole_way(path: Path, key: jax.Array) -> tuple[str, Shape]:
     row = {"model": "next", "family": table.families[0], "params_b": 70.0, "tokens_t": 15.0}
     query = sj.Query.from_frame(pd.DataFrame([row]), table)
     for inference in ("mode", "laplace", "nuts"):
-        fit = sj.fit(table, key=key, settings=SMOKE, inference=inference, skills=skills)
+        fit = sj.fit(table, key=key, settings=SMOKE_SETTINGS, inference=inference, skills=skills)
         predicted = sj.forecast(fit, query, key=key)
         if not np.isfinite(predicted.draws).all():
             raise ArithmeticError(f"{inference}: a forecast that is not finite, without an error")
@@ -209,7 +210,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     save(
         options,
         {"tables": found},
-        SMOKE,
+        SMOKE_SETTINGS,
         generated=count,
         outcomes=outcomes,
         failed=failed,
