@@ -130,7 +130,7 @@ def user_cases(table: sj.Leaderboard, settings: sj.FitSettings) -> list[Case]:
     asked = table.to_frame().iloc[np.resize(seen, QUERIES)]
     names = [f"asked {at}" for at in range(QUERIES)]
     asked = asked[["family", "lineage", "params_b", "tokens_t"]].assign(model=names)
-    query = sj.Query.from_frame(asked, table)
+    query = sj.load_query(asked, table)
     lineage = table.lineage_of_family[table.family]
     train = np.stack([table.observed & (lineage % FOLDS != f)[:, None] for f in range(FOLDS)])
     mode = FitMethod(replace(settings, inference="mode"))

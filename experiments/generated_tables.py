@@ -148,7 +148,7 @@ def whole_way(path: Path, key: jax.Array) -> tuple[str, Shape]:
     for suspect in suspect_scores(table):
         str(suspect)
     row = {"model": "next", "family": table.families[0], "params_b": 70.0, "tokens_t": 15.0}
-    query = sj.Query.from_frame(pd.DataFrame([row]), table)
+    query = sj.load_query(pd.DataFrame([row]), table)
     for inference in ("mode", "laplace", "nuts"):
         fit = sj.fit(table, key=key, settings=SMOKE_SETTINGS, inference=inference, skills=skills)
         predicted = sj.forecast(fit, query, key=key)

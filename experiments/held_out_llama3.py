@@ -33,7 +33,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     hidden = of_lineage & (full.params_b > LARGEST_SEEN_B)
     training = full.subset(~hidden)
     rows = [full.models.index(model) for model in PREDICTED]
-    query = sj.Query.from_frame(full.to_frame().iloc[rows][list(COLUMNS)], training)
+    query = sj.load_query(full.to_frame().iloc[rows][list(COLUMNS)], training)
     truth = full.scores[rows]
 
     settings = settings_of(options)

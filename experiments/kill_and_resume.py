@@ -67,7 +67,7 @@ class Fits:
     def predictions(self, place: Path) -> bytes:
         """What the fit in a folder predicts."""
         fit = sj.load_fit(place / "fit.nc")
-        query = sj.Query.from_frame(pd.read_csv(self.folder / "query.csv"), fit.table)
+        query = sj.load_query(pd.read_csv(self.folder / "query.csv"), fit.table)
         return sj.forecast(fit, query, key=jax.random.key(0)).draws.tobytes()
 
     def uninterrupted(self) -> tuple[bytes, float]:

@@ -66,7 +66,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         tell(f"{name}: fitting ...")
         fit = sj.fit(table, key=fit_key, settings=settings, progress=sj.show_progress)
         problems[name] = fit.diagnostics.problems()
-        query = sj.Query.from_frame(rows.iloc[[large]][list(COLUMNS)], table)
+        query = sj.load_query(rows.iloc[[large]][list(COLUMNS)], table)
         forecasts[name] = sj.forecast(fit, query, key=forecast_key)
         parts.append(forecasts[name].summary(LEVEL).assign(known=name, truth=truth))
     found = pd.concat(parts, ignore_index=True)

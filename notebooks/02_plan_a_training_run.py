@@ -139,7 +139,7 @@ plt.show()
 # either of them. `probability_best` uses that.
 
 # %%
-candidates = sj.Query.from_frame(
+candidates = sj.load_query(
     pd.DataFrame(
         {
             "model": ["wide", "even", "long"],

@@ -86,7 +86,7 @@ asked = pd.DataFrame(
         "tokens_t": [15.0, 10.0],
     }
 )
-query = sj.Query.from_frame(asked, table)
+query = sj.load_query(asked, table)
 predicted = sj.forecast(fit, query, key=jax.random.key(2)).summary()
 predicted[predicted["benchmark"] == coding.name].round(3)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 from small import table
 
-from sloth_jax import Fit, FitSettings, Leaderboard, NutsSettings, Query, fit
+from sloth_jax import Fit, FitSettings, Leaderboard, NutsSettings, Query, fit, load_query
 
 NUTS = NutsSettings(chains=2, warmup=30, draws=30, max_tree_depth=4)
 QUICK = FitSettings(skills=1, draws=60, steps=60, nuts=NUTS)
@@ -41,7 +41,7 @@ def quick_fit(inference: str = "laplace") -> Fit:
 
 def read_query(text: str, data: Leaderboard) -> Query:
     """A query from the text of a CSV file."""
-    return Query.from_frame(pd.read_csv(io.StringIO(text)), data)
+    return load_query(pd.read_csv(io.StringIO(text)), data)
 
 
 def same(one, other) -> None:

@@ -7,15 +7,19 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.reading import load_floors, parse_leaderboard
 from sloth_jax.data.schema import ABOUT, COLUMNS, Header, match_benchmark, read_header, with_facts
-from sloth_jax.data.tables import RawTable, read_table, table_from_frame
+from sloth_jax.data.tables import RawTable, read_table
 
 
 def add_models(
-    table: Leaderboard, path: str | Path, *, floors: str | Path | None = None
+    table: Leaderboard,
+    added: str | Path | pd.DataFrame,
+    *,
+    floors: str | Path | pd.DataFrame | None = None,
 ) -> Leaderboard:
     """The table with models and scores of your own beside its own.
 
@@ -26,8 +30,9 @@ def add_models(
 
     Args:
         table: what to add to.
-        path: CSV or parquet file, read like that of :func:`load_leaderboard`.
-        floors: chance floors of new benchmarks, see :func:`load_floors`.
+        added: CSV or parquet file, or data frame, read like that of :func:`load_leaderboard`.
+        floors: chance floors of new benchmarks, see :func:`load_floors`; those of the table's own
+            stay as they are otherwise.
 
     Returns:
         The new table; it warns of every score that was replaced.
@@ -35,18 +40,18 @@ def add_models(
     Raises:
         TableError: if the file cannot be read or used, or contradicts the table on a fact.
     """
-    added = with_facts(read_table(Path(path)))
-    header = read_header(added)
+    mine = with_facts(read_table(added))
+    header = read_header(mine)
     benchmarks = {_name(name, table): at for name, at in header.benchmarks.items()}
     header = header._replace(benchmarks=benchmarks)
-    cells, row_of, replaced = _merge(table, added, header)
+    cells, row_of, replaced = _merge(table, mine, header)
     names = tuple(dict.fromkeys((*table.benchmarks, *benchmarks)))
     columns = [*COLUMNS, *names, *(f"{name} {kind}" for name in names for kind in ABOUT)]
     merged = RawTable(
-        str(path),
+        mine.source,
         columns,
         [[row.get(name, "") for name in columns] for row in cells.values()],
-        [added.numbers[row_of[model]] if model in row_of else 0 for model in cells],
+        [mine.numbers[row_of[model]] if model in row_of else 0 for model in cells],
     )
     known_floors = dict(zip(table.benchmarks, table.floors.tolist(), strict=True))
     known_floors |= {} if floors is None else load_floors(floors, names)
@@ -65,7 +70,7 @@ def _merge(
         for kind, columns in header.about.items()
         for name, at in columns.items()
     }
-    cells = {row["model"]: row for row in table_from_frame(table.to_frame(), "").records()}
+    cells = {row["model"]: row for row in read_table(table.to_frame()).records()}
     first_of_family = {row["family"]: row for row in cells.values()}
     row_of: dict[str, int] = {}
     warnings: list[str] = []

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sloth_jax.data.schema import match_benchmark
+from sloth_jax.data.schema import bundled_floors, match_benchmark
 from sloth_jax.data.tables import TableError, cell_text
 from sloth_jax.files import csv_text, write_text
 from sloth_jax.wording import did_you_mean, quoted
@@ -166,7 +166,9 @@ class Leaderboard:
         """Returns a data frame: :data:`COLUMNS`, then a column per benchmark.
 
         Where they are known, columns of the scores' standard errors (``MMLU se``) and sources
-        (``MMLU source``) follow.
+        (``MMLU source``) follow, and floors (``Mine floor``) that are not the usual ones.
+        :func:`load_leaderboard` makes the same table of it. (Of a :meth:`subset` it finds numbers
+        of items and sources anew, from the scores that are left.)
         """
         frame = pd.DataFrame(
             {
@@ -185,15 +187,17 @@ class Leaderboard:
         for j, name in enumerate(self.benchmarks):
             if np.isfinite(self.standard_errors[:, j]).any():
                 about[f"{name} se"] = self.standard_errors[:, j]
-            if len(self.sources) > 1:
+            if self.sources != ("",):
                 named = np.asarray(self.sources, dtype=object)[self.source[:, j]]
                 about[f"{name} source"] = np.where(self.observed[:, j], named, "")
+            if self.floors[j] != bundled_floors().get(name, 0.0):
+                about[f"{name} floor"] = self.floors[j]
         return pd.concat([frame, scores, pd.DataFrame(about, index=frame.index)], axis=1)
 
     def to_csv(self, path: str | Path) -> None:
         """Writes the table so that :func:`load_leaderboard` reads the same numbers back.
 
-        Floors are not part of the file. An interrupted call leaves an old file as it was.
+        An interrupted call leaves an old file as it was.
 
         Args:
             path: file to write.

@@ -16,6 +16,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from sloth_jax.data.leaderboard import Leaderboard, error_of_share, index_families
 from sloth_jax.data.rows import ModelFacts, agree_by_family, hint_at_column, number_of, parse_models
@@ -25,9 +26,9 @@ from sloth_jax.wording import did_you_mean, quoted, spelling
 
 
 def load_leaderboard(
-    path: str | Path | None = None,
+    path: str | Path | pd.DataFrame | None = None,
     *,
-    floors: str | Path | None = None,
+    floors: str | Path | pd.DataFrame | None = None,
     benchmarks: Sequence[str] | None = None,
     corrected: bool = True,
 ) -> Leaderboard:
@@ -36,12 +37,13 @@ def load_leaderboard(
     Columns are found under several spellings (``#Params (B)``, ``Model Family``...). ``lineage``
     (default: the family), ``post_trained`` (default: false, with a warning), ``active_params_b``
     and ``released`` may be missing; every column that is not one of :data:`COLUMNS` is a
-    benchmark. Chance floors come from the floors file, else from the bundled table of benchmarks,
-    else they are 0 with a warning.
+    benchmark. Chance floors come from ``floors``, else from columns such as ``MMLU floor``, else
+    from the bundled table of benchmarks, else they are 0 with a warning.
 
     Args:
-        path: CSV or parquet (``.parquet``, ``.pq``) file; None for the bundled table, whose
-            models without a public token count are left out, with a warning that names them.
+        path: CSV or parquet (``.parquet``, ``.pq``) file, or a data frame, such as that of
+            :meth:`Leaderboard.to_frame`; None for the bundled table, whose models without a public
+            token count are left out, with a warning that names them.
         floors: table of chance floors, see :func:`load_floors`.
         benchmarks: names of the benchmarks to keep, in this order; None keeps all.
         corrected: False (bundled table only) for sizes, tokens, families and lineages exactly as
@@ -56,20 +58,20 @@ def load_leaderboard(
         if not corrected:
             table = _undo_corrections(table)
     elif corrected:
-        table = read_table(Path(path))
+        table = read_table(path)
     else:
         raise ValueError("corrected=False undoes corrections of the bundled table: give no path")
     leaderboard = parse_leaderboard(table, floors, tokens_may_be_missing=path is None)
     return leaderboard if benchmarks is None else leaderboard.select_benchmarks(benchmarks)
 
 
-def load_floors(path: str | Path, benchmarks: Sequence[str]) -> dict[str, float]:
+def load_floors(path: str | Path | pd.DataFrame, benchmarks: Sequence[str]) -> dict[str, float]:
     """Loads chance floors from a table with the columns ``benchmark`` and ``floor``.
 
     Other columns are ignored. The table need not have all benchmarks.
 
     Args:
-        path: CSV or parquet file.
+        path: CSV or parquet file, or a data frame.
         benchmarks: the benchmarks of the training table.
 
     Returns:
@@ -79,7 +81,7 @@ def load_floors(path: str | Path, benchmarks: Sequence[str]) -> dict[str, float]
         TableError: the table cannot be read, has a benchmark that the training table has not, has
             one twice, or a floor outside [0, 1).
     """
-    table = read_table(Path(path))
+    table = read_table(path)
     keys = [spelling(header) for header in table.header]
     for name in ("benchmark", "floor"):
         if name not in keys:
@@ -99,24 +101,29 @@ def load_floors(path: str | Path, benchmarks: Sequence[str]) -> dict[str, float]
         if found in floors:
             what = f"benchmark {quoted(found)} has a floor already: keep one row for it"
             raise table.error(what, row, at_name)
-        floors[found] = number_of(table, row, at_floor)
+        floors[found] = _floor(table, row, at_floor)
         if math.isnan(floors[found]):
             raise table.error("floor is empty: write a fraction in [0, 1)", row, at_floor)
-        if not 0 <= floors[found] < 1:
-            what = "floors are fractions in [0, 1): write 0.25 for four choices, 0 for none"
-            raise table.error(what, row, at_floor)
     return floors
+
+
+def _floor(table: RawTable, row: int, position: int) -> float:
+    floor = number_of(table, row, position)
+    if floor < 0.0 or floor >= 1.0:
+        what = "floors are fractions in [0, 1): write 0.25 for four choices, 0 for none"
+        raise table.error(what, row, position)
+    return floor
 
 
 def parse_leaderboard(
     table: RawTable,
-    floors: str | Path | Mapping[str, float] | None,
+    floors: str | Path | pd.DataFrame | Mapping[str, float] | None,
     *,
     tokens_may_be_missing: bool,
 ) -> Leaderboard:
     """Checks the cells of a table and makes arrays of them.
 
-    ``floors`` are chance floors by benchmark, or the file that has them. Models without a token
+    ``floors`` are chance floors by benchmark, or the table that has them. Models without a token
     count are an error, or where they may be missing left out with a warning.
 
     Raises:
@@ -133,7 +140,7 @@ def parse_leaderboard(
     left_out = [facts[row].model for row in rows if math.isnan(facts[row].tokens_t)]
     models = [facts[row] for row in kept]
     benchmarks = tuple(header.benchmarks)
-    benchmark_floors, floor_warnings = _floors(table.source, floors, benchmarks)
+    benchmark_floors, floor_warnings = _floors(table, floors, header)
     errors, items = _sampling(table, scores, header)
     source, sources, source_warnings = _sources(table, scores, header)
     board = Leaderboard(
@@ -273,17 +280,26 @@ def _score(table: RawTable, row: int, position: int) -> float:
 
 
 def _floors(
-    source: str, given: str | Path | Mapping[str, float] | None, benchmarks: Sequence[str]
+    table: RawTable, given: str | Path | pd.DataFrame | Mapping[str, float] | None, header: Header
 ) -> tuple[np.ndarray, list[str]]:
     """Returns the ``(benchmark,)`` floors and warnings about those that are assumed."""
-    if isinstance(given, str | Path):
+    benchmarks = tuple(header.benchmarks)
+    if given is not None and not isinstance(given, Mapping):
         given = load_floors(given, benchmarks)
-    floors = {**bundled_floors(), **(given or {})}
+    columns: dict[str, float] = {}
+    for name, position in header.about["floor"].items():
+        for row in range(len(table.rows)):
+            floor = _floor(table, row, position)
+            if not math.isnan(floor) and columns.setdefault(name, floor) != floor:
+                what = f"a row above has {columns[name]:g}: a benchmark has one floor"
+                raise table.error(what, row, position)
+    floors = {**bundled_floors(), **columns, **(given or {})}
     unknown = [name for name in benchmarks if name not in floors]
     warnings = []
     if unknown:
         warnings.append(
-            f"{source}: chance floor 0 is assumed for {', '.join(unknown)}: give a table of floors"
+            f"{table.source}: chance floor 0 is assumed for {', '.join(unknown)}: "
+            f"give a column '{unknown[0]} floor', or a table of floors"
         )
     return np.array([floors.get(name, 0.0) for name in benchmarks]), warnings
 

@@ -74,13 +74,19 @@ class RawTable:
         return next((c for c, is_name in zip(self.rows[row], named, strict=True) if is_name), "")
 
 
-def read_table(path: Path) -> RawTable:
-    """Reads a CSV or parquet file (``.parquet``, ``.pq``).
+def read_table(table: str | Path | pd.DataFrame, source: str = "data frame") -> RawTable:
+    """Reads a CSV or parquet file (``.parquet``, ``.pq``), or a data frame.
+
+    Args:
+        table: path or frame.
+        source: what errors call a frame; rows are counted as in a file, the header being row 1.
 
     Raises:
         TableError: the file cannot be read, or is no table.
     """
-    source = str(path)
+    if isinstance(table, pd.DataFrame):
+        return _table_from_frame(table, source)
+    path, source = Path(table), str(table)
     fail = RawTable(source, [], [], []).error
     try:
         content = path.read_bytes()
@@ -98,7 +104,7 @@ def read_table(path: Path) -> RawTable:
             raise fail("reading parquet needs pyarrow: install it, or save as CSV") from error
         except Exception as error:  # pyarrow raises errors of many kinds on broken files
             raise fail(f"not a readable parquet file ({error}): write the file anew") from error
-        return table_from_frame(frame, source)
+        return _table_from_frame(frame, source)
     return _parse_csv(content, source)
 
 
@@ -139,8 +145,7 @@ def _parse_csv(content: bytes, source: str) -> RawTable:
     return _checked(RawTable(source, header, rows, [number for number, _ in body]))
 
 
-def table_from_frame(frame: pd.DataFrame, source: str) -> RawTable:
-    """Turns a data frame into cells of text; ``source`` is what errors call it."""
+def _table_from_frame(frame: pd.DataFrame, source: str) -> RawTable:
     if any(name is not None for name in frame.index.names):  # a named index is a column
         frame = frame.reset_index(allow_duplicates=True)
     columns = [frame.iloc[:, position].tolist() for position in range(frame.shape[1])]

@@ -12,7 +12,7 @@ import pandas as pd
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.rows import agree_by_family, parse_models
 from sloth_jax.data.schema import COLUMNS, match_benchmark, read_header
-from sloth_jax.data.tables import RawTable, read_table, table_from_frame
+from sloth_jax.data.tables import RawTable, read_table
 from sloth_jax.wording import did_you_mean, quoted, spelling
 
 
@@ -42,24 +42,23 @@ class Query:
     tokens_t: np.ndarray
     warnings: tuple[str, ...] = ()
 
-    @classmethod
-    def from_frame(
-        cls, frame: pd.DataFrame, leaderboard: Leaderboard, source: str = "query"
-    ) -> Query:
-        """Reads a query from a data frame; see :func:`load_query`.
+    def to_frame(self) -> pd.DataFrame:
+        """A row per model; :func:`load_query` makes the same query of it."""
+        kinds = [None if np.isnan(kind) else kind > 0.5 for kind in self.post_trained]
+        return pd.DataFrame(
+            {
+                "model": list(self.models),
+                "family": list(self.families),
+                "lineage": list(self.lineages),
+                "post_trained": pd.Series(kinds, dtype="boolean"),
+                "params_b": self.params_b,
+                "active_params_b": self.active_params_b,
+                "tokens_t": self.tokens_t,
+            }
+        )
 
-        Args:
-            frame: one row per model.
-            leaderboard: the training table.
-            source: what error messages call the frame.
 
-        Raises:
-            TableError: the frame is not a query for this training table.
-        """
-        return _query(table_from_frame(frame, source), leaderboard)
-
-
-def load_query(path: str | Path, leaderboard: Leaderboard) -> Query:
+def load_query(path: str | Path | pd.DataFrame, leaderboard: Leaderboard) -> Query:
     """Loads models to be predicted.
 
     The columns ``model``, ``family``, ``params_b`` and ``tokens_t`` are needed; ``lineage``,
@@ -68,16 +67,17 @@ def load_query(path: str | Path, leaderboard: Leaderboard) -> Query:
     lineage and whether it is post-trained come from there.
 
     Args:
-        path: CSV or parquet file.
+        path: CSV or parquet file, or a data frame with a row per model.
         leaderboard: the training table.
 
     Raises:
         TableError: the table cannot be read, has other columns, or contradicts the training table.
     """
-    return _query(read_table(Path(path)), leaderboard)
+    return query_of(read_table(path, "query"), leaderboard)
 
 
-def _query(table: RawTable, leaderboard: Leaderboard) -> Query:
+def query_of(table: RawTable, leaderboard: Leaderboard) -> Query:
+    """Cells of text as a query; see :func:`load_query`."""
     header = read_header(table)
     warnings = header.warnings
     for name, position in header.benchmarks.items():

@@ -13,6 +13,7 @@ from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.rows import number_of
@@ -103,7 +104,7 @@ def load_task(name: str) -> Task:
 
 
 def read_task(
-    path: str | Path,
+    path: str | Path | pd.DataFrame,
     *,
     name: str | None = None,
     floor: float = 0.0,
@@ -112,9 +113,9 @@ def read_task(
     """A task of your own.
 
     Args:
-        path: CSV or parquet file with the columns ``model`` and ``score``; models spelt as in the
-            table that the task will join. Rows without a score are left out.
-        name: of the task; the file's name without its ending where None.
+        path: CSV or parquet file, or data frame, with the columns ``model`` and ``score``; models
+            spelt as in the table that the task will join. Rows without a score are left out.
+        name: of the task; the file's name without its ending where None. A frame needs one.
         floor: score by chance, on the file's scale.
         scale: ``"fraction"``, ``"percent"``, or what is worst and best on another scale: an Elo
             between 800 and 1400, say, as ``(800, 1400)``.
@@ -122,7 +123,9 @@ def read_task(
     Raises:
         InputError: if the file cannot be used, or a score leaves the scale.
     """
-    table = read_table(Path(path))
+    if name is None and isinstance(path, pd.DataFrame):
+        raise InputError("a task from a data frame has no name: give name=...")
+    table = read_table(path)
     low, high = _ends(scale)
     for column in ("model", "score"):
         if column not in table.header:
@@ -140,7 +143,7 @@ def read_task(
     if outside:
         score = low + found[outside[0]] * (high - low)
         raise InputError(
-            f"{path}: model {quoted(outside[0])} has a score of {score:g}, outside "
+            f"{table.source}: model {quoted(outside[0])} has a score of {score:g}, outside "
             f"[{low:g}, {high:g}]: say the scale, 'percent' or its worst and best value, as 800 "
             "and 1400 for an Elo"
         )
@@ -149,11 +152,11 @@ def read_task(
             f"floor {floor:g} is not in [{low:g}, {high:g}): give it on the scale of the scores"
         )
     return Task(
-        name=name or Path(path).stem,
+        name=name or Path(table.source).stem,
         models=tuple(found),
         scores=np.array(list(found.values())),
         floor=(floor - low) / (high - low),
-        source=str(path),
+        source=table.source,
     )
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pandas as pd
 
 from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.tables import read_table
 from sloth_jax.errors import InputError
-from sloth_jax.forecasting.query import Query
+from sloth_jax.forecasting.query import Query, query_of
 
 
 @dataclass(frozen=True)
@@ -44,7 +45,7 @@ class Family:
             frame["lineage"] = self.lineage
         if self.post_trained is not None:
             frame["post_trained"] = self.post_trained
-        one = Query.from_frame(frame, table, source="family")
+        one = query_of(read_table(frame, "family"), table)
         count = len(params_b)
         active = params_b * self.active_fraction if self.active_fraction < 1 else np.nan
         return replace(

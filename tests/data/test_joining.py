@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import pandas as pd
 import pytest
+from table_texts import assert_same
 
 from sloth_jax.data.joining import add_models
 from sloth_jax.data.tables import TableError
@@ -33,6 +35,10 @@ def test_own_models_and_benchmarks_join_a_table(board, write):
     assert joined.floors[list(joined.benchmarks).index("MMLU")] == 0.25
     again = add_models(board, mine, floors=write("benchmark,floor\nMine,0.1\n", "floors.csv"))
     assert again.floors[-1] == 0.1
+    frame = pd.read_csv(mine).assign(**{"Mine floor": 0.2})
+    of_frame = add_models(board, frame)
+    assert of_frame.floors[-1] == 0.2
+    assert_same(of_frame, joined, but=("floors", "warnings"))
 
 
 @pytest.mark.parametrize(

@@ -106,6 +106,52 @@ def test_parquet_equals_csv(tmp_path, board, suffix):
     assert_same(load_leaderboard(path), board, but=("warnings",))
 
 
+DETAILED = """\
+model,family,post_trained,params_b,active_params_b,tokens_t,released,A,A se,A floor,B,B items,source
+m3,f,False,3,,1,2024-01,0.5,0.01,0.2,0.7,1000,x
+m1,f,False,1,0.5,1,,0.3,0.02,,0.6,500,y
+m2,g,True,2,,1,2024-03-05,0.4,0.03,0.2,,,x
+"""
+
+
+def test_the_frame_of_a_table_is_the_table(write, board):
+    for known in (load_leaderboard(), board, load_leaderboard(write(DETAILED))):
+        assert_same(load_leaderboard(known.to_frame()), known, but=("warnings",))
+    assert known.floors.tolist() == [0.2, 0.0]
+    assert known.sources == ("x", "y")
+    assert np.isfinite(known.items).all()
+    one = load_leaderboard(write(DETAILED.replace(",y\n", ",x\n")))
+    assert one.sources == ("x",)
+    assert_same(load_leaderboard(one.to_frame()), one, but=("warnings",))
+
+
+def test_frames_of_other_kinds_of_columns(board):
+    frame = board.to_frame()
+    frame["params_b"] = frame["params_b"].astype(int)
+    frame["tokens_t"] = frame["tokens_t"].astype("Float64")
+    frame["family"] = frame["family"].astype("category")
+    frame["released"] = frame["released"].replace("", None).astype("string")
+    assert_same(load_leaderboard(frame.set_index("model")), board, but=("warnings",))
+
+
+def test_faults_of_a_frame_name_the_row(board):
+    frame = board.to_frame()
+    frame.loc[2, "MMLU"] = 50.0
+    with pytest.raises(TableError, match=r"^data frame: row 4 \(model 'beta-7b'\), column 'MMLU'"):
+        load_leaderboard(frame)
+
+
+@pytest.mark.parametrize(("cell", "reason"), [("0.3", "a row above has 0.2"), ("25", "fractions")])
+def test_a_benchmark_has_one_floor(write, cell, reason):
+    with pytest.raises(TableError, match=f"row 4 .*column 'A floor', value '{cell}': .*{reason}"):
+        load_leaderboard(write(DETAILED.replace("0.03,0.2", f"0.03,{cell}")))
+
+
+def test_floors_that_are_given_come_before_a_column(write):
+    floors = pd.DataFrame({"benchmark": ["A"], "floor": [0.1]})
+    assert load_leaderboard(write(DETAILED), floors=floors).floors.tolist() == [0.1, 0.0]
+
+
 @settings(
     max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )

@@ -12,7 +12,7 @@ import pytest
 from quick_fits import KEY, QUERY, half_observed, quick_fit, read_query
 from small import EXACT
 
-from sloth_jax import Query, forecast
+from sloth_jax import forecast, load_query
 from sloth_jax.forecasting.forecast import predictive_law
 from sloth_jax.law.forward import linear_predictor
 from sloth_jax.law.walk import walk_basis
@@ -98,7 +98,7 @@ def test_levels_outside_the_unit_interval_are_refused(predictions, level):
 
 def test_draws_of_a_model_do_not_depend_on_other_queries(fitted, data, predictions):
     frame = pd.read_csv(io.StringIO(QUERY)).iloc[[2, 0]]
-    alone = forecast(fitted, Query.from_frame(frame, data), key=jax.random.key(1))
+    alone = forecast(fitted, load_query(frame, data), key=jax.random.key(1))
     np.testing.assert_allclose(alone.draws, predictions.draws[:, [2, 0]], atol=EXACT)
 
 

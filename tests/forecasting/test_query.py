@@ -8,7 +8,7 @@ import pytest
 from table_texts import GOOD, QUERY, assert_same, message
 
 from sloth_jax.data.tables import TableError
-from sloth_jax.forecasting.query import Query, load_query
+from sloth_jax.forecasting.query import load_query
 
 
 def test_query(write, board):
@@ -26,8 +26,8 @@ def test_query(write, board):
 def test_query_from_frame_equals_the_file(write, board):
     path = write(QUERY)
     frame = pd.read_csv(path)
-    assert_same(Query.from_frame(frame, board), load_query(path, board))
-    assert_same(Query.from_frame(frame.set_index("model"), board), load_query(path, board))
+    assert_same(load_query(frame, board), load_query(path, board))
+    assert_same(load_query(frame.set_index("model"), board), load_query(path, board))
 
 
 def test_query_fills_in_what_is_known(write, board):
@@ -94,9 +94,15 @@ def test_bad_queries(write, board, text, parts):
         assert part in message(error)
 
 
-def test_bad_frames_name_their_source(board):
+def test_a_query_survives_a_frame(write, board):
+    query = load_query(write(QUERY + "known,beta-chat,7,2\n"), board)
+    assert np.isnan(query.post_trained[1])
+    assert_same(load_query(query.to_frame(), board), query)
+
+
+def test_bad_frames_name_the_row(board):
     frame = pd.DataFrame({"model": ["a"], "family": ["f"], "params_b": [-1.0], "tokens_t": [1]})
-    with pytest.raises(TableError, match=r"^plan: row 2 \(model 'a'\), column 'params_b'"):
-        Query.from_frame(frame, board, source="plan")
+    with pytest.raises(TableError, match=r"^query: row 2 \(model 'a'\), column 'params_b'"):
+        load_query(frame, board)
     with pytest.raises(TableError, match="no rows"):
-        Query.from_frame(frame.iloc[:0], board)
+        load_query(frame.iloc[:0], board)

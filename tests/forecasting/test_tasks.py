@@ -86,6 +86,11 @@ def test_reading_a_task_on_any_scale(tmp_path):
     )
     np.testing.assert_allclose(elo.scores, [0.0, 1.0])
     assert (elo.name, elo.floor) == ("arena", 0.0)
+    frame = pd.DataFrame({"model": ["a", "b"], "score": [0.2, None]})
+    of_frame = read_task(frame, name="mine")
+    assert (of_frame.name, of_frame.models, of_frame.scores.tolist()) == ("mine", ("a",), [0.2])
+    with pytest.raises(InputError, match="give name="):
+        read_task(frame)
 
 
 @pytest.mark.parametrize(

@@ -16,7 +16,7 @@ from sloth_jax.data.leaderboard import error_of_share
 from sloth_jax.data.reading import load_leaderboard
 from sloth_jax.data.tables import TableError
 from sloth_jax.forecasting.forecast import forecast, forecast_table
-from sloth_jax.forecasting.query import Query
+from sloth_jax.forecasting.query import load_query
 from sloth_jax.inference.fit import fit as fit_law
 from sloth_jax.inference.storage import lineage_log_likelihoods, load_fit, save_fit
 
@@ -151,7 +151,7 @@ def test_a_score_of_few_items_weighs_less(fit, measured):
 
 def test_forecasts_scatter_by_the_number_of_items(fit, measured):
     text = "model,family,params_b,tokens_t\nbig,family0,12,2\n"
-    query = Query.from_frame(pd.read_csv(io.StringIO(text)), measured)
+    query = load_query(pd.read_csv(io.StringIO(text)), measured)
     few = forecast(fit, query, key=jax.random.key(1)).draws[:, 0, 3]
     without = replace(fit, table=replace(measured, items=np.full(4, np.nan)))
     many = forecast(without, query, key=jax.random.key(1)).draws[:, 0, 3]

@@ -9,7 +9,7 @@ from laws import KEY, NOBODY, known, law_at
 
 from sloth_jax.forecasting.extrapolation import beyond, beyond_in_words
 from sloth_jax.forecasting.forecast import forecast
-from sloth_jax.forecasting.query import Query
+from sloth_jax.forecasting.query import load_query
 from sloth_jax.planning.comparison import compare
 from sloth_jax.planning.elasticities import elasticity
 from sloth_jax.skills.interpret import interpret_skills
@@ -24,7 +24,7 @@ def test_candidates_are_compared_draw_by_draw(fit, data):
             "tokens_t": [1.0, 2.0, 2.0],
         }
     )
-    query = Query.from_frame(frame, data)
+    query = load_query(frame, data)
     rows = compare(fit, query, target={"MMLU": 1, "ARC": 1}, key=KEY)
     total = rows.groupby("benchmark")["probability_best"].sum()
     np.testing.assert_allclose(total, 1.0, atol=1e-12)

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from small import table
 
-from sloth_jax import InputError, Query, fit, interpret_skills
+from sloth_jax import InputError, fit, interpret_skills, load_query
 from sloth_jax.forecasting.tasks import Task, with_tasks
 from sloth_jax.law.surface import log_flops
 from sloth_jax.skills.downstream import (
@@ -76,7 +76,7 @@ def test_skills_of_a_query_have_the_form_of_the_others():
     drawn = replace(drawn, law=drawn.law._replace(skill=spread))
     skills = interpret_skills(drawn, key=jax.random.key(1))
     columns = ["model", "family", "lineage", "params_b", "tokens_t"]
-    query = Query.from_frame(board.to_frame()[columns].iloc[::-1], board)
+    query = load_query(board.to_frame()[columns].iloc[::-1], board)
     np.testing.assert_allclose(skills_of_query(skills, query)[:, ::-1], skills.theta, atol=1e-7)
 
 
