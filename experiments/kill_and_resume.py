@@ -134,7 +134,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--times", type=number(1), default=20, metavar="N", help="default: 20")
     options = parser.parse_args(arguments)
     rng = np.random.default_rng(options.seed)
-    draws, warmup, times = (24, 8, 2) if options.smoke else (2400, 200, options.times)
+    draws, warmup, times = (24, 8, 1) if options.smoke else (2400, 200, options.times)
     rows, killed = [], 0
     with tempfile.TemporaryDirectory() as scratch:
         fits = Fits(Path(scratch), draws, warmup)

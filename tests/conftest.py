@@ -17,6 +17,7 @@ if worker and hasattr(os, "sched_setaffinity"):
 
 # The suite and the scripts that it starts spend their time compiling, and little of it running.
 flags = [os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0"]
+flags.append("--xla_gpu_deterministic_ops=true")  # or a GPU would add in any order
 if jax.__version_info__[:2] == (0, 10):  # a flag that XLA does not know ends the process
     flags.append("--xla_cpu_use_fusion_emitters=false")  # three times as fast to compile
 os.environ["XLA_FLAGS"] = " ".join(flags).strip()
@@ -42,8 +43,12 @@ for start in SLOWEST_FIRST:
     assert any(TESTS.glob(f"{start}*")), f"tests/{start} is not there"
 
 
+# Files that share fits, which each worker makes once.
+SHARED_FITS = "inference/test_fit", "inference/test_storage", "inference/test_checkpoint"
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slowest files first."""
+    """The slowest files first; a file is run by one worker, and so are those that share fits."""
 
     def place(item: pytest.Item) -> int:
         path = item.path.relative_to(TESTS).as_posix()
@@ -51,6 +56,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(starts, len(SLOWEST_FIRST))
 
     items.sort(key=place)
+    for item in items:
+        path = item.path.relative_to(TESTS).as_posix()
+        group = "fits" if path.startswith(SHARED_FITS) else path
+        item.add_marker(pytest.mark.xdist_group(group))
 
 
 @pytest.fixture(scope="session", autouse=True)

@@ -8,19 +8,23 @@ import jax
 
 
 def use_cores(most: int) -> None:
-    """Make one CPU device per core, and compile for them quickly.
+    """Make one CPU device per core, and compile for them quickly; let a GPU repeat itself.
 
-    Without effect once JAX has computed something, where ``XLA_FLAGS`` says how many there are,
-    and on accelerators.
+    Without effect once JAX has computed something. Where ``XLA_FLAGS`` says how many devices there
+    are, or whether a GPU adds in a fixed order, that stays.
 
     Args:
         most: no more devices than this, such as the number of chains.
     """
+    # Sums over models are scattered additions, which a GPU does in any order unless it is told not
+    # to: the same seed would give other last digits.
+    wanted = {"xla_gpu_deterministic_ops": "true"}
     if jax.__version_info__[:2] == (0, 10):  # a flag that XLA does not know ends the process
         # These emitters take half as long again to compile the law, and it runs no faster.
-        flags = os.environ.get("XLA_FLAGS", "")
-        if "xla_cpu_use_fusion_emitters" not in flags:
-            os.environ["XLA_FLAGS"] = f"{flags} --xla_cpu_use_fusion_emitters=false".strip()
+        wanted["xla_cpu_use_fusion_emitters"] = "false"
+    flags = os.environ.get("XLA_FLAGS", "")
+    added = [f"--{name}={value}" for name, value in wanted.items() if name not in flags]
+    os.environ["XLA_FLAGS"] = " ".join([flags, *added]).strip()
     if "xla_force_host_platform_device_count" in os.environ.get("XLA_FLAGS", ""):
         return
     try:

@@ -28,7 +28,7 @@ def test_generated_tables(tmp_path):
 def test_kill_and_resume(tmp_path):
     done = run(kill_and_resume.main, tmp_path / "out", "--smoke")
     rows = done.csv("kills", keep_default_na=False)
-    assert rows["killed"].sum() == 2
+    assert rows["killed"].sum() == 1
     assert rows["same"].all()
     assert set(rows["unreadable"]) == {""}
     assert "give the same predictions" in done.printed

@@ -47,35 +47,38 @@ def test_an_interrupted_run_goes_on_to_the_same_draws(data, tmp_path, monkeypatc
         fit(data, key=KEY, settings=nuts, checkpoint=kept)
 
 
-MANY = """
-import json, sys
-sys.path.insert(0, sys.argv[1])
-import jax
-jax.config.update("jax_enable_x64", True)
+FOUR_CHAINS = """
 from small import table
 from sloth_jax import FitSettings, NutsSettings, fit
 nuts = NutsSettings(chains=4, warmup=4, draws=4, max_tree_depth=2)
 settings = FitSettings(inference="nuts", skills=1, steps=20, nuts=nuts)
 found = fit(table()[0], key=jax.random.key(0), settings=settings)
+"""
+ALONE = """
+import json, sys
+sys.path.insert(0, sys.argv[1])
+import jax
+jax.config.update("jax_enable_x64", True)
+exec(sys.argv[2])
 print(json.dumps([jax.device_count(), found.position.tolist()]))
 """
 
 
 def test_chains_are_the_same_on_one_device_and_on_four():
-    found = []
-    for devices in (1, 4):
-        flags = f"{os.environ.get('XLA_FLAGS', '')} "
-        flags += f"--xla_force_host_platform_device_count={devices}"
-        done = subprocess.run(
-            [sys.executable, "-c", MANY, str(Path(__file__).parents[1])],
-            env=os.environ | {"XLA_FLAGS": flags},
-            capture_output=True,
-            text=True,
-            check=True,
-        )
-        count, position = json.loads(done.stdout)
-        assert count == devices
-        found.append(np.array(position))
-    assert found[0].shape[0] == 16
+    here: dict = {"jax": jax}
+    exec(FOUR_CHAINS, here)
+    assert jax.device_count() == 1
+    flags = f"{os.environ.get('XLA_FLAGS', '')} --xla_force_host_platform_device_count=4"
+    done = subprocess.run(
+        [sys.executable, "-c", ALONE, str(Path(__file__).parents[1]), FOUR_CHAINS],
+        env=os.environ | {"XLA_FLAGS": flags},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    devices, position = json.loads(done.stdout)
+    assert devices == 4
+    one = np.asarray(here["found"].position)
+    assert one.shape[0] == 16
     # Rounding in another order, which a few trajectories amplify.
-    np.testing.assert_allclose(found[0], found[1], atol=1e-6)
+    np.testing.assert_allclose(one, np.array(position), atol=1e-6)

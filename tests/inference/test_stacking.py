@@ -55,17 +55,22 @@ def test_columns_of_the_smooth_surface_that_others_use_are_theirs():
         np.testing.assert_array_equal(smooth[:, used], own)
 
 
-def test_averaged_draws_are_those_of_each_surface():
-    data, _ = table()
-    settings = FitSettings(surface="averaged", skills=1, draws=50, steps=60)
-    averaged = fit(data, key=KEY, settings=settings)
+SETTINGS = FitSettings(surface="averaged", skills=1, draws=50, steps=60)
+
+
+@pytest.fixture(scope="module")
+def averaged():
+    return fit(table()[0], key=KEY, settings=SETTINGS)
+
+
+def test_averaged_draws_are_those_of_each_surface(averaged):
     weights = averaged.diagnostics.weights
     assert sum(weights.values()) == pytest.approx(1.0, abs=1e-3)
     bumps = ~np.asarray(used_columns("translog"))
     flat = (np.asarray(averaged.law.params.slope)[:, bumps] == 0.0).all(axis=(1, 2))
     assert flat.mean() == pytest.approx(weights["translog"], abs=0.011)
-    alone = fit(data, key=KEY, settings=settings, surface="translog")
-    x, own = (one.surface.of(data, 0.0) for one in (averaged, alone))
+    alone = fit(averaged.table, key=KEY, settings=SETTINGS, surface="translog")
+    x, own = (one.surface.of(averaged.table, 0.0) for one in (averaged, alone))
     predicted = jax.vmap(linear_predictor, (0, None))(averaged.law.params, x)
     translog = jax.vmap(linear_predictor, (0, None))(alone.law.params, own)
     # Draws of the translog among the averaged are some of those of the translog alone: the mode is
@@ -75,10 +80,8 @@ def test_averaged_draws_are_those_of_each_surface():
     np.testing.assert_allclose(mean, np.mean(translog, axis=0), atol=spread)
 
 
-def test_the_law_of_averaged_draws_is_that_of_their_raw_parameters():
-    data, _ = table()
-    fitted = fit(data, key=KEY, surface="averaged", skills=1, draws=20, steps=60)
-    target = TargetOf(1, fitted.settings.prior)((fitted.observations, fitted.pivots))
-    again = jax.vmap(target.law)(fitted.position)
-    for mine, theirs in zip(jax.tree.leaves(fitted.law), jax.tree.leaves(again), strict=True):
+def test_the_law_of_averaged_draws_is_that_of_their_raw_parameters(averaged):
+    target = TargetOf(1, averaged.settings.prior)((averaged.observations, averaged.pivots))
+    again = jax.vmap(target.law)(averaged.position)
+    for mine, theirs in zip(jax.tree.leaves(averaged.law), jax.tree.leaves(again), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=EXACT)
