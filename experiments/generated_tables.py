@@ -28,9 +28,9 @@ from tqdm import tqdm
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
-from sloth_jax.data.quality import suspect_scores
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS
 from sloth_jax.files import write_text
+from sloth_jax.identifiability.quality import suspect_scores
 
 _HANG = 60.0  # seconds for a table whose programs are compiled
 _NAMES = (

@@ -38,9 +38,9 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from sloth_jax.cli.fitting import number_of_skills
-    from sloth_jax.data.quality import suspect_scores
     from sloth_jax.data.reading import load_leaderboard
     from sloth_jax.identifiability.check import check_identifiability
+    from sloth_jax.identifiability.quality import suspect_scores
 
     table = load_leaderboard(options.table, floors=options.floors, benchmarks=options.benchmarks)
     for warning in table.warnings:
