@@ -84,13 +84,18 @@ def post_training_in_name(name: str) -> bool | None:
     return True if _POST_TRAINED.search(plain_name(name)) else None
 
 
+def without_size(name: str, mark: str = "") -> str:
+    """A name without its owner, in small letters, with a mark for every size in it."""
+    text = plain_name(name)
+    for pattern, _ in _SIZES:
+        text = pattern.sub(mark, text)
+    return text
+
+
 def family_in_name(name: str) -> str:
     """A family's name: that of the model without its size.
 
     ``Llama-2-7b-chat-hf`` and ``llama-2-70b-chat`` are both ``llama-2-chat``.
     """
-    text = plain_name(name)
-    for pattern, _ in _SIZES:
-        text = pattern.sub("", text)
-    text = re.sub(r"(?<=[-_])(?:hf|gptq|awq|gguf|fp16|bf16)$", "", text)
+    text = re.sub(r"(?<=[-_])(?:hf|gptq|awq|gguf|fp16|bf16)$", "", without_size(name))
     return re.sub(r"[-_. ]{2,}", "-", text).strip("-_. ") or plain_name(name)

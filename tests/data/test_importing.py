@@ -15,6 +15,7 @@ from sloth_jax.data.importing.reader import import_scores
 from sloth_jax.data.importing.result import FORMATS, KINDS, LM_EVAL, TABLE, V1, V2
 from sloth_jax.data.model_names import size_in_name
 from sloth_jax.data.schema import COLUMNS
+from sloth_jax.data.tables import read_bundled
 
 V1_HEADER = (
     "T,Model,Average ⬆️,ARC,HellaSwag,MMLU,TruthfulQA,Winogrande,GSM8K,Type,Weight type,"
@@ -326,6 +327,16 @@ def test_published_exports_are_read_whole(shared, name, rows, kind, tmp_path):
     assert len(fewer.rows) < len(found.rows)
     found.frame.to_csv(tmp_path / "t.csv", index=False)
     assert len(load_leaderboard(tmp_path / "t.csv").models) == len(found.rows)
+    # No tokens are taken from a run of another size.
+    sizes: dict[str, set[float]] = {}
+    for run in read_bundled("pretraining.csv").records():
+        sizes.setdefault(run["lineage"], set()).update(map(float, run["sizes_b"].split()))
+    never = [
+        row["model"]
+        for row in found.rows
+        if min(abs(size / row["params_b"] - 1.0) for size in sizes[row["lineage"]]) > 0.025
+    ]
+    assert not never
     # Sizes read off names agree with the column, whole billions rounded down, within 15 %.
     export = pd.read_csv(shared / "data" / name)
     sizes = [

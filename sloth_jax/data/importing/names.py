@@ -46,34 +46,57 @@ def add_row(
     are whole billions, rounded down.
     """
     scores = {name: score for name, score in scores.items() if not math.isnan(score)}
+    facts, exact = _given_facts(found, model, published, given)
     if not scores:
-        found.reject(row, published, "no score")
+        found.reject(row, published, "no score", facts)
         return
-    facts: dict[str, Any] = {column: given.get(column) for column in COLUMNS} | {"model": model}
-    size = _size(found, model, published, _positive(facts["params_b"]), rounded_down)
-    if size is None:
-        found.reject(row, published, "size not known: neither given nor in the name")
+    stated, whole = _size(found, model, published, facts["params_b"], rounded_down and not exact)
+    facts["params_b"] = stated
+    if stated is None:
+        found.reject(row, published, "size not known: neither given nor in the name", facts)
         return
-    facts["params_b"] = size
-    run = pretraining_of(published, size)
-    run_in_words = f"{run.lineage}: {run.source}" if run else "no registered lineage in the name"
-    if _positive(facts["tokens_t"]) is None:
+    released = facts["released"] or ""
+    named = size_in_name(published)
+    run = pretraining_of(published, stated, released=released, rounded_down=whole)
+    why = run.source if run else "no registered lineage in the name"
+    if whole and named and named.experts:
+        # One of the two is of another model, and nothing says which.
+        run, why = None, f"the name says {named.params_b:.3g} billion parameters, not {stated:g}"
+    if facts["tokens_t"] is None:
         if run is None or run.tokens_t is None:
-            found.reject(row, published, f"training tokens not known: {run_in_words}")
+            facts["lineage"] = facts["lineage"] or (run.lineage if run else None)
+            why = f"{run.lineage}: {why}" if run and run.lineage else why
+            found.reject(row, published, f"training tokens not known: {why}", facts)
             return
-        facts["tokens_t"] = found.guess(model, "tokens_t", run.tokens_t, run_in_words)
-    if not facts["family"]:
-        family = family_in_name(published)
+        because = f"{run.lineage}: {why}"
+        facts["tokens_t"] = found.guess(model, "tokens_t", run.tokens_t, because)
+    if whole and run and run.params_b:
+        because = f"given as {stated:g}, rounded down; registered size of {run.lineage}"
+        facts["params_b"] = found.guess(model, "params_b", run.params_b, because)
+    family = family_in_name(published)
+    # One that is given and the same as the name's may be told apart like it.
+    if facts["family"] in (None, "", family):
         facts["family"] = found.guess(model, "family", family, "the name without its size")
     if not facts["lineage"]:
-        lineage = run.lineage if run else facts["family"]
+        lineage = run.lineage if run and run.lineage else facts["family"]
         facts["lineage"] = found.guess(model, "lineage", lineage, "the name")
     if facts["post_trained"] is None:
         says = bool(post_training_in_name(published))
         because = "a word in the name" if says else "nothing in the name says otherwise"
         facts["post_trained"] = found.guess(model, "post_trained", says, because)
     about = {name: value for name, value in (about or {}).items() if value not in (None, "")}
-    found.rows.append({**facts, **scores, **about})
+    found.rows.append({**facts, "model": model, **scores, **about})
+
+
+def _given_facts(
+    found: Imported, model: str, published: str, given: Mapping[str, Any]
+) -> tuple[dict[str, Any], bool]:
+    """Facts by column, those of the facts file before the source's; whether it has the size."""
+    facts: dict[str, Any] = {column: given.get(column) for column in COLUMNS}
+    for column in ("params_b", "active_params_b", "tokens_t"):
+        facts[column] = _positive(facts[column])
+    more = found.facts.get(published.lower()) or found.facts.get(plain_name(published)) or {}
+    return facts | {"model": published} | more, "params_b" in more
 
 
 def _positive(value: Any) -> float | None:
@@ -82,21 +105,23 @@ def _positive(value: Any) -> float | None:
 
 def _size(
     found: Imported, model: str, published: str, given: float | None, rounded_down: bool
-) -> float | None:
-    """Billions of parameters: as given, made more precise by a name that agrees with it."""
+) -> tuple[float | None, bool]:
+    """Billions of parameters: as given, made more precise by a name that agrees with it.
+
+    And whether they are still whole billions, rounded down.
+    """
     stated = size_in_name(published)
     if given is None:
         if stated is None or not stated.experts:
-            return None
-        found.guess(model, "params_b", round(stated.params_b, 3), "the name")
-        return stated.params_b
+            return None, False
+        return found.guess(model, "params_b", round(stated.params_b, 3), "the name"), False
     if stated is None or not rounded_down:
-        return given
+        return given, rounded_down
     low, high = (1.0 - _SIZE_SLACK) * given, (1.0 + _SIZE_SLACK) * (given + 1.0)
     if low <= stated.params_b <= high:
-        return stated.params_b
+        return stated.params_b, False
     because = f"given, rounded down; the name says {stated.params_b:.3g}, which does not agree"
-    return found.guess(model, "params_b", given, because)
+    return found.guess(model, "params_b", given, because), True
 
 
 def tell_families_apart(found: Imported) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -25,10 +26,12 @@ class Imported:
         format: one of :data:`FORMATS`.
         rows: canonical rows: the columns of a table, then benchmarks, fractions, and columns about
             scores (``MMLU se``, ``MMLU items``, ``MMLU source``).
-        rejected: what was not kept: ``source, row, model, reason``.
+        rejected: what was not kept: ``source, row, reason``, and what is known of the model, in
+            the columns of a facts file.
         guessed: what was not given but read off a name: ``model, column, value, because``.
         notes: what was mapped, assumed or ignored, a sentence each.
         rows_in: rows, or runs, that the source holds.
+        facts: what the source cannot know: model -> column -> value, see :func:`read_facts`.
     """
 
     source: str
@@ -38,6 +41,7 @@ class Imported:
     guessed: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rows_in: int = 0
+    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -59,9 +63,12 @@ class Imported:
         kinds = [re.sub(r"[:(].*", "", row["reason"]).strip() for row in self.rejected]
         return {str(kind): int(count) for kind, count in pd.Series(kinds).value_counts().items()}
 
-    def reject(self, row: int | str, model: str, reason: str) -> None:
-        """Note that a row was not kept."""
-        self.rejected.append({"source": self.source, "row": row, "model": model, "reason": reason})
+    def reject(
+        self, row: int | str, model: str, reason: str, facts: Mapping[str, Any] | None = None
+    ) -> None:
+        """Note that a row was not kept, and what is known of its model."""
+        place = {"source": self.source, "row": row}
+        self.rejected.append({**place, **(facts or {}), "model": model, "reason": reason})
 
     def guess(self, model: str, column: str, value: Any, because: str) -> Any:
         """Note that a value comes from a name, and return it."""
