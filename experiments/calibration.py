@@ -199,17 +199,22 @@ def by_group(rows: pd.DataFrame) -> pd.DataFrame:
     """Coverage, width and errors by benchmark and by how far the held-out model is away."""
     low, high = RATIOS
     ratio = rows["size_ratio"]
-    away = np.select(
-        [ratio.isna(), ratio <= low, ratio <= high],
-        ["family unseen", f"size up to {low:g} x", f"size {low:g} to {high:g} x"],
+    near, far, farther = (
+        f"size up to {low:g} x",
+        f"size {low:g} to {high:g} x",
         f"size over {high:g} x",
     )
+    away = np.select(
+        [ratio.isna(), ratio <= low, ratio <= high], ["family unseen", near, far], farther
+    )
+    distances = [name for name in (near, far, farther, "family unseen") if (away == name).any()]
     columns = {name: name for name in ("error", "crps", "crps_conformal")}
     columns |= {f"coverage_{name}": f"covered_{name}" for name in NAMES.values()}
     columns["width_90"] = "width_90"
     parts = []
-    for groups in (rows["benchmark"], pd.Series(away, index=rows.index)):
-        for name in dict.fromkeys(groups):
+    benchmarks = rows["benchmark"]
+    for groups, names in ((benchmarks, benchmarks.unique()), (away, distances)):
+        for name in names:
             some = rows[groups == name]
             means = {column: mean(some[source]) for column, source in columns.items()}
             parts.append({"group": name, "scores": len(some), **means})
@@ -232,7 +237,10 @@ def draw(path: Path, rows: pd.DataFrame, groups: pd.DataFrame, summary: dict[str
         right.set_xlabel("share of held-out scores inside (number of scores)")
         figure.suptitle(
             f"{summary['leaderboard']}, n = {summary['n_train']} training models per family, "
-            f"{summary['protocol']} protocol, {len(rows)} held-out scores"
+            f"{summary['protocol']} protocol: 90 % intervals hold "
+            f"{100 * summary['coverage_90']:.0f} % of {len(rows)} held-out scores",
+            x=0.01,
+            ha="left",
         )
 
 

@@ -23,6 +23,7 @@ from _runner import (
     drawing,
     execute,
     first_models,
+    legend_below,
     mean_and_error,
     predict_held_out,
     save,
@@ -33,7 +34,7 @@ import sloth_jax as sj
 from sloth_jax.cli.console import tell
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
 from sloth_jax.law.options import SIZES
-from sloth_jax.plotting.figure_style import BLUE, ORANGE
+from sloth_jax.plotting.figure_style import BLUE, GREY, ORANGE
 
 SCORED = ["error", "crps", "covered_90", "width_90"]
 
@@ -83,17 +84,19 @@ def main(arguments: Sequence[str] | None = None) -> None:
 def draw(rows: pd.DataFrame, path: Path) -> None:
     """Predicted less measured, model by model."""
     models = list(dict.fromkeys(rows["model"]))
-    with drawing(path, figsize=(6.5, 0.8 + 0.55 * len(models))) as (_, ax):
+    with drawing(path, figsize=(6.5, 0.8 + 0.55 * len(models))) as (figure, ax):
         for at, (size, colour) in enumerate(zip(SIZES, (BLUE, ORANGE), strict=True)):
             shown = rows[rows["size"] == size]
             place = [len(models) - 1 - models.index(m) + 0.15 - 0.3 * at for m in shown["model"]]
             looks = {"color": colour, "markersize": 4, "alpha": 0.7}
-            error = shown["median"] - shown["score"]
-            ax.plot(error, place, "o", label=f"{size} parameters", **looks)
-        ax.axvline(0.0, color="black", linewidth=0.8)
+            error = 100.0 * (shown["median"] - shown["score"])
+            label = f"{size} parameters count: {error.mean():+.1f} on average"
+            ax.plot(error, place, "o", label=label, **looks)
+        ax.axvline(0.0, color=GREY, linewidth=1.0)
         ax.set_yticks(range(len(models))[::-1], models)
-        ax.set_xlabel("predicted median less measured score")
-        ax.legend(fontsize=7, loc="lower left", bbox_to_anchor=(0.0, 1.0), ncols=2)
+        ax.set_title("Mixtures of experts: what is predicted depends on which parameters count")
+        ax.set_xlabel("predicted median less measured score (points)")
+        legend_below(figure, ax, 2)
 
 
 if __name__ == "__main__":

@@ -202,7 +202,7 @@ def draw(folder: Path, skills: Skills) -> None:
         with drawing(folder / f"{name}.png", 1, d, **shared) as (figure, axes):
             for label, ax in zip(skills.labels, axes[0], strict=True):
                 plot(label, ax=ax)
-            figure.suptitle(title)
+            figure.suptitle(title, x=0.01, ha="left")
 
     title = "Loadings with 90 % intervals (per standard deviation of the skill)"
     size = (1.2 + 2.5 * d, 3.6)
@@ -220,6 +220,7 @@ def draw(folder: Path, skills: Skills) -> None:
         plot_pairs(skills.correlations(LEVEL), ax=ax)
     with drawing(folder / "growth.png", figsize=(6.0, 1.6 + 0.4 * d)) as (_, ax):
         plot_growth(skills.growth(LEVEL), ax=ax)
+        ax.set_title("What ten times more adds to each skill of the average family")
 
 
 def draw_stability(path: Path, again: pd.DataFrame) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -12,6 +14,9 @@ from sloth_jax.planning.optimal import Plan
 from sloth_jax.planning.requirement import Requirement
 from sloth_jax.plotting.figure_style import BLUE, COLOURS, GREY, ORANGE
 
+_NEAR = 1.005  # a choice that is so close to a bound was stopped by it
+_BOUND = {"color": GREY, "linestyle": ":", "linewidth": 1.0}
+_LETTERS = {"params_b": "B", "tokens_t": "T"}
 _UNITS = {"params_b": "parameters (billions)", "tokens_t": "tokens (trillions)"}
 
 
@@ -33,8 +38,22 @@ def _as_score(plan: Plan, ax: Axes) -> None:
         ax.set_ylabel(f"{plan.target.label} (sd of models)")
 
 
+def _bounds_met(plan: Plan, name: str, values: Any) -> list[tuple[float, str]]:
+    """Bounds of ``name`` that stopped one of the values, with what to call them."""
+    found = []
+    for bound, what in zip(getattr(plan.bounds, name), ("least", "most"), strict=True):
+        away = np.abs(np.log(np.asarray(values, float) / bound))
+        if (away < np.log(_NEAR)).any():
+            found.append((bound, f"{what} allowed: {bound:g} {_LETTERS[name]}"))
+    return found
+
+
 def plot_splits(plan: Plan, flops: float, *, ax: Axes) -> Axes:
     """The target by the law along one budget, and the sizes that are as good as the best.
+
+    The recommended split has the intervals that ``sloth-jax plan`` prints: across, of where the
+    optimum lies; upwards, of the target as it would be measured. The band lacks the noise of one
+    model's scores. Dotted lines are bounds at which a curve ends.
 
     Args:
         plan: from :func:`sloth_jax.planning.optimal.compute_optimal`.
@@ -61,14 +80,20 @@ def plot_splits(plan: Plan, flops: float, *, ax: Axes) -> Axes:
         label=f"{100 * plan.level:g} % interval of the law",
     )
     ax.plot(rows["params_b"], rows["mean"], color=BLUE, label="expected")
-    ax.axvline(best["params_b"], color=ORANGE, linewidth=1.2)
+    ax.hlines(best["mean"], best["params_b_lower"], best["params_b_upper"], color=ORANGE)
+    ax.vlines(best["params_b"], best["lower"], best["upper"], color=ORANGE)
     ax.plot(
         best["params_b"],
         best["mean"],
         "o",
         color=ORANGE,
-        label=f"recommended: {best['params_b']:.3g} B on {best['tokens_t']:.3g} T",
+        label=f"recommended: {best['params_b']:.3g} B on {best['tokens_t']:.3g} T, "
+        f"{100 * plan.level:g} % intervals",
     )
+    for name in ("params_b", "tokens_t"):
+        for bound, label in _bounds_met(plan, name, rows[name]):
+            at = rows["params_b"].iloc[(rows[name] - bound).abs().argmin()]
+            ax.axvline(at, label=label, **_BOUND)
     _logarithmic(ax, "params_b")
     _as_score(plan, ax)
     ax.set_title(f"{plan.family.name}, {flops:.3g} FLOPs")
@@ -104,6 +129,8 @@ def plot_frontier(plan: Plan, name: str, *, ax: Axes) -> Axes:
         markersize=5,
         label="outside the training table",
     )
+    for bound, label in _bounds_met(plan, name, rows[name]):
+        ax.axhline(bound, label=label, **_BOUND)
     ax.set_xscale("log")
     ax.set_yscale("log")
     ax.yaxis.set_major_formatter(FuncFormatter(_plain))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, NullFormatter
+from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFormatter
 
 from sloth_jax.plotting.figure_style import BLUE, COLOURS, GREY, ORANGE
 
@@ -36,6 +36,7 @@ def plot_loadings(rows: pd.DataFrame, skill: str, benchmarks: Sequence[str], *, 
     ax.axvline(0.0, color=GREY, linewidth=1.0)
     _points(shown, place, BLUE, ax)
     ax.set_yticks(place, benchmarks)
+    ax.xaxis.set_major_locator(MultipleLocator(0.5))
     ax.set_title(skill)
     ax.set_xlabel("loading")
     return ax
@@ -98,6 +99,7 @@ def plot_growth(rows: pd.DataFrame, *, ax: Axes) -> Axes:
         ax.plot([], [], "o", color=colour, markersize=4, label=names[more])
     ax.set_yticks(place, skills)
     ax.set_ylim(-0.6, len(skills) - 0.4)
+    ax.xaxis.set_major_locator(MultipleLocator(0.5))
     ax.set_xlabel("growth of the skill (sd of models)")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
     return ax

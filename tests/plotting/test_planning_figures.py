@@ -44,7 +44,14 @@ def plan() -> Plan:
     along = np.geomspace(0.5, 4.0, 9)
     mean = 0.4 - 0.05 * np.log(along) ** 2
     splits = pd.DataFrame(
-        {"flops": 1e22, "params_b": along, "mean": mean, "lower": mean - 0.1, "upper": mean + 0.1}
+        {
+            "flops": 1e22,
+            "params_b": along,
+            "tokens_t": 2.0 / along,
+            "mean": mean,
+            "lower": mean - 0.1,
+            "upper": mean + 0.1,
+        }
     )
     target = Target("MMLU", (0,), (1.0,))
     return Plan(Family("mine"), target, Bounds(), 0.8, frontier, splits, 2, "laplace")
@@ -61,13 +68,29 @@ def test_splits_mark_the_recommended_one(plan, ax):
     found = labelled(ax)
     np.testing.assert_array_equal(found["expected"].get_xdata(), plan.splits["params_b"])
     np.testing.assert_array_equal(found["expected"].get_ydata(), plan.splits["mean"])
-    marked = found["recommended: 1 B on 2 T"]
+    marked = found["recommended: 1 B on 2 T, 80 % intervals"]
     assert (*marked.get_xdata(), *marked.get_ydata()) == (1.0, 0.4)
+    across, upwards = (c for c in ax.collections if len(c.get_paths()[0].vertices) == 2)
+    np.testing.assert_allclose(spans(across)[:, 0], [0.5, 2.0])  # what the command prints
+    np.testing.assert_allclose(spans(upwards)[:, 1], [0.3, 0.5])
     (band,) = (c for c in ax.collections if c.get_label() == "80 % interval of the law")
     np.testing.assert_allclose(spans(band)[:, 0], [0.5, 4.0])
     assert ax.get_title(loc="left") == "mine, 1e+22 FLOPs"
     assert ax.get_ylabel() == "MMLU"
     assert ax.get_xscale() == "log"
+
+
+def test_bounds_that_stop_a_choice_are_drawn(plan, ax):
+    inside = labelled(plot_frontier(plan, "tokens_t", ax=ax))
+    assert not any("allowed" in label for label in inside)
+    ax.clear()
+    bound = replace(plan, bounds=Bounds(tokens_t=(0.1, 18.0)))
+    (line,) = (
+        a
+        for n, a in labelled(plot_frontier(bound, "tokens_t", ax=ax)).items()
+        if n == "most allowed: 18 T"
+    )
+    assert set(line.get_ydata()) == {18.0}
 
 
 @pytest.mark.parametrize("name", ["params_b", "tokens_t"])
