@@ -13,10 +13,11 @@ from .forecasting.forecast import Forecast, forecast, forecast_table
 from .forecasting.query import Query, load_query
 from .forecasting.tasks import Task, load_task, read_task, with_tasks
 from .identifiability.check import check_identifiability
+from .inference.arviz_groups import to_arviz
 from .inference.diagnostics import Diagnostics
 from .inference.fit import Fit, fit
 from .inference.settings import FitSettings, NutsSettings
-from .inference.storage import load_fit, save_fit, to_arviz
+from .inference.storage import load_fit, save_fit
 from .law.forward import Effects, Params, scores
 from .law.links import Logistic, MonotoneNetwork, QuantileMixture
 from .law.options import Prior

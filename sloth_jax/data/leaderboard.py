@@ -13,11 +13,12 @@ import pandas as pd
 from sloth_jax.data.schema import bundled_floors, match_benchmark
 from sloth_jax.data.tables import TableError, cell_text
 from sloth_jax.files import csv_text, write_text
+from sloth_jax.showing import Shown
 from sloth_jax.wording import did_you_mean, quoted
 
 
-@dataclass(frozen=True, eq=False)
-class Leaderboard:
+@dataclass(frozen=True, eq=False, repr=False)
+class Leaderboard(Shown):
     """Models, what compute went into them, and their scores.
 
     Rows are sorted by model name, so the order of a file's rows never changes a result.
@@ -62,6 +63,17 @@ class Leaderboard:
     source: np.ndarray
     sources: tuple[str, ...] = ("",)
     warnings: tuple[str, ...] = ()
+
+    def _line(self) -> str:
+        given = self.observed
+        return (
+            f"{len(self.models)} models of {len(self.families)} families in {len(self.lineages)} "
+            f"lineages, {len(self.benchmarks)} benchmarks, {given.sum()} scores "
+            f"({given.mean():.0%} of all)"
+        )
+
+    def _rows(self) -> pd.DataFrame:
+        return self.to_frame()
 
     @property
     def observed(self) -> np.ndarray:

@@ -19,6 +19,7 @@ import numpy as np
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.tables import check_choice
 from sloth_jax.errors import InputError
+from sloth_jax.showing import Shown
 from sloth_jax.wording import did_you_mean, one_line, quoted
 
 PROTOCOLS = ("published", "strict")
@@ -51,8 +52,8 @@ def lineage_groups(table: Leaderboard, n_train: int) -> tuple[tuple[str, ...], .
     return tuple(group for group in groups if group)
 
 
-@dataclass(frozen=True, eq=False)
-class Folds:
+@dataclass(frozen=True, eq=False, repr=False)
+class Folds(Shown):
     """Folds of cross-validation as masks on one table.
 
     Attributes:

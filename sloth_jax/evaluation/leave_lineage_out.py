@@ -20,10 +20,11 @@ from sloth_jax.evaluation.scoring_rules import crps
 from sloth_jax.evaluation.splits import balanced_groups
 from sloth_jax.inference.leave_lineage_out import sum_with_error
 from sloth_jax.inference.settings import FitSettings
+from sloth_jax.showing import Shown
 
 
-@dataclass(frozen=True, eq=False)
-class LineageCrps:
+@dataclass(frozen=True, eq=False, repr=False)
+class LineageCrps(Shown):
     """Continuous ranked probability scores of lineages, predicted by fits without them.
 
     Attributes:

@@ -10,11 +10,12 @@ from jax import Array
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.law.surface import log_flops
+from sloth_jax.showing import Shown
 from sloth_jax.skills.downstream import principal_components
 
 
-@dataclass(frozen=True)
-class PrincipalComponents:
+@dataclass(frozen=True, repr=False)
+class PrincipalComponents(Shown):
     """PCA of the training scores, components regressed on log FLOPs and family, mapped back.
 
     Call it as a :class:`sloth_jax.evaluation.crossval.Method`; nothing in it is random.

@@ -19,13 +19,14 @@ import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
+from sloth_jax.showing import Shown
 
 DATES = ("2023-07", "2024-01", "2024-05")
 QUANTILES = (0.6, 0.7, 0.8)
 
 
-@dataclass(frozen=True, eq=False)
-class Split:
+@dataclass(frozen=True, eq=False, repr=False)
+class Split(Shown):
     """Which scores may be used and which models are predicted.
 
     Attributes:

@@ -15,11 +15,12 @@ from typing import Any
 import numpy as np
 
 from sloth_jax.errors import InputError
+from sloth_jax.showing import Shown
 from sloth_jax.wording import one_line, quoted
 
 
-@dataclass(frozen=True, eq=False)
-class Attempts:
+@dataclass(frozen=True, eq=False, repr=False)
+class Attempts(Shown):
     """How often models solved problems.
 
     Attributes:

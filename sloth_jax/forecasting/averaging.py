@@ -17,10 +17,11 @@ from sloth_jax.forecasting.forecast import Forecast
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.leave_lineage_out import lineage_elpd
 from sloth_jax.inference.stacking import stack
+from sloth_jax.showing import Shown
 
 
-@dataclass(frozen=True, eq=False)
-class Weights:
+@dataclass(frozen=True, eq=False, repr=False)
+class Weights(Shown):
     """How much each of several fits counts.
 
     Attributes:

@@ -10,6 +10,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+import xarray as xr
 from jax import Array
 from jax.scipy.special import ndtri
 
@@ -19,10 +20,7 @@ from sloth_jax.forecasting.intervals import central_interval
 from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
-from sloth_jax.inference.predictive import (
-    noisy_scores,
-    predict_table,
-)
+from sloth_jax.inference.predictive import noisy_scores, repeated, table_scores
 from sloth_jax.law.bins import fill_bins
 from sloth_jax.law.effects import Members, condition, draw_normals, name_numbers
 from sloth_jax.law.forward import Effects
@@ -30,6 +28,7 @@ from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.products import einsum
 from sloth_jax.law.walk import walk_basis
+from sloth_jax.showing import Shown
 
 COLUMNS = (
     "model",
@@ -44,8 +43,8 @@ COLUMNS = (
 )
 
 
-@dataclass(frozen=True, eq=False)
-class Forecast:
+@dataclass(frozen=True, eq=False, repr=False)
+class Forecast(Shown):
     """Predicted scores of queried models.
 
     Attributes:
@@ -66,6 +65,33 @@ class Forecast:
     family_models: np.ndarray
     inference: str
     outside: tuple[str, ...]
+
+    def _line(self) -> str:
+        draws, models, benchmarks = self.draws.shape
+        return f"{models} models, {benchmarks} benchmarks, {draws} draws, by {self.inference}"
+
+    def _rows(self) -> pd.DataFrame:
+        return self.summary().drop(columns=["mean", "family_models"])
+
+    def to_xarray(self) -> xr.DataArray:
+        """The draws as an array with names, for selecting by name and for ``.quantile("draw")``.
+
+        Returns:
+            ``(draw, model, benchmark)``, fractions; with ``family_models`` and ``outside`` as
+            coordinates of the models.
+        """
+        return xr.DataArray(
+            self.draws,
+            dims=("draw", "model", "benchmark"),
+            coords={
+                "model": list(self.models),
+                "benchmark": list(self.benchmarks),
+                "family_models": ("model", self.family_models),
+                "outside": ("model", list(self.outside)),
+            },
+            name="score",
+            attrs={"units": "fraction", "inference": self.inference},
+        )
 
     def interval(self, level: float) -> tuple[np.ndarray, np.ndarray]:
         """Central interval of the predictive draws.
@@ -141,7 +167,6 @@ def forecast(fit: Fit, query: Query, *, key: Array) -> Forecast:
 
 
 _AT_ONCE = 64  # queried models: bounds the memory
-_MODE_DRAWS = 1000  # of effects and noise around a mode
 
 
 def _part(query: Query, rows: np.ndarray) -> Query:
@@ -186,7 +211,10 @@ def forecast_table(fit: Fit, *, key: Array) -> Forecast:
         A :class:`Forecast` of all models of the table, in its order; ``outside`` is empty.
     """
     table = fit.table
-    draws = np.asarray(_table_scores(fit.observations, _repeated(fit), key), dtype=np.float64)
+    draws = np.asarray(
+        table_scores(fit.observations, repeated(fit.law, fit.settings.inference), key),
+        dtype=np.float64,
+    )
     families = tuple(table.families[family] for family in table.family)
     return Forecast(
         models=table.models,
@@ -196,19 +224,6 @@ def forecast_table(fit: Fit, *, key: Array) -> Forecast:
         inference=fit.settings.inference,
         outside=("",) * len(table.models),
     )
-
-
-@jax.jit
-def _table_scores(observations: Observations, law: SharedLaw, key: Array) -> Array:
-    keys = jax.random.split(key, law.noise.shape[0])
-    return map_in_chunks(lambda one: predict_table(observations, *one), (law, keys), 8)
-
-
-def _repeated(fit: Fit) -> SharedLaw:
-    """The law of each draw; a mode's as often as effects and noise are to be drawn."""
-    if fit.settings.inference != "mode":
-        return fit.law
-    return jax.tree.map(lambda a: jnp.broadcast_to(a, (_MODE_DRAWS, *a.shape[1:])), fit.law)
 
 
 def count_family_models(table: Leaderboard, families: tuple[str, ...]) -> np.ndarray:
@@ -223,8 +238,8 @@ def count_family_models(table: Leaderboard, families: tuple[str, ...]) -> np.nda
     data_fields=["shared", "walk", "own", "noise", "item_noise", "shifted"],
     meta_fields=[],
 )
-@dataclass(frozen=True)
-class PredictiveLaw:
+@dataclass(frozen=True, repr=False)
+class PredictiveLaw(Shown):
     """The law together with the effects of queried lineages, families and models, draw by draw.
 
     Effects of a query's family and lineage are functions of its size; the size itself is not fixed
@@ -277,7 +292,7 @@ def predictive_law(fit: Fit, query: Query, key: Array) -> PredictiveLaw:
         query: models to predict; their sizes and tokens do not matter.
         key: random key.
     """
-    law = _repeated(fit)
+    law = repeated(fit.law, fit.settings.inference)
     keys = jax.random.split(key, law.noise.shape[0])
     return _predictive_law(*_conditioned(fit, query), law, keys)
 

@@ -13,11 +13,12 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.rows import agree_by_family, parse_models
 from sloth_jax.data.schema import COLUMNS, match_benchmark, read_header
 from sloth_jax.data.tables import RawTable, read_table
+from sloth_jax.showing import Shown, some
 from sloth_jax.wording import did_you_mean, quoted, spelling
 
 
-@dataclass(frozen=True, eq=False)
-class Query:
+@dataclass(frozen=True, eq=False, repr=False)
+class Query(Shown):
     """Models to be predicted, in the order of the query.
 
     Attributes:
@@ -41,6 +42,12 @@ class Query:
     active_params_b: np.ndarray
     tokens_t: np.ndarray
     warnings: tuple[str, ...] = ()
+
+    def _line(self) -> str:
+        return f"{len(self.models)} models: {some(self.models)}"
+
+    def _rows(self) -> pd.DataFrame:
+        return self.to_frame()
 
     def to_frame(self) -> pd.DataFrame:
         """A row per model; :func:`load_query` makes the same query of it."""

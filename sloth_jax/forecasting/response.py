@@ -26,6 +26,7 @@ from jax import Array, lax
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.attempts import Attempts, chance_at_k
 from sloth_jax.law.products import einsum, matmul
+from sloth_jax.showing import Shown
 
 
 class ItemScales(NamedTuple):
@@ -62,8 +63,8 @@ class _Free(NamedTuple):
     theta: Array | None
 
 
-@dataclass(frozen=True, eq=False)
-class ItemFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class ItemFit(Shown):
     """The law of item responses at its mode.
 
     Attributes:

@@ -19,6 +19,7 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.rows import number_of
 from sloth_jax.data.tables import read_bundled, read_table
 from sloth_jax.errors import InputError
+from sloth_jax.showing import Shown
 from sloth_jax.wording import did_you_mean, quoted
 
 SCALES: dict[str, tuple[float, float]] = {"fraction": (0.0, 1.0), "percent": (0.0, 100.0)}
@@ -28,8 +29,8 @@ LEAST = 4
 """A task needs so many scores of models that a table knows: fewer do not tell a loading."""
 
 
-@dataclass(frozen=True, eq=False)
-class Task:
+@dataclass(frozen=True, eq=False, repr=False)
+class Task(Shown):
     """Scores of models on one task.
 
     Attributes:

@@ -16,6 +16,7 @@ from typing import Any
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pandas as pd
 from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
@@ -37,12 +38,13 @@ from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import AVERAGED
 from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.surface import Surface, fit_surface
+from sloth_jax.showing import Shown
 
 DIVERGED = "every start of the fit diverged: look for extreme sizes or token counts in the table"
 
 
-@dataclass(frozen=True, eq=False)
-class Fit:
+@dataclass(frozen=True, eq=False, repr=False)
+class Fit(Shown):
     """The law fitted to a table.
 
     Attributes:
@@ -81,13 +83,17 @@ class Fit:
         """Benchmarks whose loadings fix the rotation of the skills."""
         return tuple(int(j) for j in np.argmax(np.asarray(self.pivots.diagonal), axis=0))
 
-    def __repr__(self) -> str:
-        """In one line: what, of what, and whether to trust it."""
+    def _line(self) -> str:
         return (
-            f"Fit({len(self.table.models)} models, {len(self.table.benchmarks)} benchmarks, "
+            f"{len(self.table.models)} models, {len(self.table.benchmarks)} benchmarks, "
             f"{self.settings.skills} skills, {self.settings.surface} surface; "
-            f"{self.diagnostics.summary()})"
+            f"{self.diagnostics.summary()}"
         )
+
+    def _rows(self) -> pd.DataFrame:
+        notes = {"problem": self.diagnostics.problems(), "undetermined": self.report.warnings()}
+        rows = [(kind, text) for kind, texts in notes.items() for text in texts]
+        return pd.DataFrame(rows or [("problem", "none")], columns=["kind", "what"])
 
 
 def fit(

@@ -12,13 +12,14 @@ import numpy as np
 from scipy.special import logsumexp
 
 from sloth_jax.errors import InputError
+from sloth_jax.inference.arviz_groups import lineage_log_likelihoods
 from sloth_jax.inference.diagnostics import smooth_ratios
 from sloth_jax.inference.fit import Fit
-from sloth_jax.inference.storage import lineage_log_likelihoods
+from sloth_jax.showing import Shown
 
 
-@dataclass(frozen=True, eq=False)
-class LineageElpd:
+@dataclass(frozen=True, eq=False, repr=False)
+class LineageElpd(Shown):
     """Leave-one-lineage-out expected log predictive density.
 
     Attributes:

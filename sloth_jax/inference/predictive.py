@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.law.effects import Coefficients, Normals, at_models, condition, draw_normals, no_draw
 from sloth_jax.law.forward import Effects, scores
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law.observations import Observations
+
+_MODE_DRAWS = 1000  # of effects and noise around a mode
 
 
 def predict_table(
@@ -95,3 +99,28 @@ def noisy_scores(
     made = scores(law.params, design, Effects(effects.skill, benchmark))
     # sqrt(p (1 - p) / n)
     return jnp.clip(made + jnp.sqrt(made * (1.0 - made) / items[None, :]) * item_noise, 0.0, 1.0)
+
+
+@jax.jit
+def table_scores(
+    observations: Observations, law: SharedLaw, key: Array
+) -> Float[Array, "draw model benchmark"]:
+    """Scores of all models of a table as they may be measured, by every draw.
+
+    Args:
+        observations: arrays of the table, perhaps with a mask.
+        law: every array with a leading axis ``(draw,)``.
+        key: random key of effects and noise.
+
+    Returns:
+        Fractions, ``(draw, model, benchmark)``.
+    """
+    keys = jax.random.split(key, law.noise.shape[0])
+    return map_in_chunks(lambda one: predict_table(observations, *one), (law, keys), 8)
+
+
+def repeated(law: SharedLaw, inference: str) -> SharedLaw:
+    """The law of each draw; a mode's as often as effects and noise are to be drawn."""
+    if inference != "mode":
+        return law
+    return jax.tree.map(lambda a: jnp.broadcast_to(a, (_MODE_DRAWS, *a.shape[1:])), law)

@@ -1,4 +1,4 @@
-"""Fits as files, and as arviz objects.
+"""Fits as files.
 
 A file is netCDF 4 and holds numbers and names, never code, and a digest of both. The draws are in
 it as raw parameters (:class:`sloth_jax.law.hierarchical.RawParams`); the law of each
@@ -19,21 +19,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import xarray as xr
-from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.files import check_writable, write_bytes
 from sloth_jax.identifiability.report import Report
-from sloth_jax.inference.approximations import map_in_chunks
-from sloth_jax.inference.diagnostics import Diagnostics, arviz_object
+from sloth_jax.inference.diagnostics import Diagnostics
 from sloth_jax.inference.draws import unweighted
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.mode import Mode
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.settings import FitSettings, NutsSettings
-from sloth_jax.law.hierarchical import SharedLaw, lineage_log_likelihood
-from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.surface import Surface
@@ -42,13 +38,6 @@ from sloth_jax.provenance import versions
 FORMAT = "sloth-jax fit 1"
 _BEFORE = "sloth-jax posterior"  # formats of version 0.1
 
-_PARAMS = {
-    "slope": ("column", "skill"),
-    "loading": ("benchmark", "skill"),
-    "bias": ("benchmark",),
-    "floor": ("benchmark",),
-    "specific_slope": ("column", "benchmark"),
-}
 _TABLE = {
     "family_of_model": ("family", ("model",)),
     "lineage_of_family": ("lineage_of_family", ("family",)),
@@ -64,7 +53,7 @@ _TABLE = {
 }
 
 
-def _dataset(
+def dataset(
     variables: Mapping[str, tuple[tuple[str, ...], Any]], names: Mapping[str, Any]
 ) -> xr.Dataset:
     """Arrays with the names of their dimensions, and the names along them."""
@@ -73,7 +62,7 @@ def _dataset(
     return xr.Dataset(arrays, coords={name: value for name, value in names.items() if name in used})
 
 
-def _table_groups(table: Leaderboard) -> dict[str, xr.Dataset]:
+def table_groups(table: Leaderboard) -> dict[str, xr.Dataset]:
     """A table by arviz' names of groups: scores apart from what else is known of models."""
     names = {
         "model": list(table.models),
@@ -83,77 +72,11 @@ def _table_groups(table: Leaderboard) -> dict[str, xr.Dataset]:
         "source": list(table.sources),
     }
     known = {name: (dims, getattr(table, field)) for name, (field, dims) in _TABLE.items()}
-    constant = _dataset(known, names)
+    constant = dataset(known, names)
     return {
-        "observed_data": _dataset({"score": (("model", "benchmark"), table.scores)}, names),
+        "observed_data": dataset({"score": (("model", "benchmark"), table.scores)}, names),
         "constant_data": constant.assign_coords({k: names[k] for k in ("lineage", "source")}),
     }
-
-
-def to_arviz(fit: Fit) -> Any:
-    """A fit as arviz' own object, for ``az.summary``, ``az.loo`` and ``az.plot_*``.
-
-    ``posterior`` holds the law by its parameters, with the dimensions ``chain``, ``draw``,
-    ``column`` (of the surface), ``skill``, ``benchmark``, ``source`` and ``piece`` (of the link);
-    spreads of effects as ``skill_lineage``, ``benchmark_family_walk`` and so on
-    (:class:`sloth_jax.law.effects.Spread`). ``log_likelihood`` has an entry per lineage with a
-    score, all effects integrated out, so that ``az.loo`` leaves whole lineages out.
-
-    Args:
-        fit: from :func:`sloth_jax.fit.fit`.
-
-    Returns:
-        ``arviz.InferenceData``, or the ``xarray.DataTree`` that arviz 1 works on.
-    """
-    table, law = fit.table, fit.law
-    groups = _table_groups(table)
-    found = {name: (dims, getattr(law.params, name)) for name, dims in _PARAMS.items()}
-    link = law.params.link
-    for name, value in link._asdict().items():  # pyright: ignore - every link is a NamedTuple
-        leading = () if value.ndim == 2 else ("piece",)
-        found[f"link_{name}"] = ((*leading, "benchmark"), value)
-    for unit, spread in (("skill", law.skill), ("benchmark", law.benchmark)):
-        found |= {f"{unit}_{name}": ((unit,), part) for name, part in spread._asdict().items()}
-    found |= {"noise": (("benchmark",), law.noise), "offset": (("source", "benchmark"), law.offset)}
-    scored = np.unique(table.lineage_of_family[table.family[table.observed.any(axis=1)]])
-    density = np.asarray(lineage_log_likelihoods(fit))[:, scored]
-    names = {
-        "chain": np.arange(fit.chains),
-        "draw": np.arange(law.noise.shape[0] // fit.chains),
-        "column": list(fit.surface.names),
-        "skill": np.arange(fit.settings.skills),
-        "benchmark": list(table.benchmarks),
-        "source": list(table.sources),
-        "lineage": [table.lineages[at] for at in scored],
-    }
-
-    def by_chain(variables: Mapping[str, tuple[tuple[str, ...], Any]]) -> xr.Dataset:
-        leading = ("chain", "draw")
-        return _dataset(
-            {
-                name: ((*leading, *dims), np.reshape(value, (fit.chains, -1, *value.shape[1:])))
-                for name, (dims, value) in variables.items()
-            },
-            names,
-        )
-
-    groups["posterior"] = by_chain(found)
-    groups["log_likelihood"] = by_chain({"score": (("lineage",), density)})
-    return arviz_object(groups)
-
-
-def lineage_log_likelihoods(fit: Fit) -> Array:
-    """Log density of each lineage's scores by each draw, its effects integrated out.
-
-    Returns:
-        ``(draw, lineage)`` in nats; 0 for a lineage without a score.
-    """
-    return _lineage_densities(fit.observations, fit.law)
-
-
-@jax.jit
-def _lineage_densities(observations: Observations, law: SharedLaw) -> Array:
-    return map_in_chunks(lambda one: lineage_log_likelihood(one, observations), law)
 
 
 def save_fit(fit: Fit, path: str | Path) -> None:
@@ -176,7 +99,7 @@ def save_fit(fit: Fit, path: str | Path) -> None:
     for place, value in jax.tree_util.tree_leaves_with_path(fit.law):
         name = _law_name(place)
         learnt[name] = (("draw", *(f"{name}_{axis}" for axis in range(1, value.ndim))), value)
-    groups = _table_groups(fit.table) | {"posterior": _dataset(learnt, {})}
+    groups = table_groups(fit.table) | {"posterior": dataset(learnt, {})}
     facts = {
         "chains": fit.chains,
         "seed": fit.seed,

@@ -45,11 +45,12 @@ from sloth_jax.planning.objective import (
     predictive_law_of,
 )
 from sloth_jax.planning.targets import MEAN, Target, find_target
+from sloth_jax.showing import Shown
 from sloth_jax.skills.interpret import Skills
 
 
-@dataclass(frozen=True, eq=False)
-class Plan:
+@dataclass(frozen=True, eq=False, repr=False)
+class Plan(Shown):
     """How to spend budgets.
 
     Attributes:
@@ -80,6 +81,21 @@ class Plan:
     splits: pd.DataFrame
     family_models: int
     inference: str
+
+    def _line(self) -> str:
+        first, last = self.frontier.iloc[0], self.frontier.iloc[-1]
+        what = f"{self.target.label} of {self.family.name}, by {self.inference}"
+        if len(self.frontier) > 1:
+            budgets = f"{first['flops']:.3g} to {last['flops']:.3g} FLOPs"
+            return f"{what}: {len(self.frontier)} budgets of {budgets}, see frontier"
+        return (
+            f"{what}: {first['params_b']:.3g} billion parameters on {first['tokens_t']:.3g} "
+            f"trillion tokens for {first['flops']:.3g} FLOPs; expected {first['mean']:.3g} "
+            f"({first['lower']:.3g} to {first['upper']:.3g}, {self.level:.0%} interval)"
+        )
+
+    def _rows(self) -> pd.DataFrame:
+        return self.frontier
 
 
 _SHOWN_SPLITS = 65  # of a budget, in Plan.splits

@@ -28,14 +28,15 @@ from sloth_jax.planning.objective import (
     predictive_law_of,
 )
 from sloth_jax.planning.targets import find_target
+from sloth_jax.showing import Shown
 
 _POINTS = 129  # of the curve
 _SPLITS = 65  # of a budget, of which the most probable one counts
 _HALVINGS = 12  # of the curve's step that holds the answer: to a part in 5e5 of the curve
 
 
-@dataclass(frozen=True, eq=False)
-class Requirement:
+@dataclass(frozen=True, eq=False, repr=False)
+class Requirement(Shown):
     """The least that reaches a score.
 
     Attributes:
@@ -71,6 +72,18 @@ class Requirement:
     family_models: int
     outside: str
     curve: pd.DataFrame
+
+    def _line(self) -> str:
+        asked = f"{self.benchmark} of {self.score:g} with probability {self.asked:g}"
+        found = (
+            f"{self.params_b:.3g} billion parameters on {self.tokens_t:.3g} trillion tokens, "
+            f"{self.flops:.3g} FLOPs: probability {self.probability:.2f} "
+            f"(Monte Carlo error {self.standard_error:.2f})"
+        )
+        return f"{asked}: {'' if self.reached else 'not within bounds; most probable is '}{found}"
+
+    def _rows(self) -> pd.DataFrame:
+        return self.curve
 
 
 def required(

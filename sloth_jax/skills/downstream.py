@@ -31,6 +31,7 @@ from sloth_jax.forecasting.query import Query
 from sloth_jax.forecasting.tasks import Task, check_task
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.surface import log_flops
+from sloth_jax.showing import Shown
 from sloth_jax.skills.interpret import Skills
 
 _SLOPE = 1.5  # prior scale of a: a standard deviation of a feature has up to e^3 times the odds
@@ -39,8 +40,8 @@ _ROUNDS = 4  # of fitting with the noise that the last fit left over
 _LEAST_NOISE = 0.01  # a fraction: no task is measured better
 
 
-@dataclass(frozen=True, eq=False)
-class TaskFit:
+@dataclass(frozen=True, eq=False, repr=False)
+class TaskFit(Shown):
     """A task's regression on features of models.
 
     Attributes:
@@ -195,8 +196,8 @@ def skills_of_query(skills: Skills, query: Query) -> np.ndarray:
     return skills.of(np.asarray(own(law, x)))
 
 
-@dataclass(frozen=True, eq=False)
-class Components:
+@dataclass(frozen=True, eq=False, repr=False)
+class Components(Shown):
     """Principal components of benchmark scores, as Ruan et al. use them.
 
     Attributes:

@@ -18,6 +18,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
+import xarray as xr
 from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
@@ -27,6 +28,7 @@ from sloth_jax.forecasting.table_effects import family_effects, table_effects
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.forward import Effects, Params, skills as skills_of
 from sloth_jax.law.products import matmul
+from sloth_jax.showing import Shown
 from sloth_jax.skills.alignment import align, canonical_order, whitening
 from sloth_jax.skills.gradient_projection import rotate_loading
 from sloth_jax.skills.rotation import rotate
@@ -34,8 +36,8 @@ from sloth_jax.skills.rotation import rotate
 _SIZE_B, _TOKENS_T = 7.0, 2.0  # where families are compared: a common size, with usual tokens
 
 
-@dataclass(frozen=True, eq=False)
-class Skills:
+@dataclass(frozen=True, eq=False, repr=False)
+class Skills(Shown):
     """Skills in one form, draw by draw.
 
     A skill is in standard deviations over the scored models of the table, 0 their mean. A loading
@@ -65,6 +67,34 @@ class Skills:
     key: Array
     agreeing: float
     settled: float
+
+    def _line(self) -> str:
+        draws, benchmarks, _ = self.loading.shape
+        return (
+            f"{', '.join(self.labels)}; {benchmarks} benchmarks, {draws} draws; "
+            f"{self.agreeing:.0%} of the rotation's starts agree"
+        )
+
+    def _rows(self) -> pd.DataFrame:
+        return self.loadings()
+
+    def to_xarray(self) -> xr.Dataset:
+        """The draws as arrays with names.
+
+        Returns:
+            ``loading`` ``(draw, benchmark, skill)``, ``theta``, the skills of the table's models,
+            ``(draw, model, skill)``, and ``correlation`` ``(draw, skill, other)``; units as above.
+        """
+        labels = list(self.labels)
+        names = {"benchmark": list(self.table.benchmarks), "model": list(self.table.models)}
+        return xr.Dataset(
+            {
+                "loading": (("draw", "benchmark", "skill"), self.loading),
+                "theta": (("draw", "model", "skill"), self.theta),
+                "correlation": (("draw", "skill", "other"), self.correlation),
+            },
+            coords=names | {"skill": labels, "other": labels},
+        )
 
     @property
     def table(self) -> Leaderboard:

@@ -12,10 +12,10 @@ from small import table
 
 from sloth_jax.errors import InputError
 from sloth_jax.evaluation.leave_lineage_out import cross_validate_lineages, group_lineages
+from sloth_jax.inference.arviz_groups import lineage_log_likelihoods
 from sloth_jax.inference.fit import fit
 from sloth_jax.inference.leave_lineage_out import LineageElpd, lineage_elpd
 from sloth_jax.inference.settings import FitSettings
-from sloth_jax.inference.storage import lineage_log_likelihoods
 from sloth_jax.law.hierarchical import log_likelihood
 
 KEY = jax.random.key(0)

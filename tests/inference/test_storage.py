@@ -6,13 +6,11 @@ from dataclasses import asdict, replace
 from pathlib import Path
 
 import h5py
-import jax
 import numpy as np
 import pytest
 from quick_fits import KEY, quick_fit, same
 
-from sloth_jax import InputError, forecast, forecast_table, load_fit, save_fit, to_arviz
-from sloth_jax.inference.diagnostics import import_arviz
+from sloth_jax import InputError, forecast, forecast_table, load_fit, save_fit
 from sloth_jax.inference.settings import INFERENCES
 
 
@@ -84,18 +82,3 @@ def test_a_file_of_another_table_is_refused(fitted, data, tmp_path):
     changed[0, 0] += 0.01
     with pytest.raises(InputError, match="another table \\(scores differ\\)"):
         load_fit(tmp_path / "fit.nc", replace(data, scores=changed))
-
-
-@pytest.mark.filterwarnings("ignore")  # arviz warns of so few draws
-def test_arviz_works_on_it(data):
-    az = import_arviz()
-    tree = to_arviz(quick_fit("nuts"))
-    with jax.numpy_rank_promotion("allow"):
-        loo = az.loo(tree)
-    assert loo.n_data_points == len(data.lineages)
-    summary = az.summary(tree, var_names=["noise"])
-    assert list(summary.index) == [f"noise[{name}]" for name in data.benchmarks]
-    slope = tree["posterior"]["slope"]
-    assert slope.dims == ("chain", "draw", "column", "skill")
-    assert slope.shape[:2] == (2, 30)
-    assert "post_trained" in slope["column"]

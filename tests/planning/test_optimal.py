@@ -92,6 +92,7 @@ def plan(fit):
 
 
 def test_a_plan_promises_what_is_forecast(fit, plan, data):
+    assert "of family0, by laplace: 3 budgets of 1e+22 to 1e+24 FLOPs" in repr(plan)
     rows = plan.frontier
     query = Family("family0").query(data, rows["params_b"].to_numpy(), rows["tokens_t"].to_numpy())
     drawn = forecast(fit, query, key=KEY).draws.mean(axis=2)
@@ -137,6 +138,7 @@ def test_a_plan_carries_its_uncertainty(fit, plan):
     assert cold.family_models == 0
     warm = compute_optimal(fit, 1e23, family="family0", key=KEY).frontier.iloc[0]
     wide = cold.frontier.iloc[0]
+    assert f"({wide['lower']:.3g} to {wide['upper']:.3g}, 90% interval)" in repr(cold)
     assert wide["upper"] - wide["lower"] > warm["upper"] - warm["lower"]
 
 

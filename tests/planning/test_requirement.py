@@ -36,3 +36,5 @@ def test_what_cannot_be_reached_is_said(fit):
     )
     assert not found.reached
     assert found.probability < 0.9
+    assert "not within bounds; most probable is " in repr(found)
+    assert len(repr(found)) < 300
