@@ -44,7 +44,7 @@ for start in SLOWEST_FIRST:
 
 
 # Files that share fits, which each worker makes once.
-SHARED_FITS = "inference/test_fit", "inference/test_storage", "inference/test_checkpoint"
+SHARED_FITS = tuple(f"inference/test_{name}" for name in ("arviz", "checkpoint", "fit", "storage"))
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
