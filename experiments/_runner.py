@@ -22,10 +22,9 @@ from matplotlib.figure import Figure
 
 import sloth_jax as sj
 from sloth_jax.cli.console import Parser, number, run_and_exit, show_progress
+from sloth_jax.evaluation.held_out import score_rows
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod, FoldDraws
-from sloth_jax.evaluation.scoring_rules import covered, crps
 from sloth_jax.files import frame_csv, write_text
-from sloth_jax.forecasting.intervals import central_interval
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.settings import INFERENCES
 from sloth_jax.plotting.figure_style import style
@@ -203,78 +202,14 @@ def predict_held_out(
     """Predict the held-out models of every fold; arguments as for :func:`draw_held_out`.
 
     Returns:
-        A row per held-out score: ``fold``, the columns of :func:`score_rows`, and ``pareto_k`` and
-        ``max_rhat`` of the fold's fit.
+        A row per held-out score: ``fold``, the columns of
+        :func:`sloth_jax.evaluation.held_out.score_rows`, and ``pareto_k`` and ``max_rhat`` of the
+        fold's fit.
     """
     fold, model, benchmark, draws, fitted = draw_held_out(table, train, test, settings, key)
     rows = score_rows(table, model, benchmark, draws)
     rows.insert(0, "fold", fold)
     return rows.assign(pareto_k=fitted.pareto_k[fold], max_rhat=fitted.max_rhat[fold])
-
-
-def score_rows(
-    table: sj.Leaderboard,
-    model: np.ndarray,
-    benchmark: np.ndarray,
-    draws: np.ndarray,
-    levels: Sequence[float] = (0.9,),
-) -> pd.DataFrame:
-    """Predictive draws of measured scores, judged; see :mod:`sloth_jax.evaluation.scoring_rules`.
-
-    Args:
-        table: models and scores.
-        model: position of each entry's model, ``(entry,)``.
-        benchmark: of its benchmark, ``(entry,)``.
-        draws: fractions, ``(draw, entry)``.
-        levels: of the intervals whose ends are columns.
-    """
-    truth, family = table.scores[model, benchmark], table.family[model]
-    median = np.median(draws, axis=0)
-    rows = pd.DataFrame(
-        {
-            "model": names_at(table.models, model),
-            "family": names_at(table.families, family),
-            "lineage": names_at(table.lineages, table.lineage_of_family[family]),
-            "benchmark": names_at(table.benchmarks, benchmark),
-            "score": truth,
-            "median": median,
-            "error": np.abs(median - truth),
-            "crps": crps(draws, truth),
-            "covered_50": covered(draws, truth, 0.5),
-        }
-    )
-    for level in levels:
-        lower, upper = central_interval(draws, level)
-        name = f"{100 * level:.0f}"
-        rows[f"lower_{name}"], rows[f"upper_{name}"] = lower, upper
-        rows[f"covered_{name}"] = (lower <= truth) & (truth <= upper)
-        rows[f"width_{name}"] = upper - lower
-    return rows
-
-
-def names_at(names: Sequence[str], at: np.ndarray) -> np.ndarray:
-    """Names at positions, an array of the same shape."""
-    return np.asarray(names, object)[at]
-
-
-def mean_and_error(values: np.ndarray, group: np.ndarray) -> tuple[float, float]:
-    """Mean of values, and its standard error where those of a group vary together.
-
-    Args:
-        values: ``(entry,)``.
-        group: of each entry, a lineage for instance, ``(entry,)``.
-
-    Returns:
-        Both; the error of a single group is NaN. Source: Liang and Zeger 1986.
-    """
-    values = np.asarray(values, float)
-    mean = float(values.mean())
-    _, of_entry = np.unique(group, return_inverse=True)
-    # sqrt( G/(G-1) sum_g ( sum_i in g (x_i - mean) )^2 ) / N
-    total = np.bincount(of_entry, values - mean)
-    if len(total) == 1:
-        return mean, float("nan")
-    return mean, float(np.sqrt(len(total) / (len(total) - 1) * (total**2).sum()) / len(values))
 
 
 @contextmanager

@@ -29,13 +29,13 @@ from _runner import (
     drawing,
     execute,
     save,
-    score_rows,
     settings_of,
 )
 
 import sloth_jax as sj
 from sloth_jax.cli.console import show_progress, tell
 from sloth_jax.evaluation.folds import PROTOCOLS, Folds, make_folds, size_ratio
+from sloth_jax.evaluation.held_out import score_rows
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.evaluation.published import LEADERBOARDS, leaderboard_benchmarks, published_groups
 from sloth_jax.evaluation.scoring import published_mean

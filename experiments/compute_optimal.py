@@ -26,7 +26,6 @@ from _runner import (
     drawing_grid,
     execute,
     legend_below,
-    names_at,
     save,
     settings_of,
 )
@@ -34,6 +33,7 @@ from matplotlib.ticker import FuncFormatter
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
+from sloth_jax.evaluation.held_out import names_at
 from sloth_jax.planning.budget import FLOPS_UNIT
 from sloth_jax.planning.targets import MEAN
 from sloth_jax.plotting.figure_style import BLUE, GREEN, GREY, ORANGE

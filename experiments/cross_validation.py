@@ -25,13 +25,14 @@ from typing import Any
 import jax
 import numpy as np
 import pandas as pd
-from _runner import check_same, command_line, drawing, execute, legend_below, names_at, save
+from _runner import check_same, command_line, drawing, execute, legend_below, save
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.baselines import Baseline
 from sloth_jax.evaluation.crossval import Method, cross_validate, held_out_errors
 from sloth_jax.evaluation.folds import Folds, make_folds, size_ratio
+from sloth_jax.evaluation.held_out import names_at
 from sloth_jax.evaluation.methods import (
     ABLATIONS,
     SMOKE_SETTINGS,

@@ -26,15 +26,14 @@ from _runner import (
     check_same,
     command_line,
     execute,
-    mean_and_error,
     predict_held_out,
     save,
-    score_rows,
     settings_of,
 )
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
+from sloth_jax.evaluation.held_out import NUMBERS, score_rows, summarise
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
 from sloth_jax.evaluation.splits import (
     Split,
@@ -55,14 +54,6 @@ AVERAGED: tuple[dict[str, Any], ...] = (
     {"skills": 3, "surface": "translog"},
 )
 """Laws that --average weighs; what a dictionary does not name is as without it."""
-_BY_SCORE = {
-    "mae": "error",
-    "crps": "crps",
-    "coverage_50": "covered_50",
-    "coverage_90": "covered_90",
-    "width_90": "width_90",
-}
-_BY_FAMILY = {"coverage_50_families": "covered_50", "coverage_90_families": "covered_90"}
 
 
 def development_splits(seed: int, *, smoke: bool = False) -> dict[str, Callable[[], list[Split]]]:
@@ -127,18 +118,10 @@ def predict_averaged(
     return pd.concat(parts, ignore_index=True)
 
 
-def summarise(rows: pd.DataFrame) -> dict[str, float]:
+def summarise_split(rows: pd.DataFrame) -> dict[str, float]:
     """The numbers of a split, each with ``_se``, its standard error over lineages."""
-    columns = list(_BY_FAMILY.values())
-    families = rows.groupby(["lineage", "family"], as_index=False)[columns].mean()
-    found: dict[str, float] = {}
-    for names, frame in ((_BY_SCORE, rows), (_BY_FAMILY, families)):
-        for name, column in names.items():
-            values, lineage = frame[column].to_numpy(), frame["lineage"].to_numpy()
-            found[name], found[f"{name}_se"] = mean_and_error(values, lineage)
-    counts = {"scores": len(rows), "lineages": rows["lineage"].nunique()}
     worst = {name: float(rows[name].max()) for name in ("pareto_k", "max_rhat")}
-    return found | counts | worst
+    return summarise(rows) | worst
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -171,9 +154,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
             rows = predict_splits(make(), settings, key, averaged=options.average)
             write_text(path, frame_csv(rows, "%.9g"))
         # What is kept is what is summarised, so that a run that was stopped gives the same.
-        found[name] = summarise(pd.read_csv(path))
+        found[name] = summarise_split(pd.read_csv(path))
         scores = pd.DataFrame(found).T.rename_axis("split")
-        means = scores[[*_BY_SCORE, *_BY_FAMILY]].mean()
+        means = scores[list(NUMBERS)].mean()
         last = pd.DataFrame([{"split": "mean", **means.to_dict()}])
         table = pd.concat([scores.reset_index(), last], ignore_index=True)
         rows = json.loads(table.to_json(orient="records"))

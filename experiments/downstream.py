@@ -35,13 +35,13 @@ from _runner import (
     drawing_grid,
     execute,
     legend_below,
-    names_at,
     save,
     settings_of,
 )
 
 import sloth_jax as sj
 from sloth_jax.cli.console import show_progress, tell
+from sloth_jax.evaluation.held_out import names_at
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.evaluation.scoring_rules import crps
 from sloth_jax.forecasting.intervals import central_interval
@@ -60,7 +60,7 @@ from sloth_jax.skills.downstream import (
     principal_components,
     without_families,
 )
-from sloth_jax.skills.interpret import propose_labels
+from sloth_jax.skills.labels import propose_labels
 
 LEVEL = 0.9
 JOINT, NO_FAMILIES = "law, jointly", "law, jointly, no families"

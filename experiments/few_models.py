@@ -20,7 +20,6 @@ from _runner import (
     command_line,
     drawing,
     execute,
-    mean_and_error,
     predict_held_out,
     save,
     settings_of,
@@ -29,6 +28,7 @@ from _runner import (
 import sloth_jax as sj
 from sloth_jax.cli.console import tell
 from sloth_jax.evaluation.folds import Folds
+from sloth_jax.evaluation.held_out import mean_and_error
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
 from sloth_jax.evaluation.published import LEADERBOARDS, leaderboard_benchmarks
 from sloth_jax.plotting.figure_style import BLUE

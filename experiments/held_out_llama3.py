@@ -10,11 +10,12 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from _runner import SMOKE_MODELS, command_line, draw_intervals, execute, names_at, save, settings_of
+from _runner import SMOKE_MODELS, command_line, draw_intervals, execute, save, settings_of
 
 import sloth_jax as sj
 from sloth_jax.cli.console import tell
 from sloth_jax.data.schema import COLUMNS
+from sloth_jax.evaluation.held_out import names_at
 
 LINEAGE = "meta-llama-3"
 LARGEST_SEEN_B = 8.0

@@ -24,7 +24,6 @@ from _runner import (
     execute,
     first_models,
     legend_below,
-    mean_and_error,
     predict_held_out,
     save,
     settings_of,
@@ -32,6 +31,7 @@ from _runner import (
 
 import sloth_jax as sj
 from sloth_jax.cli.console import tell
+from sloth_jax.evaluation.held_out import mean_and_error
 from sloth_jax.evaluation.methods import FOLD_SETTINGS
 from sloth_jax.law.options import SIZES
 from sloth_jax.plotting.figure_style import BLUE, GREY, ORANGE

@@ -12,7 +12,7 @@ Run: python experiments/skills.py --out out/skills
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -31,25 +31,19 @@ from _runner import (
     save,
     settings_of,
 )
-from matplotlib.axes import Axes
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.baselines import published_skills
-from sloth_jax.plotting.skills import (
-    plot_congruence,
-    plot_growth,
-    plot_level_curves,
-    plot_loadings,
-    plot_pairs,
-    plot_shifts,
-)
+from sloth_jax.plotting.skill_figures import skill_figures
+from sloth_jax.plotting.skills import plot_congruence
 from sloth_jax.skills.alignment import match_skills, whitening
 from sloth_jax.skills.contraction import contraction
 from sloth_jax.skills.gradient_projection import geomin, rotate_loading
-from sloth_jax.skills.interpret import Skills, propose_labels
+from sloth_jax.skills.labels import propose_labels
 from sloth_jax.skills.rotation import local_optima
 from sloth_jax.skills.stability import stability
+from sloth_jax.skills.tables import skill_tables
 
 LEVEL = 0.9
 SIZES_B = np.geomspace(0.3, 200.0, 25)
@@ -89,12 +83,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     fit_key, turn_key, again_key, published_key = jax.random.split(jax.random.key(options.seed), 4)
     tables: dict[str, pd.DataFrame] = {}
     found: dict[str, Any] = {}
-    interpreted: dict[int, Skills] = {}
+    interpreted: dict[int, dict[str, pd.DataFrame]] = {}
     for d in options.numbers:
         tell(f"{d} skills ...")
         fit = sj.fit(table, key=fit_key, settings=replace(settings, skills=d))
-        interpreted[d], of_number, found[f"d = {d}"] = interpret(fit, turn_key)
-        tables |= {f"d{d}/{name}": rows for name, rows in of_number.items()}
+        interpreted[d], found[f"d = {d}"] = interpret(fit, turn_key)
+        tables |= {f"d{d}/{name}": rows for name, rows in interpreted[d].items()}
     tell("other lineages, other numbers of skills ...")
     repeated = stability(table, key=again_key, settings=settings, **again)
     medians = repeated.groupby(["reason", "skill"])["congruence"].median()
@@ -105,25 +99,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     tables |= {"stability": repeated, "published": beside}
     found["published"] = published | optima | {"training_error": error}
     save(options, tables, settings, level=LEVEL, **found)
-    for d, skills in interpreted.items():
-        draw(options.out / f"d{d}", skills)
+    for d, of_number in interpreted.items():
+        draw(options.out / f"d{d}", of_number)
     draw_stability(options.out / "stability.png", repeated)
     tell(f"Results: {options.out}")
 
 
-def interpret(
-    fit: sj.Fit, key: jax.Array
-) -> tuple[Skills, dict[str, pd.DataFrame], dict[str, Any]]:
-    """Skills of a fit, their tables, and what the summary says of them."""
+def interpret(fit: sj.Fit, key: jax.Array) -> tuple[dict[str, pd.DataFrame], dict[str, Any]]:
+    """Tables of the skills of a fit, and what the summary says of them."""
     began = time.perf_counter()
     skills = sj.interpret_skills(fit, key=key)
     proposed = propose_labels(skills)
-    if len(set(proposed)) == len(proposed):
-        skills = skills.named(proposed)
+    skills = skills.named(proposed)
     problems = [*fit.diagnostics.problems(), *fit.report.warnings()]
     for problem in problems:
         tell(f"warning: {problem}")
-    tables = tables_of(skills) | {"contraction": contraction(fit)}
+    tables = skill_tables(skills, LEVEL, params_b=SIZES_B, tokens_t=TOKENS_T)
+    tables |= {"contraction": contraction(fit)}
     decides = tables["contraction"]["prior_decides"].to_numpy()
     print(
         f"d = {len(proposed)}: {', '.join(proposed)}; the prior decides {decides.sum()} of "
@@ -136,20 +128,7 @@ def interpret(
         "problems": problems,
         "seconds": round(time.perf_counter() - began, 1),
     }
-    return skills, tables, found
-
-
-def tables_of(skills: Skills) -> dict[str, pd.DataFrame]:
-    """All tables of one number of skills."""
-    return {
-        "loadings": skills.loadings(LEVEL),
-        "correlations": skills.correlations(LEVEL),
-        "models": skills.models(LEVEL),
-        "families": skills.families(LEVEL),
-        "base_to_chat": skills.base_to_chat(LEVEL),
-        "growth": skills.growth(LEVEL),
-        "level_curves": skills.level_curves(SIZES_B, TOKENS_T, LEVEL),
-    }
+    return tables, found
 
 
 def against_published(
@@ -186,41 +165,11 @@ def against_published(
     return pd.DataFrame(rows), ours.error
 
 
-def draw(folder: Path, skills: Skills) -> None:
+def draw(folder: Path, tables: dict[str, pd.DataFrame]) -> None:
     """Draw all figures of one number of skills; bars are 90 % intervals."""
-    d, loadings = len(skills.labels), skills.loadings(LEVEL)
-    shifts, curves = skills.base_to_chat(LEVEL), skills.level_curves(SIZES_B, TOKENS_T, LEVEL)
-    order = pd.DataFrame(loadings.pivot(index="benchmark", columns="skill", values="median"))
-    strongest = order[list(skills.labels)].to_numpy().argmax(axis=1)
-    benchmarks = list(order.index[np.argsort(strongest, kind="stable")])
-
-    def of_each(
-        name: str, title: str, size: tuple[float, float], plot: Callable[..., Axes]
-    ) -> None:
-        """A panel for each skill."""
-        shared = {"figsize": size, "sharey": True, "squeeze": False}
-        with drawing(folder / f"{name}.png", 1, d, **shared) as (figure, axes):
-            for label, ax in zip(skills.labels, axes[0], strict=True):
-                plot(label, ax=ax)
-            figure.suptitle(title, x=0.01, ha="left")
-
-    title = "Loadings with 90 % intervals (per standard deviation of the skill)"
-    size = (1.2 + 2.5 * d, 3.6)
-    of_each(
-        "loadings", title, size, lambda label, ax: plot_loadings(loadings, label, benchmarks, ax=ax)
-    )
-    title = "Post-trained minus base families, 90 % intervals"
-    size = (1.8 + 2.3 * d, 1.0 + 0.17 * len(shifts) / d)
-    of_each("base_to_chat", title, size, lambda label, ax: plot_shifts(shifts, label, ax=ax))
-    title = "Skill of the average family (sd of models); darker: wider 90 % interval"
-    size = (0.6 + 3.0 * d, 3.2)
-    of_each("level_curves", title, size, lambda label, ax: plot_level_curves(curves, label, ax=ax))
-    size = (6.0, 1.2 + 0.3 * d * (d - 1) / 2)
-    with drawing(folder / "correlations.png", figsize=size) as (_, ax):
-        plot_pairs(skills.correlations(LEVEL), ax=ax)
-    with drawing(folder / "growth.png", figsize=(6.0, 1.6 + 0.4 * d)) as (_, ax):
-        plot_growth(skills.growth(LEVEL), ax=ax)
-        ax.set_title("What ten times more adds to each skill of the average family")
+    folder.mkdir(parents=True, exist_ok=True)
+    for name, figure in skill_figures(tables, level=LEVEL):
+        figure.savefig(folder / f"{name}.png")
 
 
 def draw_stability(path: Path, again: pd.DataFrame) -> None:

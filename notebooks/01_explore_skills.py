@@ -85,8 +85,7 @@ proposed = sj.skills.propose_labels(skills)
 print("the benchmarks that tell most of each skill:", *proposed, sep="\n  ")
 
 # Names are yours. Ours come from the benchmarks; read the loadings before you believe them.
-if len(set(proposed)) == len(proposed):
-    skills = skills.named(proposed)
+skills = skills.named(proposed)
 loadings = skills.loadings(0.9)
 
 with sj.plotting.style():

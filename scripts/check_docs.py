@@ -33,7 +33,7 @@ SMOKE = {
     "./scripts/test": "tests/test_rooms.py -n 0 -q",
     "python experiments/": "--smoke",
     "python benchmarks/": "--smoke",
-    "sloth-jax evaluate": "--smoke",
+    "sloth-jax evaluate": "--folds 2 --draws 20",
 }
 FENCE = re.compile(r"^```(\w*) ?(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 INLINE = re.compile(r"`([^`\n]+)`")

@@ -8,7 +8,7 @@ import gzip
 import io
 import os
 import tempfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -48,6 +48,45 @@ def check_writable(path: str | Path) -> Path:
         reason = error.strerror or str(error)
         raise OutputError(f"{path}: cannot write there ({reason}); name another file") from None
     return path
+
+
+def check_folder(path: str | Path) -> Path:
+    """Make sure that files can be written into a folder, before the work whose results they hold.
+
+    Args:
+        path: a folder; one that does not exist yet is made when it is written to, and its own
+            folder must exist.
+
+    Returns:
+        The path.
+
+    Raises:
+        OutputError: if nothing can be written there, with what to do.
+    """
+    path = Path(path)
+    if path.exists() and not path.is_dir():
+        raise OutputError(f"{path}: cannot write there, it is a file; name a folder")
+    check_writable(path / "summary.json" if path.is_dir() else path)
+    return path
+
+
+def write_folder(path: str | Path, contents: Mapping[str, str | bytes]) -> None:
+    """Write files into a folder, which is made if need be; each is written whole or not at all.
+
+    Args:
+        path: the folder.
+        contents: name of each file -> its content, text as UTF-8.
+
+    Raises:
+        OutputError: if one cannot be written; those before it are there.
+    """
+    path = Path(path)
+    try:
+        path.mkdir(exist_ok=True)
+    except OSError as error:
+        raise OutputError(f"{path}: could not be made ({error.strerror or error})") from None
+    for name, content in contents.items():
+        write_bytes(path / name, content.encode() if isinstance(content, str) else content)
 
 
 def write_text(path: str | Path, text: str) -> None:

@@ -12,7 +12,7 @@ import pytest
 from small import table
 
 from sloth_jax import fit, load_fit, save_fit
-from sloth_jax.files import OutputError, check_writable, write_text
+from sloth_jax.files import OutputError, check_folder, check_writable, write_folder, write_text
 
 resource = pytest.importorskip("resource")  # not on Windows
 
@@ -65,3 +65,16 @@ def test_write_text_replaces_a_file_whole_and_readable(tmp_path):
 def test_check_writable_leaves_nothing_behind(tmp_path):
     check_writable(tmp_path / "a.csv")
     assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_is_checked_before_the_work_and_made_after_it(tmp_path):
+    new = check_folder(tmp_path / "new")
+    assert not new.exists()
+    write_folder(new, {"a.txt": "text\n", "b.png": b"\x89PNG"})
+    write_folder(check_folder(new), {"a.txt": "other\n"})
+    assert (new / "a.txt").read_text() == "other\n"
+    assert (new / "b.png").read_bytes() == b"\x89PNG"
+    with pytest.raises(OutputError, match="it is a file; name a folder"):
+        check_folder(new / "a.txt")
+    with pytest.raises(OutputError, match="no folder"):
+        check_folder(tmp_path / "no" / "such")

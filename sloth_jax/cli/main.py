@@ -14,10 +14,21 @@ from collections.abc import Sequence
 from typing import NoReturn
 
 from sloth_jax import __version__
-from sloth_jax.cli import check, compare, data, fit, importing, plan, predict, require
+from sloth_jax.cli import (
+    check,
+    compare,
+    data,
+    evaluate,
+    fit,
+    importing,
+    plan,
+    predict,
+    require,
+    skills,
+)
 from sloth_jax.cli.console import Parser, run_and_exit
 
-COMMANDS = (predict, fit, plan, require, compare, importing, check, data)
+COMMANDS = (predict, fit, plan, require, compare, skills, evaluate, importing, check, data)
 
 
 def parser() -> argparse.ArgumentParser:

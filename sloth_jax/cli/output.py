@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import io
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,6 +19,7 @@ from sloth_jax.provenance import versions
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 
 def check_outputs(options: argparse.Namespace) -> None:
@@ -51,8 +53,7 @@ def write_answer(
         text: the answer for a terminal.
     """
     if options.json:
-        added = {**fit_as_json(fit), "seed": options.seed, "versions": versions()}
-        contents = json.dumps({**record, **added}, indent=2) + "\n"
+        contents = json_of(record, fit, options.seed)
     else:
         contents = frame_csv(frame, "%.6g")
     if options.out is not None:
@@ -62,15 +63,33 @@ def write_answer(
         print(contents if options.json else text, end="" if options.json else "\n")
 
 
+def json_of(record: dict[str, Any], fit: Fit, seed: int) -> str:
+    """An answer as JSON, with settings, diagnostics and versions."""
+    added = {**fit_as_json(fit), "seed": seed, "versions": versions()}
+    return json.dumps({**record, **added}, indent=2) + "\n"
+
+
+def open_no_windows() -> None:
+    """Draw into files only; before pyplot is imported."""
+    import matplotlib  # takes a second
+
+    matplotlib.use("Agg")
+
+
+def image_of(figure: Figure) -> bytes:
+    """A figure as a PNG."""
+    buffer = io.BytesIO()
+    figure.savefig(buffer, format="png")
+    return buffer.getvalue()
+
+
 def draw_figure(
     path: str,
     panels: Sequence[Callable[[Axes], Any]],
     panel_size: tuple[float, float] = (4.6, 3.4),
 ) -> None:
     """Draw panels side by side into a file, inches each."""
-    import matplotlib  # takes a second
-
-    matplotlib.use("Agg")  # a command writes files and needs no window
+    open_no_windows()
     import matplotlib.pyplot as plt
 
     from sloth_jax.plotting import style

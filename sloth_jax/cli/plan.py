@@ -3,21 +3,18 @@
 from __future__ import annotations
 
 import argparse
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING
 
 from sloth_jax.cli.console import Parser, number, show_progress
 from sloth_jax.cli.options import add_family_options, add_output_options, add_source_options
-from sloth_jax.cli.planned import bounds_of, family_of, target_of
+from sloth_jax.cli.planned import asks_for_skill, bounds_of, family_of, named_skills, target_of
 from sloth_jax.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
 
     from sloth_jax.planning import Plan
-
-_SKILL = re.compile(r"skill \d+")
 
 
 def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -51,7 +48,7 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "--target",
         default="mean",
         help='score to maximise: a benchmark, "mean" of all (default), a weighted mean like '
-        '"MMLU=2,GSM8K=1", or a skill like "skill 1"',
+        '"MMLU=2,GSM8K=1", or a skill: its name in `sloth-jax skills`, or "skill 1"',
     )
     parser.add_argument(
         "--may-spend-less",
@@ -67,18 +64,10 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(options: argparse.Namespace) -> None:
     import jax
 
-    from sloth_jax.cli.fitting import (
-        number_of_skills,
-        prepare_jax,
-        saved_fit,
-        saved_or_new,
-        training_table,
-    )
+    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
     from sloth_jax.cli.output import check_outputs, write_answer
     from sloth_jax.planning.optimal import compute_optimal
-    from sloth_jax.planning.targets import find_target
-    from sloth_jax.skills.interpret import interpret_skills
 
     prepare_jax()
     check_outputs(options)
@@ -86,11 +75,9 @@ def _run(options: argparse.Namespace) -> None:
     flops = _budgets(options)
     saved = saved_fit(options)
     table = training_table(options, saved)
-    skills = len(saved.pivot_benchmarks) if saved else number_of_skills(options, table)
-    find_target(target, table.benchmarks, tuple(f"skill {k + 1}" for k in range(skills)))
-    fit_key, plan_key, skill_key = jax.random.split(jax.random.key(options.seed), 3)
+    is_skill = asks_for_skill(options, target, saved, table)
+    fit_key, plan_key, _ = jax.random.split(jax.random.key(options.seed), 3)
     fit = saved_or_new(options, saved, table, fit_key)
-    is_skill = isinstance(target, str) and _SKILL.fullmatch(target) is not None
     with show_progress("searching"):
         plan = compute_optimal(
             fit,
@@ -101,7 +88,7 @@ def _run(options: argparse.Namespace) -> None:
             spend_all=not options.may_spend_less,
             level=options.level,
             key=plan_key,
-            skills=interpret_skills(fit, key=skill_key) if is_skill else None,
+            skills=named_skills(fit) if is_skill else None,
         )
     tell_of_new_families((family.name,), table)
     names = [f"{budget:.3g} FLOPs" for budget in plan.frontier["flops"]]

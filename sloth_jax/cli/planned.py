@@ -8,7 +8,10 @@ from typing import TYPE_CHECKING
 from sloth_jax.errors import InputError
 
 if TYPE_CHECKING:
+    from sloth_jax.data.leaderboard import Leaderboard
+    from sloth_jax.inference.fit import Fit
     from sloth_jax.planning import Bounds, Family
+    from sloth_jax.skills import Skills
 
 
 def family_of(options: argparse.Namespace) -> Family:
@@ -48,3 +51,42 @@ def target_of(text: str) -> str | dict[str, float]:
                 f"--target {text!r}: {weight.strip()!r} is not a number; write MMLU=2,GSM8K=1"
             ) from None
     return found
+
+
+def asks_for_skill(
+    options: argparse.Namespace,
+    target: str | dict[str, float],
+    saved: Fit | None,
+    table: Leaderboard,
+) -> bool:
+    """Whether a target is a skill, by number or by what may be its name.
+
+    What proposed names are is known only after the fit; what cannot be one is refused before it.
+
+    Raises:
+        InputError: if there is no such target.
+    """
+    from sloth_jax.cli.fitting import number_of_skills
+    from sloth_jax.planning.targets import could_name_skill, find_target
+
+    if isinstance(target, str) and could_name_skill(target, table.benchmarks):
+        return True
+    count = len(saved.pivot_benchmarks) if saved else number_of_skills(options, table)
+    numbers = tuple(f"skill {k + 1}" for k in range(count))
+    return find_target(target, table.benchmarks, numbers).skill is not None
+
+
+def named_skills(fit: Fit) -> Skills:
+    """The skills of a fit under their proposed names.
+
+    The random key is fixed: a fit has the same skills, order and names in every command, whatever
+    its ``--seed``. It is that of ``experiments/skills.py`` with seed 0.
+    """
+    import jax
+
+    from sloth_jax.skills import propose_labels
+    from sloth_jax.skills.interpret import interpret_skills
+
+    _, key = jax.random.split(jax.random.key(0))
+    found = interpret_skills(fit, key=key)
+    return found.named(propose_labels(found))

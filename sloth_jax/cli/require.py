@@ -14,7 +14,7 @@ from sloth_jax.cli.options import (
     add_source_options,
     fraction,
 )
-from sloth_jax.cli.planned import bounds_of, family_of
+from sloth_jax.cli.planned import asks_for_skill, bounds_of, family_of, named_skills
 from sloth_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,9 +32,17 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "--family qwen2 --tokens-t 15",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("--benchmark", required=True, help="benchmark of the score")
     parser.add_argument(
-        "--score", type=fraction, required=True, metavar="SCORE", help="score to reach, a fraction"
+        "--benchmark",
+        required=True,
+        help='benchmark of the score; or a skill: its name in `sloth-jax skills`, or "skill 1"',
+    )
+    parser.add_argument(
+        "--score",
+        type=float,
+        required=True,
+        metavar="SCORE",
+        help="score to reach, a fraction; of a skill, standard deviations of models",
     )
     parser.add_argument(
         "--probability",
@@ -71,7 +79,11 @@ def _run(options: argparse.Namespace) -> None:
     family, bounds = family_of(options), bounds_of(options)
     saved = saved_fit(options)
     table = training_table(options, saved)
-    find_target({options.benchmark: 1.0}, table.benchmarks)
+    is_skill = asks_for_skill(options, options.benchmark, saved, table)
+    if not is_skill:
+        find_target({options.benchmark: 1.0}, table.benchmarks)  # a mean is no benchmark
+        if not 0.0 < options.score < 1.0:
+            raise InputError(f"--score {options.score:g} is not between 0 and 1: 0.8 means 80 %")
     fit_key, key = jax.random.split(jax.random.key(options.seed))
     fit = saved_or_new(options, saved, table, fit_key)
     with show_progress("searching"):
@@ -85,6 +97,7 @@ def _run(options: argparse.Namespace) -> None:
             tokens_t=options.tokens_t,
             bounds=bounds,
             key=key,
+            skills=named_skills(fit) if is_skill else None,
         )
     tell_of_new_families((family.name,), table)
     tell_of_extrapolation((family.name,), (found.outside,))
@@ -98,7 +111,9 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _check_given(options: argparse.Namespace) -> None:
-    """Refuse a size or tokens that leave no question."""
+    """Refuse a score that is no number, and a size or tokens that leave no question."""
+    if not math.isfinite(options.score):
+        raise InputError(f"--score {options.score:g} is not a number")
     if options.params_b is not None and options.tokens_t is not None:
         raise InputError("a size and tokens leave nothing to solve for: give one of them, or none")
     for name, value in (("--params-b", options.params_b), ("--tokens-t", options.tokens_t)):
@@ -108,9 +123,10 @@ def _check_given(options: argparse.Namespace) -> None:
 
 def _sentences(found: Requirement) -> str:
     """A requirement in two lines."""
-    goal = f"{found.benchmark} >= {found.score:g} with probability {found.asked:g}"
+    unit, what = (" sd of models", "skill") if found.is_skill else ("", "score")
+    goal = f"{found.benchmark} >= {found.score:g}{unit} with probability {found.asked:g}"
     at = f"params_b {found.params_b:.4g}, tokens_t {found.tokens_t:.4g} ({found.flops:.3g} FLOPs)"
     chance = f"probability {found.probability:.3f} (Monte Carlo error {found.standard_error:.3f})"
     if found.reached:
-        return f"{goal}: {at}\n{chance}, expected score {found.mean:.3f}"
+        return f"{goal}: {at}\n{chance}, expected {what} {found.mean:.3f}"
     return f"{goal}: not reached within bounds\nclosest: {at}, {chance}"

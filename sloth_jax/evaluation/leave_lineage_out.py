@@ -17,7 +17,7 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.evaluation.scoring_rules import crps
-from sloth_jax.evaluation.splits import balanced_groups
+from sloth_jax.evaluation.splits import split_by_lineage
 from sloth_jax.inference.leave_lineage_out import sum_with_error
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.showing import Shown
@@ -53,29 +53,6 @@ class LineageCrps(Shown):
         return change / int(self.scores.sum()), error / int(self.scores.sum())
 
 
-def group_lineages(table: Leaderboard, groups: int) -> np.ndarray:
-    """Groups of lineages with about as many scores each.
-
-    Args:
-        table: with at least as many scored lineages as groups.
-        groups: how many groups, at least 2.
-
-    Returns:
-        Group of each lineage, ``(lineage,)``; -1 for one without a score.
-
-    Raises:
-        InputError: if there are fewer scored lineages than groups.
-    """
-    of_model = table.lineage_of_family[table.family]
-    count = np.bincount(of_model, table.observed.sum(axis=1), minlength=len(table.lineages))
-    if (count > 0).sum() < groups:
-        raise InputError(
-            f"{groups} groups of lineages need as many lineages with scores, the table has "
-            f"{(count > 0).sum()}: ask for fewer groups"
-        )
-    return balanced_groups(count, groups)
-
-
 def cross_validate_lineages(
     table: Leaderboard, *, key: Array, settings: FitSettings = FOLD_SETTINGS, groups: int = 8
 ) -> LineageCrps:
@@ -85,18 +62,21 @@ def cross_validate_lineages(
         table: scores.
         key: random key.
         settings: what is fitted and how.
-        groups: how many refits; see :func:`group_lineages`.
+        groups: how many refits, each without some lineages of about as many models.
 
     Raises:
-        InputError: as :func:`group_lineages`, or if a group cannot be fitted.
+        InputError: if there are fewer scored lineages than groups, or a group cannot be fitted.
     """
-    of_lineage = group_lineages(table, groups)
     of_model = table.lineage_of_family[table.family]
-    hidden = of_lineage[of_model][None, :] == np.arange(groups)[:, None]
-    train = table.observed[None] & ~hidden[:, :, None]
-    found = FitMethod(settings).sample(table, train, key)
+    split = split_by_lineage(table, 0, folds=groups)
+    if len(split.train) < groups:
+        raise InputError(
+            f"{groups} groups of lineages need as many lineages with scores, the table has "
+            f"{len(split.train)}: ask for fewer groups"
+        )
+    found = FitMethod(settings).sample(table, split.train, key)
     error = np.zeros(table.scores.shape)
-    for group, rows in enumerate(hidden):
+    for group, rows in enumerate(split.test):
         entries = np.nonzero(table.observed & rows[:, None])
         error[entries] = crps(found.draws[group][:, *entries], table.scores[entries])
     of_score = of_model[np.nonzero(table.observed)[0]]

@@ -72,24 +72,6 @@ def published_mean(errors: pd.DataFrame) -> pd.Series:
     return pd.Series(means.to_numpy().mean(axis=1), index=means.index, name="published_mean")
 
 
-def pooled_mean(errors: pd.DataFrame) -> pd.Series:
-    """Mean absolute error per method over all its entries, every (model, benchmark) alike.
-
-    Folds with many held-out models weigh more here than in :func:`published_mean`.
-
-    Args:
-        errors: an errors frame.
-
-    Returns:
-        Fractions, ``(method,)``, in the order in which methods first appear.
-
-    Raises:
-        InputError: if ``errors`` is not an errors frame.
-    """
-    _check(errors)
-    return errors.groupby("method", sort=False)["abs_error"].mean().rename("pooled_mean")
-
-
 def by_size_ratio(
     errors: pd.DataFrame, ratios: pd.DataFrame, edges: Sequence[float] = (1, 2, 4, 8)
 ) -> pd.DataFrame:

@@ -118,7 +118,7 @@ def split_by_lineage(table: Leaderboard, count: int, *, folds: int = 6) -> Split
         folds: groups of lineages that are left out together, of about as many models each.
     """
     of_model = table.lineage_of_family[table.family]
-    hidden_of = ~smallest(table, count)
+    hidden_of = ~smallest(table, count) & table.observed.any(axis=1)
     waiting = np.bincount(of_model, hidden_of, minlength=len(table.lineages))
     group = balanced_groups(waiting, folds)
     used = np.unique(group[group >= 0])

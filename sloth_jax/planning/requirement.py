@@ -27,8 +27,9 @@ from sloth_jax.planning.objective import (
     predicted_value,
     predictive_law_of,
 )
-from sloth_jax.planning.targets import find_target
+from sloth_jax.planning.targets import MEAN, find_target
 from sloth_jax.showing import Shown
+from sloth_jax.skills.interpret import Skills
 
 _POINTS = 129  # of the curve
 _SPLITS = 65  # of a budget, of which the most probable one counts
@@ -41,8 +42,8 @@ class Requirement(Shown):
 
     Attributes:
         family: whose model.
-        benchmark: which is to be reached.
-        score: to be reached, a fraction.
+        benchmark: which is to be reached, or which skill.
+        score: to be reached, a fraction; of a skill, standard deviations of models.
         asked: probability that was wanted.
         solved: what was made as small as possible: ``params_b``, ``tokens_t`` or ``flops``.
         reached: whether anything within bounds does.
@@ -51,10 +52,11 @@ class Requirement(Shown):
         flops: ``6 s t`` of it, active parameters.
         probability: that it reaches the score.
         standard_error: Monte Carlo error of the probability.
-        mean: expected score there, a fraction.
+        mean: expected score there, a fraction, or skill.
         family_models: training models of the family; 0 for a cold start.
         outside: how far it leaves the training table, in words.
         curve: ``params_b, tokens_t, probability`` along what was solved for.
+        is_skill: whether a skill is to be reached.
     """
 
     family: str
@@ -72,9 +74,11 @@ class Requirement(Shown):
     family_models: int
     outside: str
     curve: pd.DataFrame
+    is_skill: bool = False
 
     def _line(self) -> str:
-        asked = f"{self.benchmark} of {self.score:g} with probability {self.asked:g}"
+        unit = " sd of models" if self.is_skill else ""
+        asked = f"{self.benchmark} of {self.score:g}{unit} with probability {self.asked:g}"
         found = (
             f"{self.params_b:.3g} billion parameters on {self.tokens_t:.3g} trillion tokens, "
             f"{self.flops:.3g} FLOPs: probability {self.probability:.2f} "
@@ -97,6 +101,7 @@ def required(
     tokens_t: float | None = None,
     bounds: Bounds = WIDE_BOUNDS,
     key: Array,
+    skills: Skills | None = None,
 ) -> Requirement:
     """The smallest size, fewest tokens or least compute that reaches a score.
 
@@ -107,14 +112,16 @@ def required(
 
     Args:
         fit: from :func:`sloth_jax.fit.fit`.
-        benchmark: which.
-        score: to be reached, a fraction in (0, 1).
+        benchmark: which; or a label of ``skills``.
+        score: to be reached, a fraction in (0, 1); of a skill, standard deviations of models.
         family: whose model, by name or as a :class:`Family`.
         probability: with which it is to be reached, in (0, 1).
         params_b: the size, billions; then the tokens are found.
         tokens_t: the tokens, trillions; then the size is found.
         bounds: sizes and tokens to choose from.
         key: random key.
+        skills: from :func:`sloth_jax.skills.interpret.interpret_skills` of the same fit; needed
+            only for a skill.
 
     Returns:
         A :class:`Requirement`; look at ``reached``.
@@ -124,9 +131,12 @@ def required(
             are given, or there is no such benchmark.
     """
     family = as_family(family)
-    target = find_target({benchmark: 1.0}, fit.table.benchmarks)
-    _check_question(score, probability, params_b, tokens_t)
-    objective = objective_of(predictive_law_of(fit, family, key), target, fit, None)
+    # With a weight the name can only be that of a benchmark, not of the mean of all.
+    wanted = benchmark if skills and benchmark != MEAN else {benchmark: 1.0}
+    target = find_target(wanted, fit.table.benchmarks, skills.labels if skills else ())
+    is_skill = target.skill is not None
+    _check_question(None if is_skill else score, probability, params_b, tokens_t)
+    objective = objective_of(predictive_law_of(fit, family, key), target, fit, skills)
     covariates = covariates_of(fit, family)
     draws = objective.weight.shape[0]
 
@@ -162,14 +172,16 @@ def required(
                 "probability": curve.chance,
             }
         ),
+        is_skill=is_skill,
     )
 
 
 def _check_question(
-    score: float, probability: float, params_b: float | None, tokens_t: float | None
+    score: float | None, probability: float, params_b: float | None, tokens_t: float | None
 ) -> None:
+    """Refuse what cannot be; a score of None is a skill, which may be any number."""
     for name, value in (("score", score), ("probability", probability)):
-        if not 0.0 < value < 1.0:
+        if value is not None and not 0.0 < value < 1.0:
             raise InputError(f"{name} {value:g} is not between 0 and 1: give a fraction, like 0.8")
     if params_b is not None and tokens_t is not None:
         raise InputError("a size and tokens leave nothing to solve for: give one of them, or none")

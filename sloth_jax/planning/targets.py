@@ -9,7 +9,7 @@ import numpy as np
 
 from sloth_jax.data.schema import match_benchmark
 from sloth_jax.errors import InputError
-from sloth_jax.wording import did_you_mean, quoted
+from sloth_jax.wording import did_you_mean, quoted, spelling
 
 MEAN = "mean"  # the target that weighs all benchmarks alike
 
@@ -42,7 +42,8 @@ def find_target(
     """Find a target by its name.
 
     Args:
-        wanted: a benchmark, ``"mean"`` of all, a skill, or benchmarks with weights, positive.
+        wanted: a benchmark, ``"mean"`` of all, a skill by its label or number (``"skill 1"``), or
+            benchmarks with weights, positive.
         names: benchmarks of the training table.
         labels: of skills, where they are interpreted.
 
@@ -52,8 +53,9 @@ def find_target(
     if isinstance(wanted, str):
         if wanted == MEAN:
             return Target("mean of all benchmarks", tuple(range(len(names))), _even(len(names)))
-        if wanted in labels:
-            return Target(wanted, (), (), labels.index(wanted))
+        skill = None if wanted in names else _skill_position(wanted, labels)
+        if skill is not None:
+            return Target(labels[skill], (), (), skill)
         at = _position(wanted, names, labels)
         return Target(names[at], (at,), (1.0,))
     if not wanted:
@@ -68,6 +70,29 @@ def find_target(
     parts = (f"{w:.3g} {names[j]}" for w, j in zip(weights, positions, strict=True))
     label = names[positions[0]] if len(positions) == 1 else " + ".join(parts)
     return Target(label, positions, tuple(float(w) for w in weights))
+
+
+def _skill_position(wanted: str, labels: tuple[str, ...]) -> int | None:
+    """Position of a skill by its label, spelt as it may be, or by its number, as ``"skill 1"``.
+
+    Returns:
+        The position; None if there is no such skill.
+    """
+    numbers = {spelling(f"skill {k + 1}"): k for k in range(len(labels))}
+    return (numbers | {spelling(label): k for k, label in enumerate(labels)}).get(spelling(wanted))
+
+
+def could_name_skill(wanted: str, names: tuple[str, ...]) -> bool:
+    """Whether a text may be a proposed name of a skill: benchmarks joined by ``+``.
+
+    Args:
+        wanted: the text.
+        names: benchmarks of the training table.
+    """
+    if match_benchmark(wanted, names):
+        return False
+    parts = [part.strip().removeprefix("not ") for part in wanted.split("+")]
+    return len(parts) > 1 and all(match_benchmark(part, names) for part in parts)
 
 
 def _even(count: int) -> tuple[float, ...]:

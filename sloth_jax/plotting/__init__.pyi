@@ -1,9 +1,12 @@
 from .calibration import plot_coverage, plot_pit
 from .comparison import heatmap_size, plot_differences, plot_heatmap
 from .figure_style import AMBER, BLUE, COLOURS, GREEN, GREY, INK, ORANGE, PURPLE, SKY, style
+from .held_out import plot_errors, plot_predicted
 from .planning import plot_candidates, plot_frontier, plot_reached, plot_requirement, plot_splits
 from .scores import plot_curves, plot_intervals
+from .skill_figures import skill_figures
 from .skills import (
+    plot_best_models,
     plot_congruence,
     plot_growth,
     plot_level_curves,
@@ -24,11 +27,13 @@ __all__ = [
     "PURPLE",
     "SKY",
     "heatmap_size",
+    "plot_best_models",
     "plot_candidates",
     "plot_congruence",
     "plot_coverage",
     "plot_curves",
     "plot_differences",
+    "plot_errors",
     "plot_family_errors",
     "plot_frontier",
     "plot_growth",
@@ -38,6 +43,7 @@ __all__ = [
     "plot_loadings",
     "plot_pairs",
     "plot_pit",
+    "plot_predicted",
     "plot_reached",
     "plot_requirement",
     "plot_shifts",
@@ -45,5 +51,6 @@ __all__ = [
     "plot_task_curve",
     "plot_task_loadings",
     "plot_task_panel",
+    "skill_figures",
     "style",
 ]

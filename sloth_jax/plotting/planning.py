@@ -177,7 +177,8 @@ def plot_requirement(found: Requirement, *, ax: Axes) -> Axes:
     ax.axhline(found.asked, color=GREY, linewidth=1.0, linestyle="--")
     ax.set_ylim(-0.02, 1.02)
     ax.set_ylabel("probability")
-    ax.set_title(f"{found.family}: {found.benchmark} at least {100 * found.score:g} %")
+    goal = f"{found.score:g} sd" if found.is_skill else f"{100 * found.score:g} %"
+    ax.set_title(f"{found.family}: {found.benchmark} at least {goal}")
     return ax
 
 

@@ -11,7 +11,8 @@ from collections.abc import Sequence
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.ticker import FuncFormatter, LogLocator, MultipleLocator, NullFormatter
+from matplotlib.contour import QuadContourSet
+from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
 from sloth_jax.plotting.figure_style import BLUE, COLOURS, GREY, ORANGE
 
@@ -20,6 +21,7 @@ def _points(rows: pd.DataFrame, place: np.ndarray, colour: str, ax: Axes) -> Non
     """Medians with intervals on horizontal lines."""
     ax.hlines(place, rows["lower"], rows["upper"], color=colour, linewidth=4, alpha=0.3)
     ax.plot(rows["median"], place, "o", color=colour, markersize=4)
+    ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
 
 
 def plot_loadings(rows: pd.DataFrame, skill: str, benchmarks: Sequence[str], *, ax: Axes) -> Axes:
@@ -36,7 +38,7 @@ def plot_loadings(rows: pd.DataFrame, skill: str, benchmarks: Sequence[str], *, 
     ax.axvline(0.0, color=GREY, linewidth=1.0)
     _points(shown, place, BLUE, ax)
     ax.set_yticks(place, benchmarks)
-    ax.xaxis.set_major_locator(MultipleLocator(0.5))
+    ax.set_ylim(-0.6, len(shown) - 0.4)
     ax.set_title(skill)
     ax.set_xlabel("loading")
     return ax
@@ -82,6 +84,25 @@ def plot_shifts(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
     return ax
 
 
+def plot_best_models(rows: pd.DataFrame, skill: str, *, ax: Axes, most: int = 20) -> Axes:
+    """The models with the highest median of one skill, the best on top.
+
+    Args:
+        rows: from :meth:`sloth_jax.skills.interpret.Skills.models`.
+        skill: which skill.
+        ax: axes to draw into.
+        most: how many models.
+    """
+    shown = rows[rows["skill"] == skill].nlargest(most, "median")
+    place = np.arange(len(shown))[::-1]
+    _points(shown, place, BLUE, ax)
+    ax.set_yticks(place, shown["model"])
+    ax.set_ylim(-0.8, len(shown) - 0.2)
+    ax.set_title(skill)
+    ax.set_xlabel("skill (sd of models)")
+    return ax
+
+
 def plot_growth(rows: pd.DataFrame, *, ax: Axes) -> Axes:
     """What ten times the parameters and ten times the tokens add to each skill.
 
@@ -99,7 +120,6 @@ def plot_growth(rows: pd.DataFrame, *, ax: Axes) -> Axes:
         ax.plot([], [], "o", color=colour, markersize=4, label=names[more])
     ax.set_yticks(place, skills)
     ax.set_ylim(-0.6, len(skills) - 0.4)
-    ax.xaxis.set_major_locator(MultipleLocator(0.5))
     ax.set_xlabel("growth of the skill (sd of models)")
     ax.legend(loc="upper center", bbox_to_anchor=(0.5, -0.22), ncols=2)
     return ax
@@ -135,7 +155,7 @@ def plot_level_curves(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
         colors=BLUE,
         linewidths=1.2,
     )
-    ax.clabel(curves, fmt="%.1f", fontsize=7)
+    _label_inside(curves, ax)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
         axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
@@ -144,6 +164,16 @@ def plot_level_curves(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
     ax.set_xlabel("parameters (billions)")
     ax.set_ylabel("tokens (trillions)")
     return ax
+
+
+def _label_inside(curves: QuadContourSet, ax: Axes) -> None:
+    """Label curves, but not so near an edge that it would cut the label."""
+    labels = ax.clabel(curves, fmt="%.1f", fontsize=7, inline=False)
+    for label in labels:
+        x, y = ax.transAxes.inverted().transform(ax.transData.transform(label.get_position()))
+        if min(x, 1.0 - x, y, 1.0 - y) < 0.06:
+            label.set_visible(False)
+        label.set_bbox({"facecolor": "white", "edgecolor": "none", "pad": 0.6, "alpha": 0.85})
 
 
 def plot_congruence(values: pd.DataFrame, *, ax: Axes) -> Axes:

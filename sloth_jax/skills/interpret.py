@@ -375,25 +375,3 @@ def _procrustes(loadings: np.ndarray, rounds: int = 3) -> np.ndarray:
         turns = left @ right
         target = (loadings @ turns).mean(axis=0)
     return turns
-
-
-def propose_labels(skills: Skills, *, top: int = 2) -> tuple[str, ...]:
-    """Names for skills from the benchmarks that tell most of each.
-
-    Args:
-        skills: from :func:`interpret_skills`.
-        top: how many benchmarks make a name.
-
-    Returns:
-        For each skill the benchmarks with its largest loadings, joined: a place to start from, not
-        a name for a paper.
-    """
-    mean = np.median(skills.loading, axis=0)
-    # A benchmark that loads on everything names nothing: what counts is its share too.
-    weight = np.abs(mean) * np.abs(mean) / np.abs(mean).sum(axis=1, keepdims=True)
-    found = []
-    for k in range(mean.shape[1]):
-        best = np.argsort(-weight[:, k], kind="stable")[:top]
-        names = (("" if mean[j, k] >= 0 else "not ") + skills.table.benchmarks[j] for j in best)
-        found.append(" + ".join(names))
-    return tuple(found)

@@ -11,7 +11,18 @@ import pytest
 import sloth_jax
 from sloth_jax.cli.main import COMMANDS, main, parser
 
-NAMES = ("predict", "fit", "plan", "require", "compare", "import", "check", "data")
+NAMES = (
+    "predict",
+    "fit",
+    "plan",
+    "require",
+    "compare",
+    "skills",
+    "evaluate",
+    "import",
+    "check",
+    "data",
+)
 HEAVY = {"jax", "numpy", "pandas", "scipy", "matplotlib", "tqdm", "pyarrow"}
 LOADED = """
 import sys

@@ -43,9 +43,6 @@ def test_plan_on_the_command_line(folder, capsys):
     assert plt.imread(folder / "plan.png").std() > 0.01  # something is drawn
     assert run(*ask) == 0
     assert len(capsys.readouterr().out.splitlines()) == 5
-    skill = ("plan", "--fit", folder / "fit.nc", "--flops", 1e23, "--family", "family0")
-    assert run(*skill, "--target", "skill 1", "--plot", folder / "one.png") == 0
-    assert "sd of models" in capsys.readouterr().out
 
 
 def test_require_on_the_command_line(folder, capsys):

@@ -11,7 +11,8 @@ from scipy.special import logsumexp
 from small import table
 
 from sloth_jax.errors import InputError
-from sloth_jax.evaluation.leave_lineage_out import cross_validate_lineages, group_lineages
+from sloth_jax.evaluation.leave_lineage_out import cross_validate_lineages
+from sloth_jax.evaluation.splits import split_by_lineage
 from sloth_jax.inference.arviz_groups import lineage_log_likelihoods
 from sloth_jax.inference.fit import fit
 from sloth_jax.inference.leave_lineage_out import LineageElpd, lineage_elpd
@@ -69,15 +70,15 @@ def test_what_cannot_be_left_out_is_refused(fitted, data):
 
 
 def test_lineages_are_dealt_evenly_and_never_split(data):
-    groups = group_lineages(data, 2)
-    assert set(groups) == {0, 1}
     of_model = data.lineage_of_family[data.family]
-    held = np.bincount(groups[of_model], data.observed.sum(axis=1))
-    assert held.max() / held.min() < 3.0
+    held = split_by_lineage(data, 0, folds=2).test
+    assert (held.sum(axis=0) == 1).all()
+    assert held.sum(axis=1).max() / held.sum(axis=1).min() < 3.0
+    assert all(len(set(held[:, of_model == one].argmax(axis=0))) == 1 for one in range(3))
     empty = data.hide(of_model == 0)
-    assert group_lineages(empty, 2)[0] == -1
+    assert not split_by_lineage(empty, 0, folds=2).test[:, of_model == 0].any()
     with pytest.raises(InputError, match="4 groups of lineages need as many lineages"):
-        group_lineages(data, 4)
+        cross_validate_lineages(data, key=KEY, settings=QUICK, groups=4)
 
 
 def test_refits_predict_lineages_they_never_saw(data):

@@ -18,7 +18,7 @@ from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.pivots import choose_pivots
 from sloth_jax.skills.alignment import match_skills
 from sloth_jax.skills.gradient_projection import rotate_loading
-from sloth_jax.skills.interpret import interpret_skills, propose_labels
+from sloth_jax.skills.interpret import interpret_skills
 
 SKILLS, DRAWS = 3, 40
 TABLE, TRUTH = synthetic_table(0, families=12, benchmarks=9, skills=SKILLS, own=0.0)
@@ -174,16 +174,6 @@ def test_base_to_chat_compares_families_of_a_lineage(truth):
     np.testing.assert_allclose(one, at["family01"] - at["family00"])
     rest = rows[rows["base"] != "all"].groupby("skill")["median"].mean()
     np.testing.assert_allclose(rows[rows["base"] == "all"].set_index("skill")["median"], rest)
-
-
-def test_labels_are_proposed_and_yours_to_choose(truth):
-    proposed = propose_labels(truth, top=1)
-    main = np.abs(truth.loading[0]).argmax(axis=1)  # of each benchmark
-    assert [main[TABLE.benchmarks.index(name)] for name in proposed] == [0, 1, 2]
-    named = truth.named(["a", "b", "c"])
-    assert set(named.loadings()["skill"]) == {"a", "b", "c"}
-    with pytest.raises(InputError, match="2 names, 2 different ones, for 3 skills"):
-        truth.named(["a", "b"])
 
 
 def test_skills_that_are_no_skills_are_refused():

@@ -1,0 +1,68 @@
+"""Predictions of held-out scores: against what was measured, and errors beside another law's."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+from matplotlib.axes import Axes
+from matplotlib.ticker import MaxNLocator, PercentFormatter
+
+from sloth_jax.plotting.figure_style import BLUE, GREY, ORANGE
+
+
+def plot_predicted(rows: pd.DataFrame, *, ax: Axes) -> Axes:
+    """Predicted medians and 90 % intervals against measured scores, of one benchmark.
+
+    Args:
+        rows: one per score, fractions: ``score, median, lower_90, upper_90, covered_90``.
+        ax: axes to draw into.
+
+    Returns:
+        The same axes; intervals that miss their score are orange.
+    """
+    inside = rows["covered_90"].to_numpy(bool)
+    for shown, colour in ((inside, BLUE), (~inside, ORANGE)):
+        some = rows[shown]
+        ax.vlines(
+            some["score"],
+            some["lower_90"],
+            some["upper_90"],
+            color=colour,
+            linewidth=1.0,
+            alpha=0.25,
+        )
+        ax.plot(some["score"], some["median"], "o", color=colour, markersize=2.5)
+    ends = rows[["score", "lower_90", "upper_90"]].to_numpy()
+    low, high = float(ends.min()), float(ends.max())
+    pad = 0.04 * max(high - low, 0.05)
+    ax.plot([low - pad, high + pad], [low - pad, high + pad], color=GREY, linewidth=1.0)
+    ax.set(xlim=(low - pad, high + pad), ylim=(low - pad, high + pad), box_aspect=1.0)
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.set_major_locator(MaxNLocator(4, steps=[1, 2, 5, 10]))
+        axis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+    ax.set_title(str(rows["benchmark"].iloc[0]))
+    return ax
+
+
+def plot_errors(scores: pd.DataFrame, *, ax: Axes) -> Axes:
+    """Mean absolute errors by benchmark, of this law and of the FLOPs law, with standard errors.
+
+    Args:
+        scores: one row per benchmark, the first on top, fractions: ``benchmark``, ``mae`` and
+            ``flops_mae``, each with ``_se`` too.
+        ax: axes to draw into.
+    """
+    place = np.arange(len(scores))[::-1].astype(float)
+    for name, label, shift, colour in (
+        ("mae", "this law", 0.15, BLUE),
+        ("flops_mae", "FLOPs law", -0.15, ORANGE),
+    ):
+        mean, error = 100.0 * scores[name], 100.0 * scores[f"{name}_se"].fillna(0.0)
+        ax.hlines(place + shift, mean - error, mean + error, color=colour, linewidth=4, alpha=0.3)
+        ax.plot(mean, place + shift, "o", color=colour, markersize=4, label=label)
+    ax.set_yticks(place, scores["benchmark"])
+    ax.set_ylim(-0.6, len(scores) - 0.4)
+    ax.set_xlim(left=0.0)
+    ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
+    ax.set_xlabel("mean absolute error (score points); bars: one standard error over lineages")
+    return ax
