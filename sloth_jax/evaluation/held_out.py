@@ -52,13 +52,8 @@ def score_rows(
     return rows
 
 
-_BY_SCORE = {
-    "mae": "error",
-    "crps": "crps",
-    "coverage_50": "covered_50",
-    "coverage_90": "covered_90",
-    "width_90": "width_90",
-}
+_BY_SCORE = {"mae": "error", "crps": "crps"}
+_BY_SCORE |= {f"coverage_{p}": f"covered_{p}" for p in (50, 90)} | {"width_90": "width_90"}
 _BY_FAMILY = {"coverage_50_families": "covered_50", "coverage_90_families": "covered_90"}
 NUMBERS = (*_BY_SCORE, *_BY_FAMILY)
 
