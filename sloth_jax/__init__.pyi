@@ -1,6 +1,5 @@
 from . import evaluation, forecasting, planning, plotting, skills
 from .cli.console import show_progress
-from .data.bundled_tables import bundled_mixtures, load_observational
 from .data.joining import add_models
 from .data.leaderboard import Leaderboard
 from .data.reading import load_leaderboard
@@ -9,6 +8,7 @@ from .errors import InputError
 from .evaluation.crossval import cross_validate
 from .evaluation.folds import Folds, lineage_groups, make_folds
 from .forecasting.averaging import average, stacking_weights
+from .forecasting.bundled_tables import bundled_mixtures, load_observational
 from .forecasting.forecast import Forecast, forecast, forecast_table
 from .forecasting.query import Query, load_query
 from .forecasting.tasks import Task, load_task, read_task, with_tasks

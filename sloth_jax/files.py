@@ -1,4 +1,7 @@
-"""Writing results: all of a file or none of it, and known to be possible before work starts."""
+"""Files whole: read as they were at one time; written all or not at all.
+
+That a result can be written is known before work starts.
+"""
 
 from __future__ import annotations
 
@@ -20,6 +23,23 @@ if TYPE_CHECKING:  # costs half a second, which a quick command should not take
 
 class OutputError(InputError):
     """A place where results cannot be written."""
+
+
+def read_whole(path: Path) -> bytes:
+    """Read a file that nobody writes to at the time.
+
+    Raises:
+        InputError: if it changed while it was read.
+        OSError: if it cannot be read.
+    """
+    with path.open("rb") as file:
+        before = os.fstat(file.fileno())
+        content = file.read()
+        after = os.fstat(file.fileno())
+    same = (before.st_size, before.st_mtime_ns) == (after.st_size, after.st_mtime_ns)
+    if not same or len(content) < after.st_size:
+        raise InputError(f"{path}: changed while it was read: run again when it is written")
+    return content
 
 
 def check_writable(path: str | Path) -> Path:

@@ -78,6 +78,22 @@ TASKS: dict[str, dict[str, tuple[int, int]]] = {
         "team_allocation": (250, 3),
     },
 }
+# Benchmark -> tasks of lm-evaluation-harness that are it, their metrics in order of preference (a
+# filter follows a comma; the mean of all of them for IFEval), and examples in the prompt.
+HARNESS: dict[str, tuple[str, str, int]] = {
+    "MMLU": ("mmlu", "acc", 5),
+    "ARC": ("arc_challenge arc:challenge", "acc_norm", 25),
+    "HellaSwag": ("hellaswag", "acc_norm", 10),
+    "Winogrande": ("winogrande", "acc", 5),
+    "TruthfulQA": ("truthfulqa_mc2 truthfulqa_mc", "acc mc2", 0),
+    "GSM8K": ("gsm8k", "exact_match,strict-match exact_match acc", 5),
+    "IFEval": ("leaderboard_ifeval ifeval", "prompt_level_strict_acc inst_level_strict_acc", 0),
+    "BBH": ("leaderboard_bbh", "acc_norm", 3),
+    "MATH Lvl 5": ("leaderboard_math_hard", "exact_match", 4),
+    "GPQA": ("leaderboard_gpqa", "acc_norm", 0),
+    "MUSR": ("leaderboard_musr", "acc_norm", 0),
+    "MMLU-PRO": ("leaderboard_mmlu_pro", "acc", 5),
+}
 
 
 def chance_floor(tasks: dict[str, tuple[int, int]]) -> tuple[float, int]:
@@ -88,11 +104,13 @@ def chance_floor(tasks: dict[str, tuple[int, int]]) -> tuple[float, int]:
 
 def build_benchmarks() -> list[list[str]]:
     """Builds the table of benchmarks: rows of cells, the header first."""
-    cells = [["benchmark", "title", "leaderboard", "floor", "items", "independent", "source"]]
+    header = "benchmark title leaderboard floor items independent tasks metrics shots source"
+    cells: list[list[str]] = [header.split()]
     for name, title, leaderboard, floor, items, source in BENCHMARKS:
         if floor is None or items is None:
             floor, items = chance_floor(TASKS[name])
         independent = str(INDEPENDENT.get(name, items))
+        harness = map(str, HARNESS[name])
         shown = repr(round(floor, DECIMALS))
-        cells.append([name, title, leaderboard, shown, str(items), independent, source])
+        cells.append([name, title, leaderboard, shown, str(items), independent, *harness, source])
     return cells

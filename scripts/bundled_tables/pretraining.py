@@ -43,7 +43,7 @@ def build_pretraining(
     sources = {
         name: row["tokens_source"] for name, row in read_rows(models_path, CARD_COLUMNS).items()
     }
-    cells = [list(REGISTRY)]
+    cells: list[list[str]] = [list(REGISTRY)]
     carded = set()
     for card in read_records(cards_path, PRETRAINING_COLUMNS):
         family = card["family"]

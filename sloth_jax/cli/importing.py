@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sloth_jax.cli.console import Parser, show_progress, tell
+from sloth_jax.errors import InputError
 from sloth_jax.files import check_writable, frame_csv, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
 
+    from sloth_jax.data.importing.result import Imported
+
 # Of sloth_jax.data.importing.reader, which loads pandas.
 _FORMATS = ("lm-eval", "open-llm-leaderboard-v1", "open-llm-leaderboard-v2", "table")
 _KINDS = ("merged", "moe", "flagged", "adapters")
+_LACKING = ("size not known", "training tokens not known")  # reasons that facts mend
 _SHOWN = 10  # notes, before the rest is counted
 
 
@@ -23,8 +29,10 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "import",
         help="turn result files or a leaderboard's export into a training table",
         description="Read scores in other formats into a table for --data or --add. Rows that\n"
-        "cannot be used are counted by reason; values read off models' names are listed.",
-        epilog="example: sloth-jax import results/ --out table.csv --rejected rejected.csv\n"
+        "cannot be used are counted by reason; values read off models' names are listed.\n"
+        "What no result file knows, such as training tokens, comes from --facts.",
+        epilog="example: sloth-jax import results/ --out table.csv --rejected facts.csv\n"
+        "         sloth-jax import results/ --out table.csv --facts facts.csv\n"
         "         sloth-jax predict --data table.csv --query query.csv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -41,7 +49,17 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
     )
     parser.add_argument("--out", required=True, metavar="TABLE.csv", help="the table to write")
     parser.add_argument(
-        "--rejected", metavar="FILE.csv", help="write the rows that were not kept, with reasons"
+        "--facts",
+        nargs="+",
+        default=[],
+        metavar="FACTS.csv",
+        help="what the source cannot know: columns model, family, params_b (billions), tokens_t"
+        " (trillions), and lineage, post_trained, active_params_b, released; cells may be empty",
+    )
+    parser.add_argument(
+        "--rejected",
+        metavar="FILE.csv",
+        help="write the rows that were not kept, with reasons; filled in, it is a file for --facts",
     )
     parser.add_argument(
         "--guessed", metavar="FILE.csv", help="write the values read off names, with reasons"
@@ -53,15 +71,26 @@ def _run(options: argparse.Namespace) -> None:
     import pandas as pd
 
     from sloth_jax.data.importing.reader import import_scores
+    from sloth_jax.data.importing.result import NothingKept
 
     for path in (options.out, options.rejected, options.guessed):
         if path is not None:
             check_writable(path)
-    with show_progress("reading"):
-        found = import_scores(options.source, kind=options.format, without=options.without)
-    rejected = pd.DataFrame(found.rejected, columns=["source", "row", "model", "reason"])
+    if options.rejected in options.facts:
+        raise InputError(
+            f"--rejected {options.rejected} would replace the facts: name another file"
+        )
+    try:
+        with show_progress("reading"):
+            found = import_scores(
+                options.source, kind=options.format, without=options.without, facts=options.facts
+            )
+    except NothingKept as error:
+        _write(options.rejected, _rejected(error.found))
+        next_step = _next_step(options, error.found)
+        raise InputError(f"{error}{'; ' if next_step else ''}{next_step}") from None
     guessed = pd.DataFrame(found.guessed, columns=["model", "column", "value", "because"])
-    _write(options.rejected, rejected)
+    _write(options.rejected, _rejected(found))
     _write(options.guessed, guessed)
     _write(options.out, found.frame)
     for note in found.notes[:_SHOWN]:
@@ -77,6 +106,35 @@ def _run(options: argparse.Namespace) -> None:
     tell(f"Wrote {len(found.rows)} models to {options.out}")
     if len(guessed) and options.guessed is None:
         tell("note: values read off names are guesses: list them with --guessed FILE.csv")
+    if next_step := _next_step(options, found):
+        tell(f"note: {next_step}")
+
+
+def _next_step(options: argparse.Namespace, found: Imported) -> str:
+    """What to run for the rows that were rejected for want of facts; empty where there are none."""
+    lacking = sum(row["reason"].startswith(_LACKING) for row in found.rejected)
+    if not lacking:
+        return ""
+    facts = options.rejected or str(Path(options.out).with_name("facts.csv"))
+    words = ["sloth-jax", "import", options.source, "--out", options.out]
+    for flag, value in (("--format", options.format), ("--guessed", options.guessed)):
+        words += [flag, value] if value else []
+    for flag, values in (("--without", options.without), ("--facts", options.facts)):
+        words += [flag, *values] if values else []
+    what = f"size or tokens of {lacking} models are not known"
+    if options.rejected is None:
+        return f"{what}: list them with {shlex.join([*words, '--rejected', facts])}"
+    again = shlex.join([*words, *([] if options.facts else ["--facts"]), facts])
+    return f"{what}: fill in params_b and tokens_t in {facts}, then run {again}"
+
+
+def _rejected(found: Imported) -> pd.DataFrame:
+    """Rejected rows as a table of facts, which is handed back when its gaps are filled in."""
+    import pandas as pd
+
+    from sloth_jax.data.schema import COLUMNS
+
+    return pd.DataFrame(found.rejected, columns=[*COLUMNS, "source", "row", "reason"])
 
 
 def _write(path: str | None, rows: pd.DataFrame) -> None:

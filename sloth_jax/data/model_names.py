@@ -97,5 +97,5 @@ def family_in_name(name: str) -> str:
 
     ``Llama-2-7b-chat-hf`` and ``llama-2-70b-chat`` are both ``llama-2-chat``.
     """
-    text = re.sub(r"(?<=[-_])(?:hf|gptq|awq|gguf|fp16|bf16)$", "", without_size(name))
+    text = re.sub(r"(?<=[-_])(?:hf|gptq|awq|gguf|fp16|bf16)$", "", without_size(name).split("@")[0])
     return re.sub(r"[-_. ]{2,}", "-", text).strip("-_. ") or plain_name(name)

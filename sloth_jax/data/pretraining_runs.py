@@ -90,37 +90,28 @@ def _entries() -> tuple[_Entry, ...]:
     for row in read_bundled("pretraining.csv").records():
         words = "|".join(f"{_UNFINISHED} {row['without']}".split())
         tokens = float(row["tokens_t"]) if row["tokens_t"] else None
-        found.append(
-            _Entry(
-                [_key_pattern(key) for key in row["keys"].split()],
-                [_key_pattern(key) for key in row["shared"].split()],
-                re.compile(f"(?<![a-z])(?:{words})(?![a-z])"),
-                [float(size) for size in row["sizes_b"].split()],
-                row["released"],
-                Pretraining(row["lineage"], None, tokens, row["source"]),
-            )
-        )
+        keys, shared = ([_key_pattern(key) for key in row[k].split()] for k in ("keys", "shared"))
+        without = re.compile(f"(?<![a-z])(?:{words})(?![a-z])")
+        sizes = [float(size) for size in row["sizes_b"].split()]
+        run = Pretraining(row["lineage"], None, tokens, row["source"])
+        found.append(_Entry(keys, shared, without, sizes, row["released"], run))
     return tuple(found)
 
 
-def _named(text: str) -> list[tuple[_Entry, re.Match[str]]]:
-    """The rows whose keys are in a name, without keys inside longer ones; else by shared keys."""
+def _named(text: str) -> tuple[str, list[tuple[_Entry, re.Match[str]]]]:
+    """Rows whose keys are in a name, not inside longer ones, or else shared keys; and which."""
     for kind in ("keys", "shared"):
         found = [(entry, key.search(text)) for entry in _entries() for key in getattr(entry, kind)]
         named = [(entry, match) for entry, match in found if match]
         spans = {match.span() for _, match in named}
-        inside = {
-            (start, end)
-            for start, end in spans
-            if any(a <= start and end <= b and (a, b) != (start, end) for a, b in spans)
-        }
+        inside = {s for s in spans if any(a <= s[0] and s[1] <= b for a, b in spans - {s})}
         if named:
-            return [(entry, match) for entry, match in named if match.span() not in inside]
-    return []
+            return kind, [pair for pair in named if pair[1].span() not in inside]
+    return "shared", []
 
 
 def pretraining_of(
-    name: str, params_b: float, *, released: str = "", rounded_down: bool = False
+    name: str, params_b: float, released: str = "", lineage: str = "", *, rounded_down: bool = False
 ) -> Pretraining | None:
     """The pretraining run that a model descends from, by its name.
 
@@ -130,6 +121,7 @@ def pretraining_of(
         name: ``owner/model`` or ``model``.
         params_b: its size, billions.
         released: when it was released or submitted, ``2024-07-23`` or ``2024-07``; else ignored.
+        lineage: its lineage, where it is known: other runs are not it.
         rounded_down: whether the size is whole billions, rounded down.
 
     Returns:
@@ -137,23 +129,20 @@ def pretraining_of(
         where the name holds no key of a registered run.
     """
     text = without_size(name, "~")
-    named = _named(text)
+    kind, named = _named(text)
+    named = [pair for pair in named if lineage in ("", pair[0].run.lineage)]
     fitting: dict[tuple[str | None, float | None], Pretraining] = {}
     misfits: dict[str, None] = {}
     for entry, match in named:
-        lineage = entry.run.lineage
         rest = text[: match.start()] + " " + text[match.end() :]
         if why := entry.misfit(rest, params_b, released, rounded_down):
-            misfits[f"{lineage}: {why}"] = None
+            misfits[f"{entry.run.lineage}: {why}"] = None
         else:
             run = entry.run._replace(params_b=entry.size(params_b, rounded_down))
-            fitting.setdefault((lineage, run.tokens_t), run)
-    strong = {
-        entry.run.lineage for entry, match in named if any(key.search(text) for key in entry.keys)
-    }
-    candidates = [f"{run.lineage} ({run.tokens_t or '?'} T)" for run in fitting.values()]
-    if len(strong) > 1:
-        candidates = sorted(str(lineage) for lineage in strong)
+            fitting.setdefault((run.lineage, run.tokens_t), run)
+    candidates = sorted({str(entry.run.lineage) for entry, _ in named if kind == "keys"})
+    if len(candidates) < 2:
+        candidates = [f"{run.lineage} ({run.tokens_t or '?'} T)" for run in fitting.values()]
     if len(candidates) > 1:
         return Pretraining(None, None, None, f"ambiguous, {' or '.join(candidates)}")
     if not fitting:

@@ -145,18 +145,32 @@ def parse_models(
     return models, warnings
 
 
+def facts_given(table: RawTable, row: int, columns: Mapping[str, int]) -> dict[str, Any]:
+    """Returns what a row says of its model, by column, where it need not say all.
+
+    Raises:
+        TableError: the model has no name, or a cell cannot be used.
+    """
+    facts = _parse_model(table, row, columns, tokens_may_be_missing=True, whole=False)._asdict()
+    return {name: value for name, value in facts.items() if str(value) not in ("", "None", "nan")}
+
+
 def _parse_model(
-    table: RawTable, row: int, columns: Mapping[str, int], tokens_may_be_missing: bool
+    table: RawTable,
+    row: int,
+    columns: Mapping[str, int],
+    tokens_may_be_missing: bool,
+    whole: bool = True,
 ) -> ModelFacts:
     text = {name: table.rows[row][position] for name, position in columns.items()}
-    for name in ("model", "family"):
+    for name in ("model", "family") if whole else ("model",):
         if not text[name]:
             what = f"{name} is empty: name the {name}, or remove the row"
             raise table.error(what, row, columns[name])
     numbers = {
         name: _positive(table, row, columns[name], name, needed=needed)
         for name, needed in (
-            ("params_b", True),
+            ("params_b", whole),
             ("tokens_t", not tokens_may_be_missing),
             ("active_params_b", False),
         )

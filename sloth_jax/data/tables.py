@@ -19,7 +19,7 @@ import numpy as np
 import pandas as pd
 
 from sloth_jax.errors import InputError
-from sloth_jax.files import FORMULAS
+from sloth_jax.files import FORMULAS, read_whole
 from sloth_jax.wording import did_you_mean, one_line, quoted, spelling
 
 MODEL_SPELLINGS = frozenset({"model", "modelname", "name"})
@@ -89,7 +89,7 @@ def read_table(table: str | Path | pd.DataFrame, source: str = "data frame") -> 
     path, source = Path(table), str(table)
     fail = RawTable(source, [], [], []).error
     try:
-        content = path.read_bytes()
+        content = read_whole(path)
     except IsADirectoryError:
         raise fail("is a directory: give the path of a CSV or parquet file") from None
     except FileNotFoundError:
@@ -123,8 +123,11 @@ def _parse_csv(content: bytes, source: str) -> RawTable:
         raise fail(f"row {row}: not UTF-8 text: save the table as 'CSV UTF-8'") from error
     lines: list[tuple[int, list[str]]] = []
     number = 0
+    # where a comma is the decimal point, programs write semicolons; some write tabs
+    mark = max(",;\t", key=text.lstrip().partition("\n")[0].count)
+    lines_of = csv.reader(io.StringIO(text, newline=""), delimiter=mark, strict=True)
     try:
-        for number, record in enumerate(csv.reader(io.StringIO(text, newline=""), strict=True), 1):
+        for number, record in enumerate(lines_of, 1):
             cells = [_clean(cell) for cell in record]
             if any(cells):  # spreadsheets leave empty rows; the numbering counts them
                 lines.append((number, cells))
@@ -136,11 +139,9 @@ def _parse_csv(content: bytes, source: str) -> RawTable:
     for number, cells in body:
         if len(cells) != len(header):
             raise fail(
-                f"row {number}: {len(cells)} cells, but the header has {len(header)}: put quotes"
-                " around cells with commas, and fill in or remove the row"
+                f"row {number}: {len(cells)} cells, but the header has {len(header)}: write"
+                f" decimal points as '.', put quotes around cells with {mark!r}, or remove the row"
             )
-    if len(header) == 1 and (";" in header[0] or "\t" in header[0]):
-        raise fail("columns are not separated by commas: save the table with commas")
     rows = [[_blank(cell) for cell in cells] for _, cells in body]
     return _checked(RawTable(source, header, rows, [number for number, _ in body]))
 

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 from bundled_files import BENCHMARKS, DATA, PUBLISHED, ROOT, needs_published, rows
 
-from sloth_jax.data.bundled_tables import (
+from sloth_jax.data.reading import load_leaderboard
+from sloth_jax.data.schema import COLUMNS
+from sloth_jax.forecasting.bundled_tables import (
     bundled_mixtures,
     load_observational,
     observational_frame,
 )
-from sloth_jax.data.reading import load_leaderboard
-from sloth_jax.data.schema import COLUMNS
 
 # A size in a name differs from the parameter count by at most this fraction of the count.
 NAME_TOLERANCE = 0.40

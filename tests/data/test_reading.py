@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
+
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import HealthCheck, given, settings, strategies as st
 from table_texts import GOOD, assert_same, edited, message
 
 from sloth_jax.data.reading import load_floors, load_leaderboard
 from sloth_jax.data.tables import TableError
+from sloth_jax.errors import InputError
 
 
 @pytest.mark.parametrize(
@@ -217,7 +221,11 @@ BAD_TABLES = {
     "short row": (edited("0.3,,0.0", "0.3,"), ["row 3", "10 cells"]),
     "open quote": (edited("alpha-1b", '"alpha-1b'), ["malformed CSV"]),
     "text after quote": (edited("alpha-1b", '"alpha"-1b'), ["row 3", "malformed CSV"]),
-    "semicolons": (GOOD.replace(",", ";"), ["not separated by commas"]),
+    "semicolons and decimal commas": (
+        GOOD.replace(",", ";").replace(".", ","),
+        ["value '1,5'", "write the decimal point as '.'"],
+    ),
+    "decimal commas": (edited("0.45,NA", "0,45,NA"), ["12 cells", "decimal points as '.'"]),
     "latin-1": (GOOD.replace("alpha-1b", "é").encode("latin-1"), ["row 3", "not UTF-8"]),
     "utf-16": (GOOD.encode("utf-16"), ["not UTF-8"]),
 }
@@ -232,6 +240,37 @@ def test_bad_tables(write, case):
     assert message(error).startswith(f"{path}: ")
     for part in parts:
         assert part in message(error)
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda text: text.replace(",", ";"),
+        lambda text: text.replace(",", "\t"),
+        lambda text: text.replace("\n", "\r\n"),
+        lambda text: "\ufeff" + text,
+        lambda text: "\ufeff\r\n" + text.replace(",", ";").replace("\n", "\r\n"),
+    ],
+)
+def test_separators_line_ends_and_byte_order_marks_are_read(write, change):
+    same = load_leaderboard(write(GOOD))
+    other = load_leaderboard(write(change(GOOD), "other.csv"))
+    pd.testing.assert_frame_equal(other.to_frame(), same.to_frame())
+
+
+def test_a_file_that_changes_while_it_is_read(write, monkeypatch):
+    path = write(GOOD)
+    status_of = os.fstat
+
+    def while_it_grows(number: int) -> os.stat_result:
+        status = status_of(number)
+        with path.open("a") as file:
+            file.write("more")
+        return status
+
+    monkeypatch.setattr(os, "fstat", while_it_grows)
+    with pytest.raises(InputError, match="changed while it was read: run again"):
+        load_leaderboard(path)
 
 
 def test_row_numbers_count_empty_rows(write):

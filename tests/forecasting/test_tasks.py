@@ -10,7 +10,7 @@ import pytest
 from small import table
 
 from sloth_jax import InputError, load_leaderboard
-from sloth_jax.data.bundled_tables import observational_frame
+from sloth_jax.forecasting.bundled_tables import observational_frame
 from sloth_jax.forecasting.tasks import Task, bundled_tasks, load_task, read_task, with_tasks
 
 

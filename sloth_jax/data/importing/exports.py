@@ -13,7 +13,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from sloth_jax.data.importing.names import add_row, short_names
-from sloth_jax.data.importing.result import V1, V2, Imported
+from sloth_jax.data.importing.result import V1, V2, Facts, Imported
 from sloth_jax.data.model_names import plain_name
 from sloth_jax.data.rows import fraction_of, number_of
 from sloth_jax.data.tables import RawTable, TableError
@@ -54,11 +54,12 @@ def recognise_export(table: RawTable) -> str | None:
     return next((kind for kind, names in _BENCHMARKS.items() if header.issuperset(names)), None)
 
 
-def read_export(table: RawTable, kind: str, without: Sequence[str]) -> Imported:
+def read_export(table: RawTable, kind: str, without: Sequence[str], facts: Facts) -> Imported:
     """Reads an export of a leaderboard; arguments as those of :func:`import_scores`."""
     export = _Export(table, {name: position for position, name in enumerate(table.header)})
     columns, unit = _score_columns(export, kind)
-    found = Imported(table.source, kind, rows_in=len(table.rows), notes=[_NOTES[kind]])
+    found = Imported(table.source, kind, rows_in=len(table.rows), facts=facts)
+    found.notes.append(_NOTES[kind])
     kinds = _kinds(export, found)
     kept = _choose_rows(export, found, {kind: kinds[kind] for kind in without})
     names = short_names(list(kept))

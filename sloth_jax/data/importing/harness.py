@@ -15,32 +15,22 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from sloth_jax.data.importing.names import add_row, short_names
-from sloth_jax.data.importing.result import LM_EVAL, Imported
+from sloth_jax.data.importing.result import LM_EVAL, Facts, Imported
+from sloth_jax.data.tables import read_bundled
+from sloth_jax.files import read_whole
 
 
 class _Setting(NamedTuple):
     """How the leaderboards run a benchmark: task, metric, examples in the prompt."""
 
-    tasks: tuple[str, ...]
-    metrics: tuple[str, ...]
+    tasks: list[str]
+    metrics: list[str]
     shots: int
 
 
 _SETTINGS = {
-    "ARC": _Setting(("arc_challenge", "arc:challenge"), ("acc_norm",), 25),
-    "HellaSwag": _Setting(("hellaswag",), ("acc_norm",), 10),
-    "MMLU": _Setting(("mmlu",), ("acc",), 5),
-    "TruthfulQA": _Setting(("truthfulqa_mc2", "truthfulqa_mc"), ("acc", "mc2"), 0),
-    "Winogrande": _Setting(("winogrande",), ("acc",), 5),
-    "GSM8K": _Setting(("gsm8k",), ("exact_match,strict-match", "exact_match", "acc"), 5),
-    "IFEval": _Setting(
-        ("leaderboard_ifeval", "ifeval"), ("prompt_level_strict_acc", "inst_level_strict_acc"), 0
-    ),
-    "BBH": _Setting(("leaderboard_bbh",), ("acc_norm",), 3),
-    "MATH Lvl 5": _Setting(("leaderboard_math_hard",), ("exact_match",), 4),
-    "GPQA": _Setting(("leaderboard_gpqa",), ("acc_norm",), 0),
-    "MUSR": _Setting(("leaderboard_musr",), ("acc_norm",), 0),
-    "MMLU-PRO": _Setting(("leaderboard_mmlu_pro",), ("acc",), 5),
+    row["benchmark"]: _Setting(row["tasks"].split(), row["metrics"].split(), int(row["shots"]))
+    for row in read_bundled("benchmarks.csv").records()
 }
 _OF_TASK = {task: name for name, setting in _SETTINGS.items() for task in setting.tasks}
 _USUAL_METRICS = ("acc_norm", "exact_match", "acc", "f1", "bleu")
@@ -48,6 +38,11 @@ _USUAL_METRICS = ("acc_norm", "exact_match", "acc", "f1", "bleu")
 _GROUPS = ("mmlu", "leaderboard_bbh", "leaderboard_gpqa", "leaderboard_musr")
 # Before version 0.4, MMLU was a task per subject. The first leaderboard has their plain mean.
 _OLD_MMLU, _SUBJECTS = "hendrycksTest", 57
+# Arguments and types of numbers of quantised models, whose scores are not those of the model.
+_QUANTISED = re.compile(
+    r"(?:load_in_[48]bit|autogptq|gptqmodel|gguf_file)=(?!False|None)[^,]+|\b(?:gptq|awq|u?int[48])\b",
+    re.IGNORECASE,
+)
 
 
 @dataclass
@@ -58,12 +53,13 @@ class _Scores:
     errors: dict[str, float] = field(default_factory=dict)
     notes: list[str] = field(default_factory=list)
     files: list[str] = field(default_factory=list)
+    params_b: float | None = None
 
 
-def read_runs(path: Path) -> Imported:
+def read_runs(path: Path, facts: Facts) -> Imported:
     """Reads a result file, or all in a folder and the folders inside it."""
     files = sorted(path.rglob("*.json")) if path.is_dir() else [path]
-    found = Imported(str(path), LM_EVAL)
+    found = Imported(str(path), LM_EVAL, facts=facts)
     models: dict[str, _Scores] = {}
     for file in files:
         # samples of single items stand beside results
@@ -74,9 +70,15 @@ def read_runs(path: Path) -> Imported:
         if run is None:
             found.reject(file.name, "", "no result file: JSON with an object 'results'")
             continue
-        model = _model_of(run)
+        arguments = _arguments(run)
+        model = _model_of(run, arguments)
         if not model:
             found.reject(file.name, "", "no name of a model in 'config' or 'model_name'")
+            continue
+        config = run["config"] if isinstance(run.get("config"), dict) else {}
+        settings = ",".join(f"{key}={value}" for key, value in arguments.items())
+        if quantised := _QUANTISED.search(f"{settings},{config.get('model_dtype')}"):
+            found.reject(file.name, model, f"quantised: {quantised[0]}")
             continue
         result = _scores_of(run)
         if not result.scores:
@@ -90,11 +92,14 @@ def read_runs(path: Path) -> Imported:
         kept.scores |= result.scores
         kept.errors |= result.errors
         kept.files.append(file.name)
+        count = _number(config.get("model_num_parameters"))
+        kept.params_b = count / 1e9 if count else kept.params_b
     names = short_names(list(models))
     for model, kept in models.items():
         about = {f"{name} se": error for name, error in kept.errors.items()}
         place = ", ".join(kept.files)
-        add_row(found, place, names[model], model, kept.scores, given={}, about=about)
+        given = {"params_b": kept.params_b}
+        add_row(found, place, names[model], model, kept.scores, given=given, about=about)
         # several files make one row
         found.rows_in -= len(kept.files) - 1
     return found
@@ -102,30 +107,35 @@ def read_runs(path: Path) -> Imported:
 
 def _read_json(file: Path) -> dict[str, Any] | None:
     try:
-        run = json.loads(file.read_text(encoding="utf-8"))
+        run = json.loads(read_whole(file))
     except (OSError, ValueError):
         return None
     is_result = isinstance(run, dict) and isinstance(run.get("results"), dict)
     return run if is_result else None
 
 
-def _model_of(run: dict[str, Any]) -> str:
-    """Name of a run's model, where each version has it; empty where none does."""
-    for key in ("model_name", "model_id"):
-        if isinstance(run.get(key), str) and run[key]:
-            return run[key]
-    for key in ("config", "config_general"):
-        config = run.get(key)
-        if not isinstance(config, dict):
-            continue
-        arguments = config.get("model_args") or config.get("model_name") or ""
-        if isinstance(arguments, dict):
-            arguments = arguments.get("pretrained") or arguments.get("model") or ""
-        named = re.search(r"(?:pretrained|model|path)=([^,]+)", str(arguments))
-        name = named[1] if named else str(arguments)
-        if name:
-            return name
-    return ""
+def _arguments(run: dict[str, Any]) -> dict[str, str]:
+    """Arguments of a run's model: newer versions write an object, older ones ``key=value,...``."""
+    config = run.get("config")
+    given = config.get("model_args") if isinstance(config, dict) else None
+    if isinstance(given, dict):
+        return {key: str(value) for key, value in given.items()}
+    pairs = [part.partition("=") for part in str(given or "").split(",")]
+    return {key if equals else "model": value if equals else key for key, equals, value in pairs}
+
+
+def _model_of(run: dict[str, Any], arguments: dict[str, str]) -> str:
+    """Name of a run's model, with its revision if not the main one; empty where none is there."""
+    general = run.get("config_general")
+    named = (
+        run.get("model_name"),
+        run.get("model_id"),
+        *(arguments.get(key) for key in ("peft", "delta", "pretrained", "model", "path")),
+        general.get("model_name") if isinstance(general, dict) else None,
+    )
+    name = next((name for name in named if name and isinstance(name, str)), "")
+    revision = arguments.get("revision", "main")
+    return name if not name or revision in ("", "main", "None") else f"{name}@{revision}"
 
 
 def _scores_of(run: dict[str, Any]) -> _Scores:

@@ -15,11 +15,12 @@ from sloth_jax.data.model_names import (
     post_training_in_name,
     size_in_name,
 )
-from sloth_jax.data.pretraining_runs import pretraining_of
+from sloth_jax.data.pretraining_runs import Pretraining, pretraining_of
 from sloth_jax.data.schema import COLUMNS
 
 # A size column holds whole billions, rounded down. A name that agrees with it is more precise.
 _SIZE_SLACK = 0.15
+_NOMINAL = 0.1  # so far exact counts may be from names, relative: opt-350m has 331 million
 
 
 def short_names(names: Sequence[str]) -> dict[str, str]:
@@ -46,39 +47,32 @@ def add_row(
     are whole billions, rounded down.
     """
     scores = {name: score for name, score in scores.items() if not math.isnan(score)}
-    facts, exact = _given_facts(found, model, published, given)
-    if not scores:
-        found.reject(row, published, "no score", facts)
+    facts = _given_facts(found, published, given, rounded_down)
+    rounded_down &= "params_b" not in found.facts_of(published)
+    guesses = len(found.guessed)
+    size, whole = _size(found, model, published, facts["params_b"], rounded_down)
+    run, why = _run(published, facts, size, whole)
+    tokens = facts["tokens_t"] or (run and run.tokens_t)
+    if not scores or size is None or tokens is None:
+        del found.guessed[guesses:]
+        reason = f"training tokens not known: {why}" if scores else "no score"
+        if scores and size is None:
+            reason = "size not known: neither given nor in the name"
+        facts["lineage"] = facts["lineage"] or (run and run.lineage)
+        found.reject(row, published, reason, facts | {"params_b": size})
         return
-    stated, whole = _size(found, model, published, facts["params_b"], rounded_down and not exact)
-    facts["params_b"] = stated
-    if stated is None:
-        found.reject(row, published, "size not known: neither given nor in the name", facts)
-        return
-    released = facts["released"] or ""
-    named = size_in_name(published)
-    run = pretraining_of(published, stated, released=released, rounded_down=whole)
-    why = run.source if run else "no registered lineage in the name"
-    if whole and named and named.experts:
-        # One of the two is of another model, and nothing says which.
-        run, why = None, f"the name says {named.params_b:.3g} billion parameters, not {stated:g}"
-    if facts["tokens_t"] is None:
-        if run is None or run.tokens_t is None:
-            facts["lineage"] = facts["lineage"] or (run.lineage if run else None)
-            why = f"{run.lineage}: {why}" if run and run.lineage else why
-            found.reject(row, published, f"training tokens not known: {why}", facts)
-            return
-        because = f"{run.lineage}: {why}"
-        facts["tokens_t"] = found.guess(model, "tokens_t", run.tokens_t, because)
+    if not facts["tokens_t"]:
+        facts["tokens_t"] = found.guess(model, "tokens_t", tokens, why)
+    facts["params_b"] = size
     if whole and run and run.params_b:
-        because = f"given as {stated:g}, rounded down; registered size of {run.lineage}"
+        because = f"given as {size:g}, rounded down; registered size of {run.lineage}"
         facts["params_b"] = found.guess(model, "params_b", run.params_b, because)
     family = family_in_name(published)
     # One that is given and the same as the name's may be told apart like it.
     if facts["family"] in (None, "", family):
         facts["family"] = found.guess(model, "family", family, "the name without its size")
     if not facts["lineage"]:
-        lineage = run.lineage if run and run.lineage else facts["family"]
+        lineage = (run and run.lineage) or facts["family"]
         facts["lineage"] = found.guess(model, "lineage", lineage, "the name")
     if facts["post_trained"] is None:
         says = bool(post_training_in_name(published))
@@ -89,14 +83,38 @@ def add_row(
 
 
 def _given_facts(
-    found: Imported, model: str, published: str, given: Mapping[str, Any]
-) -> tuple[dict[str, Any], bool]:
-    """Facts by column, those of the facts file before the source's; whether it has the size."""
+    found: Imported, model: str, given: Mapping[str, Any], rounded_down: bool
+) -> dict[str, Any]:
+    """Facts by column: those of the facts file, then those of the source."""
     facts: dict[str, Any] = {column: given.get(column) for column in COLUMNS}
     for column in ("params_b", "active_params_b", "tokens_t"):
         facts[column] = _positive(facts[column])
-    more = found.facts.get(published.lower()) or found.facts.get(plain_name(published)) or {}
-    return facts | {"model": published} | more, "params_b" in more
+    more = found.facts_of(model)
+    for column, value in more.items():
+        old = facts[column]
+        if old not in (None, "", value) and not (rounded_down and column == "params_b"):
+            what = f"{column} is {old} in the source and {value} in the facts, which count"
+            found.notes.append(f"{model}: {what}")
+    return facts | dict(more)
+
+
+def _run(
+    name: str, facts: Mapping[str, Any], size: float | None, whole: bool
+) -> tuple[Pretraining | None, str]:
+    """The pretraining run, and its source or why it is not known."""
+    stated = size_in_name(name)
+    if size is None:
+        return None, ""
+    if stated and stated.experts and abs(stated.params_b / size - 1.0) <= _NOMINAL:
+        size = stated.params_b
+    elif stated and stated.experts and whole:
+        # One of the two is of another model, and nothing says which.
+        return None, f"the name says {stated.params_b:.3g} billion parameters, not {size:g}"
+    known = (facts["released"] or "", facts["lineage"] or "")
+    run = pretraining_of(name, size, *known, rounded_down=whole)
+    if run is None:
+        return None, "no registered lineage in the name"
+    return run, f"{run.lineage}: {run.source}" if run.lineage else run.source
 
 
 def _positive(value: Any) -> float | None:

@@ -10,17 +10,23 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import pandas as pd
+
 from sloth_jax.data.importing.exports import read_export, recognise_export
+from sloth_jax.data.importing.facts import read_facts
 from sloth_jax.data.importing.harness import read_runs
 from sloth_jax.data.importing.names import tell_families_apart
-from sloth_jax.data.importing.result import FORMATS, KINDS, LM_EVAL, V1, V2, Imported
+from sloth_jax.data.importing.result import FORMATS, KINDS, LM_EVAL, V1, V2, Imported, NothingKept
 from sloth_jax.data.importing.wide_and_long import read_any_table
 from sloth_jax.data.tables import check_choice, read_table
-from sloth_jax.errors import InputError
 
 
 def import_scores(
-    source: str | Path, *, kind: str | None = None, without: Sequence[str] = ()
+    source: str | Path,
+    *,
+    kind: str | None = None,
+    without: Sequence[str] = (),
+    facts: Sequence[str | Path | pd.DataFrame] = (),
 ) -> Imported:
     """Read scores in any of the known formats.
 
@@ -28,26 +34,35 @@ def import_scores(
         source: file, or folder of result files.
         kind: one of :data:`FORMATS`; None guesses it from what the source holds.
         without: kinds of rows to leave out, of :data:`KINDS`; of exports of leaderboards only.
+        facts: tables of what the source cannot know, see :func:`read_facts`. They come before
+            what the source says, and that before what names say.
 
     Returns:
         :class:`Imported`.
 
     Raises:
-        InputError: if the source cannot be read, or nothing of it could be kept.
+        InputError: if the source or the facts cannot be read.
+        NothingKept: if no row of the source could be kept; it has the rejected rows.
     """
     path = Path(source)
     if kind is not None:
         check_choice("format", kind, FORMATS)
     for name in without:
         check_choice("kind of rows", name, KINDS)
+    known = read_facts(facts)
     if kind == LM_EVAL or (kind is None and (path.is_dir() or path.suffix == ".json")):
-        found = read_runs(path)
+        found = read_runs(path, known)
     else:
         table = read_table(path)
         kind = kind or recognise_export(table)
-        found = read_export(table, kind, without) if kind in (V1, V2) else read_any_table(table)
+        if kind in (V1, V2):
+            found = read_export(table, kind, without, known)
+        else:
+            found = read_any_table(table, known)
     if not found.rows:
-        reasons = ", ".join(f"{reason} ({count})" for reason, count in found.reasons().items())
-        raise InputError(f"{source}: none of {found.rows_in} rows could be kept: {reasons}")
+        raise NothingKept(found)
+    unused = [model for model in known if known[model] and model not in found.facts_used]
+    if unused:
+        found.notes.append(f"facts of models that the source does not have: {', '.join(unused)}")
     tell_families_apart(found)
     return found

@@ -9,10 +9,15 @@ from typing import Any
 
 import pandas as pd
 
+from sloth_jax.data.model_names import plain_name
 from sloth_jax.data.schema import ABOUT, COLUMNS, bundled_floors
+from sloth_jax.errors import InputError
+from sloth_jax.wording import one_line
 
 FORMATS = ("lm-eval", "open-llm-leaderboard-v1", "open-llm-leaderboard-v2", "table")
 LM_EVAL, V1, V2, TABLE = FORMATS
+Facts = Mapping[str, Mapping[str, Any]]
+"""What a source cannot know: model in small letters -> column -> value."""
 KINDS = ("merged", "moe", "flagged", "adapters")
 """Kinds of rows in exports of leaderboards that may be left out on request."""
 
@@ -31,7 +36,8 @@ class Imported:
         guessed: what was not given but read off a name: ``model, column, value, because``.
         notes: what was mapped, assumed or ignored, a sentence each.
         rows_in: rows, or runs, that the source holds.
-        facts: what the source cannot know: model -> column -> value, see :func:`read_facts`.
+        facts: what was given beside the source.
+        facts_used: the models of those that the source has.
     """
 
     source: str
@@ -41,7 +47,8 @@ class Imported:
     guessed: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rows_in: int = 0
-    facts: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    facts: Facts = field(default_factory=dict)
+    facts_used: set[str] = field(default_factory=set)
 
     @property
     def frame(self) -> pd.DataFrame:
@@ -67,10 +74,30 @@ class Imported:
         self, row: int | str, model: str, reason: str, facts: Mapping[str, Any] | None = None
     ) -> None:
         """Note that a row was not kept, and what is known of its model."""
-        place = {"source": self.source, "row": row}
-        self.rejected.append({**place, **(facts or {}), "model": model, "reason": reason})
+        facts = {**(facts or {}), **self.facts_of(model)}
+        place = {"source": self.source, "row": row, "model": model, "reason": reason}
+        self.rejected.append(facts | place)
+
+    def facts_of(self, model: str) -> Mapping[str, Any]:
+        """What was given of a model, by its whole name or that without its owner."""
+        for name in (model.lower(), plain_name(model)):
+            if name in self.facts:
+                self.facts_used.add(name)
+                return self.facts[name]
+        return {}
 
     def guess(self, model: str, column: str, value: Any, because: str) -> Any:
         """Note that a value comes from a name, and return it."""
         self.guessed.append({"model": model, "column": column, "value": value, "because": because})
         return value
+
+
+class NothingKept(InputError):
+    """No row of a source could be used; ``found`` has the reasons."""
+
+    def __init__(self, found: Imported) -> None:
+        reasons = ", ".join(f"{reason} ({count})" for reason, count in found.reasons().items())
+        first = f"; first {found.rejected[0]['reason']}" if found.rejected else ""
+        what = f"none of {found.rows_in} rows could be kept: {reasons or 'there are none'}{first}"
+        super().__init__(one_line(f"{found.source}: {what}"))
+        self.found = found

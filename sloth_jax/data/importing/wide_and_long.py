@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 from sloth_jax.data.importing.names import add_row
-from sloth_jax.data.importing.result import TABLE, Imported
-from sloth_jax.data.rows import TRUE, fraction_of, number_of
+from sloth_jax.data.importing.result import TABLE, Facts, Imported
+from sloth_jax.data.rows import facts_given, fraction_of, number_of
 from sloth_jax.data.schema import (
     ABOUT,
     Header,
@@ -45,9 +45,9 @@ class _Model:
     about: dict[str, Any] = field(default_factory=dict)
 
 
-def read_any_table(table: RawTable) -> Imported:
+def read_any_table(table: RawTable, facts: Facts) -> Imported:
     """Reads a wide or a long table."""
-    found = Imported(table.source, TABLE, rows_in=len(table.rows))
+    found = Imported(table.source, TABLE, rows_in=len(table.rows), facts=facts)
     table = with_facts(table)
     header = read_header(table)
     found.notes += header.warnings
@@ -69,9 +69,9 @@ def read_any_table(table: RawTable) -> Imported:
             columns = [columns[0]._replace(benchmark=benchmark)]
         try:
             scores, about = _read_scores(table, row, columns)
-            model = _Model(number, _facts(table, row, header))
+            model = _Model(number, facts_given(table, row, header.facts))
         except TableError as error:
-            found.reject(number, name, f"not a number: {error}")
+            found.reject(number, name, f"a cell cannot be used: {error}")
             continue
         model = models.setdefault(name, model)
         if model.rows and not long:
@@ -133,14 +133,3 @@ def _about(table: RawTable, row: int, position: int, kind: str, unit: float) -> 
         return table.rows[row][position]
     value = number_of(table, row, position)
     return None if math.isnan(value) else value / unit if kind == "se" else value
-
-
-def _facts(table: RawTable, row: int, header: Header) -> dict[str, Any]:
-    facts: dict[str, Any] = {}
-    for name, position in header.facts.items():
-        text = table.rows[row][position]
-        if text and name in ("params_b", "active_params_b", "tokens_t"):
-            facts[name] = number_of(table, row, position)
-        elif text:
-            facts[name] = text.lower() in TRUE if name == "post_trained" else text
-    return facts

@@ -1,4 +1,4 @@
-"""Further tables that come with the package: observational scores, mixtures of experts."""
+"""Further bundled tables, for tasks and queries: observational scores, mixtures of experts."""
 
 from __future__ import annotations
 

@@ -1,0 +1,159 @@
+"""What result files say of a model, and what a file of facts adds to it."""
+
+from __future__ import annotations
+
+import json
+
+import pandas as pd
+import pytest
+
+from sloth_jax import InputError, TableError, load_leaderboard
+from sloth_jax.cli.main import main
+from sloth_jax.data.importing.reader import import_scores
+from sloth_jax.data.importing.result import NothingKept
+
+
+def result(arguments: str | dict, score: float = 0.4, **config) -> dict:
+    config = {"model": "hf", "model_args": arguments, **config}
+    return {"results": {"gsm8k": {"exact_match,strict-match": score}}, "config": config}
+
+
+@pytest.fixture
+def runs(tmp_path):
+    """Result files of a registered model, of one that nobody knows, and of some special ones."""
+    folder = tmp_path / "runs"
+    folder.mkdir()
+    files = {
+        "known": result("pretrained=facebook/opt-350m", model_num_parameters=331196416),
+        "own": result("pretrained=/home/me/out/my-model", model_num_parameters=1234567890),
+        "nobits": result("pretrained=me/tiny,load_in_4bit=True", model_dtype="torch.uint8"),
+        "int8": result({"pretrained": "me/tiny", "dtype": "auto"}, model_dtype="torch.int8"),
+        "step": result({"pretrained": "EleutherAI/pythia-1b", "revision": "step3000"}),
+        "adapter": result("pretrained=meta-llama/Llama-2-7b-hf,peft=me/llama-2-7b-lora"),
+    }
+    for name, content in files.items():
+        (folder / f"{name}.json").write_text(json.dumps(content))
+    return folder
+
+
+def test_sizes_types_and_arguments_of_result_files_are_used(runs):
+    found = import_scores(runs)
+    frame = found.frame.set_index("model")
+    # An exact count, and 350m in the name: the registered run of about this size.
+    assert frame.loc["opt-350m", ["params_b", "tokens_t"]].tolist() == [0.331196416, 0.18]
+    # An adapter is a model of its own.
+    assert set(frame.index) == {"opt-350m", "llama-2-7b-lora"}
+    rejected = {row["row"]: row for row in found.rejected}
+    assert rejected["own.json"]["params_b"] == 1.23456789
+    assert rejected["nobits.json"]["reason"] == "quantised: load_in_4bit=True"
+    assert rejected["int8.json"]["reason"] == "quantised: int8"
+    # A checkpoint is not the finished run.
+    assert rejected["step.json"]["model"] == "EleutherAI/pythia-1b@step3000"
+    assert "'step3000' in the name" in rejected["step.json"]["reason"]
+
+
+def test_facts_come_before_the_source_and_that_before_names(tmp_path, runs):
+    facts = pd.DataFrame(
+        {
+            "model": ["my-model", "FACEBOOK/opt-350m", "me/not-there"],
+            "family": ["ours", None, "x"],
+            "tokens_t": [0.5, 0.2, 1.0],
+            "params_b": [None, 0.33, None],
+        }
+    )
+    found = import_scores(runs, facts=[facts])
+    frame = found.frame.set_index("model")
+    own = ["family", "lineage", "params_b", "tokens_t"]
+    assert frame.loc["my-model", own].tolist() == ["ours", "ours", 1.23456789, 0.5]
+    assert frame.loc["opt-350m", ["params_b", "tokens_t"]].tolist() == [0.33, 0.2]
+    guessed = {(row["model"], row["column"]) for row in found.guessed}
+    assert ("opt-350m", "tokens_t") not in guessed
+    assert found.notes == [
+        "facebook/opt-350m: params_b is 0.331196416 in the source and 0.33 in the facts, which"
+        " count",
+        "facts of models that the source does not have: me/not-there",
+    ]
+
+
+def test_a_given_lineage_decides_an_ambiguous_name_and_is_never_contradicted(tmp_path):
+    table = pd.DataFrame(
+        {"model": ["x-llama-13b", "llama-2-7b"], "lineage": ["llama", "mine"], "MMLU": [0.4, 0.4]}
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    found = import_scores(tmp_path / "t.csv")
+    (row,) = found.rows
+    assert (row["model"], row["lineage"], row["tokens_t"]) == ("x-llama-13b", "llama", 1.0)
+    assert found.rejected[0]["lineage"] == "mine"
+
+
+@pytest.mark.parametrize(
+    ("text", "parts"),
+    [
+        ("model,tokens_t\na,2\na,3\n", ["row 3 (model 'a')", "2.0 stands before"]),
+        ("model,params_b\na,-1\n", ["row 2", "params_b must be positive"]),
+        ("model;tokens_t\na;0,5\n", ["value '0,5'", "decimal point as '.'"]),
+        ("model,post_trained\na,perhaps\n", ["not a yes or no"]),
+        ("tokens_t\n2\n", ["column 'model' is missing"]),
+        ("model,tokens_t\n,2\n", ["row 2", "model is empty"]),
+    ],
+)
+def test_bad_facts(tmp_path, runs, text, parts):
+    (tmp_path / "facts.csv").write_text(text)
+    with pytest.raises(TableError) as error:
+        import_scores(runs, facts=[tmp_path / "facts.csv"])
+    for part in ["facts.csv", *parts]:
+        assert part in str(error.value)
+
+
+def run(capsys, *arguments) -> tuple[int, str]:
+    with pytest.raises(SystemExit) as ended:
+        main([str(argument) for argument in arguments])
+    return int(ended.value.code or 0), capsys.readouterr().err
+
+
+def test_rejected_rows_are_filled_in_and_handed_back(tmp_path, runs, capsys, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (runs / "broken.json").write_text("{")
+    start = ["import", "runs", "--out", "table.csv"]
+    code, told = run(capsys, *start)
+    step = "size or tokens of 2 models are not known: list them with sloth-jax import runs"
+    assert code == 0
+    assert f"{step} --out table.csv --rejected facts.csv\n" in told
+    code, told = run(capsys, *start, "--rejected", "facts.csv")
+    assert "then run sloth-jax import runs --out table.csv --facts facts.csv\n" in told
+    facts = pd.read_csv("facts.csv")
+    facts.loc[facts["row"] == "own.json", "tokens_t"] = 0.5
+    facts.to_csv("facts.csv", index=False)
+    code, told = run(capsys, *start, "--facts", "facts.csv", "--rejected", "facts.csv")
+    assert code == 2
+    assert "--rejected facts.csv would replace the facts" in told
+    code, told = run(capsys, *start, "--facts", "facts.csv", "--rejected", "more.csv")
+    assert code == 0
+    assert "--facts facts.csv more.csv\n" in told
+    assert "facts of models" not in told
+    table = load_leaderboard("table.csv")
+    own = table.models.index("my-model")
+    assert (table.params_b[own], table.tokens_t[own]) == (1.23456789, 0.5)
+    assert list(pd.read_csv("more.csv")["row"].dropna()) == [
+        "broken.json", "int8.json", "nobits.json", "step.json",
+    ]  # fmt: skip
+
+
+def test_where_nothing_was_kept_the_file_to_fill_in_is_written(tmp_path, runs, capsys):
+    rejected, out = tmp_path / "facts.csv", tmp_path / "table.csv"
+    start = ["import", runs / "own.json", "--out", out]
+    code, told = run(capsys, *start, "--rejected", rejected)
+    assert code == 2
+    assert told.count("\n") == 1
+    assert f"fill in params_b and tokens_t in {rejected}, then run" in told
+    assert not out.exists()
+    facts = pd.read_csv(rejected).assign(tokens_t=2.0)
+    facts.to_csv(rejected, index=False)
+    assert run(capsys, *start, "--facts", rejected)[0] == 0
+    (runs / "own.json").write_text("{")
+    with pytest.raises(NothingKept, match=r"no result file \(1\); first no result file: JSON"):
+        import_scores(runs / "own.json")
+    empty = tmp_path / "empty"
+    empty.mkdir()
+    with pytest.raises(InputError, match="rows could be kept: there are none"):
+        import_scores(empty)
