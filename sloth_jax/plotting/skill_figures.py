@@ -64,7 +64,8 @@ def skill_figures(
 
         figure, ax = plt.subplots(figsize=(6.0, 1.6 + 0.4 * few), layout="constrained")
         plot_growth(tables["growth"], ax=ax)
-        ax.set_title("What ten times more adds to each skill of the average family")
+        title = f"What ten times more adds to the average family's skills, {intervals}"
+        figure.suptitle(title, x=0.01, ha="left")
         yield from _finished("growth", figure, note)
         if "base_to_chat" in tables:
             shifts = tables["base_to_chat"]
@@ -77,6 +78,7 @@ def skill_figures(
             size = (6.0, 1.2 + 0.3 * len(pairs))
             figure, ax = plt.subplots(figsize=size, layout="constrained")
             plot_pairs(pairs, ax=ax)
+            figure.suptitle(f"Correlations of skills, {intervals}", x=0.01, ha="left")
             yield from _finished("correlations", figure, note)
 
 
