@@ -76,7 +76,7 @@ def _run(options: argparse.Namespace) -> None:
     for path in (options.out, options.rejected, options.guessed):
         if path is not None:
             check_writable(path)
-    if options.rejected in options.facts:
+    if Path(options.rejected or ".").resolve() in {Path(path).resolve() for path in options.facts}:
         raise InputError(
             f"--rejected {options.rejected} would replace the facts: name another file"
         )

@@ -10,7 +10,6 @@ import csv
 import importlib.resources
 import io
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -20,7 +19,7 @@ import pandas as pd
 
 from sloth_jax.errors import InputError
 from sloth_jax.files import FORMULAS, read_whole
-from sloth_jax.wording import did_you_mean, one_line, quoted, spelling
+from sloth_jax.wording import one_line, quoted, spelling
 
 MODEL_SPELLINGS = frozenset({"model", "modelname", "name"})
 """Spellings (see :func:`spelling`) of the column that names a row, which errors quote."""
@@ -191,12 +190,3 @@ def _clean(cell: str) -> str:
 
 def _blank(cell: str) -> str:
     return "" if cell.lower() in _EMPTY else cell
-
-
-def check_choice(what: str, name: str, choices: Sequence[str]) -> None:
-    """Raises :class:`InputError` unless the name is among the choices."""
-    if name not in choices:
-        hint = did_you_mean(name, choices)
-        raise InputError(
-            one_line(f"no {what} {quoted(name)}{hint} (there are {', '.join(choices)})")
-        )

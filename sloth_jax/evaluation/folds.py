@@ -17,8 +17,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.data.tables import check_choice
-from sloth_jax.errors import InputError
+from sloth_jax.errors import InputError, check_choice
 from sloth_jax.showing import Shown
 from sloth_jax.wording import did_you_mean, one_line, quoted
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from functools import cache
 
-from sloth_jax.data.tables import check_choice, read_bundled
-from sloth_jax.errors import InputError
+from sloth_jax.data.tables import read_bundled
+from sloth_jax.errors import InputError, check_choice
 
 LEADERBOARDS = ("v1", "v2", "both")
 """The two Open LLM Leaderboards with 6 benchmarks each, and their 12 together."""

@@ -61,7 +61,7 @@ def test_facts_come_before_the_source_and_that_before_names(tmp_path, runs):
             "params_b": [None, 0.33, None],
         }
     )
-    found = import_scores(runs, facts=[facts])
+    found = import_scores(runs, facts=facts)
     frame = found.frame.set_index("model")
     own = ["family", "lineage", "params_b", "tokens_t"]
     assert frame.loc["my-model", own].tolist() == ["ours", "ours", 1.23456789, 0.5]
@@ -105,6 +105,14 @@ def test_bad_facts(tmp_path, runs, text, parts):
         assert part in str(error.value)
 
 
+def test_a_name_that_contradicts_an_exact_size_is_not_guessed_from(tmp_path):
+    rows = "model,params_b,MMLU\nx-qwen1.5-7b,0.5,0.4\ngemma-7b,8.54,0.5\n"
+    (tmp_path / "t.csv").write_text(rows)
+    found = import_scores(tmp_path / "t.csv")
+    assert found.frame["model"].tolist() == ["gemma-7b"]
+    assert "the name says 7 billion parameters, not 0.5" in found.rejected[0]["reason"]
+
+
 def run(capsys, *arguments) -> tuple[int, str]:
     with pytest.raises(SystemExit) as ended:
         main([str(argument) for argument in arguments])
@@ -122,11 +130,13 @@ def test_rejected_rows_are_filled_in_and_handed_back(tmp_path, runs, capsys, mon
     code, told = run(capsys, *start, "--rejected", "facts.csv")
     assert "then run sloth-jax import runs --out table.csv --facts facts.csv\n" in told
     facts = pd.read_csv("facts.csv")
+    assert list(facts)[:4] == ["model", "family", "lineage", "post_trained"]
+    assert facts.set_index("row").loc["own.json", "family"] == "my-model"
     facts.loc[facts["row"] == "own.json", "tokens_t"] = 0.5
     facts.to_csv("facts.csv", index=False)
-    code, told = run(capsys, *start, "--facts", "facts.csv", "--rejected", "facts.csv")
+    code, told = run(capsys, *start, "--facts", "facts.csv", "--rejected", "./facts.csv")
     assert code == 2
-    assert "--rejected facts.csv would replace the facts" in told
+    assert "--rejected ./facts.csv would replace the facts" in told
     code, told = run(capsys, *start, "--facts", "facts.csv", "--rejected", "more.csv")
     assert code == 0
     assert "--facts facts.csv more.csv\n" in told
@@ -151,7 +161,9 @@ def test_where_nothing_was_kept_the_file_to_fill_in_is_written(tmp_path, runs, c
     facts.to_csv(rejected, index=False)
     assert run(capsys, *start, "--facts", rejected)[0] == 0
     (runs / "own.json").write_text("{")
-    with pytest.raises(NothingKept, match=r"no result file \(1\); first no result file: JSON"):
+    with pytest.raises(
+        NothingKept, match=r"no result file \(1\); for example, no result file: JSON"
+    ):
         import_scores(runs / "own.json")
     empty = tmp_path / "empty"
     empty.mkdir()

@@ -108,7 +108,7 @@ def read_runs(path: Path, facts: Facts) -> Imported:
 def _read_json(file: Path) -> dict[str, Any] | None:
     try:
         run = json.loads(read_whole(file))
-    except (OSError, ValueError):
+    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
         return None
     is_result = isinstance(run, dict) and isinstance(run.get("results"), dict)
     return run if is_result else None
@@ -126,12 +126,12 @@ def _arguments(run: dict[str, Any]) -> dict[str, str]:
 
 def _model_of(run: dict[str, Any], arguments: dict[str, str]) -> str:
     """Name of a run's model, with its revision if not the main one; empty where none is there."""
-    general = run.get("config_general")
+    configs = [run[key] for key in ("config", "config_general") if isinstance(run.get(key), dict)]
     named = (
         run.get("model_name"),
         run.get("model_id"),
         *(arguments.get(key) for key in ("peft", "delta", "pretrained", "model", "path")),
-        general.get("model_name") if isinstance(general, dict) else None,
+        *(config.get("model_name") for config in configs),
     )
     name = next((name for name in named if name and isinstance(name, str)), "")
     revision = arguments.get("revision", "main")

@@ -52,14 +52,16 @@ def add_row(
     guesses = len(found.guessed)
     size, whole = _size(found, model, published, facts["params_b"], rounded_down)
     run, why = _run(published, facts, size, whole)
+    family = family_in_name(published)
     tokens = facts["tokens_t"] or (run and run.tokens_t)
     if not scores or size is None or tokens is None:
         del found.guessed[guesses:]
         reason = f"training tokens not known: {why}" if scores else "no score"
         if scores and size is None:
             reason = "size not known: neither given nor in the name"
+        facts |= {"params_b": size, "family": facts["family"] or family}
         facts["lineage"] = facts["lineage"] or (run and run.lineage)
-        found.reject(row, published, reason, facts | {"params_b": size})
+        found.reject(row, published, reason, facts.items())
         return
     if not facts["tokens_t"]:
         facts["tokens_t"] = found.guess(model, "tokens_t", tokens, why)
@@ -67,7 +69,6 @@ def add_row(
     if whole and run and run.params_b:
         because = f"given as {size:g}, rounded down; registered size of {run.lineage}"
         facts["params_b"] = found.guess(model, "params_b", run.params_b, because)
-    family = family_in_name(published)
     # One that is given and the same as the name's may be told apart like it.
     if facts["family"] in (None, "", family):
         facts["family"] = found.guess(model, "family", family, "the name without its size")
@@ -102,16 +103,18 @@ def _run(
     name: str, facts: Mapping[str, Any], size: float | None, whole: bool
 ) -> tuple[Pretraining | None, str]:
     """The pretraining run, and its source or why it is not known."""
-    stated = size_in_name(name)
     if size is None:
         return None, ""
-    if stated and stated.experts and abs(stated.params_b / size - 1.0) <= _NOMINAL:
-        size = stated.params_b
-    elif stated and stated.experts and whole:
-        # One of the two is of another model, and nothing says which.
-        return None, f"the name says {stated.params_b:.3g} billion parameters, not {size:g}"
     known = (facts["released"] or "", facts["lineage"] or "")
     run = pretraining_of(name, size, *known, rounded_down=whole)
+    stated = size_in_name(name)
+    if stated and stated.experts:
+        other = pretraining_of(name, stated.params_b, *known)
+        if abs(stated.params_b / size - 1.0) <= _NOMINAL:
+            run = other
+        elif run and other and run.tokens_t != other.tokens_t:
+            # One of the two is of another model, and nothing says which.
+            return None, f"the name says {stated.params_b:.3g} billion parameters, not {size:.3g}"
     if run is None:
         return None, "no registered lineage in the name"
     return run, f"{run.lineage}: {run.source}" if run.lineage else run.source

@@ -18,7 +18,8 @@ from sloth_jax.data.importing.harness import read_runs
 from sloth_jax.data.importing.names import tell_families_apart
 from sloth_jax.data.importing.result import FORMATS, KINDS, LM_EVAL, V1, V2, Imported, NothingKept
 from sloth_jax.data.importing.wide_and_long import read_any_table
-from sloth_jax.data.tables import check_choice, read_table
+from sloth_jax.data.tables import read_table
+from sloth_jax.errors import check_choice
 
 
 def import_scores(
@@ -26,7 +27,7 @@ def import_scores(
     *,
     kind: str | None = None,
     without: Sequence[str] = (),
-    facts: Sequence[str | Path | pd.DataFrame] = (),
+    facts: str | Path | pd.DataFrame | Sequence[str | Path | pd.DataFrame] = (),
 ) -> Imported:
     """Read scores in any of the known formats.
 
@@ -34,8 +35,8 @@ def import_scores(
         source: file, or folder of result files.
         kind: one of :data:`FORMATS`; None guesses it from what the source holds.
         without: kinds of rows to leave out, of :data:`KINDS`; of exports of leaderboards only.
-        facts: tables of what the source cannot know, see :func:`read_facts`. They come before
-            what the source says, and that before what names say.
+        facts: table, or tables, of what the source cannot know, see :func:`read_facts`. They come
+            before what the source says, and that before what names say.
 
     Returns:
         :class:`Imported`.
@@ -49,7 +50,7 @@ def import_scores(
         check_choice("format", kind, FORMATS)
     for name in without:
         check_choice("kind of rows", name, KINDS)
-    known = read_facts(facts)
+    known = read_facts([facts] if isinstance(facts, str | Path | pd.DataFrame) else facts)
     if kind == LM_EVAL or (kind is None and (path.is_dir() or path.suffix == ".json")):
         found = read_runs(path, known)
     else:

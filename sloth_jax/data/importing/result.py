@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -71,12 +71,11 @@ class Imported:
         return {str(kind): int(count) for kind, count in pd.Series(kinds).value_counts().items()}
 
     def reject(
-        self, row: int | str, model: str, reason: str, facts: Mapping[str, Any] | None = None
+        self, row: int | str, model: str, reason: str, known: Iterable[tuple[str, Any]] = ()
     ) -> None:
         """Note that a row was not kept, and what is known of its model."""
-        facts = {**(facts or {}), **self.facts_of(model)}
         place = {"source": self.source, "row": row, "model": model, "reason": reason}
-        self.rejected.append(facts | place)
+        self.rejected.append({**dict(known), **self.facts_of(model), **place})
 
     def facts_of(self, model: str) -> Mapping[str, Any]:
         """What was given of a model, by its whole name or that without its owner."""
@@ -97,7 +96,7 @@ class NothingKept(InputError):
 
     def __init__(self, found: Imported) -> None:
         reasons = ", ".join(f"{reason} ({count})" for reason, count in found.reasons().items())
-        first = f"; first {found.rejected[0]['reason']}" if found.rejected else ""
+        first = f"; for example, {found.rejected[0]['reason']}" if found.rejected else ""
         what = f"none of {found.rows_in} rows could be kept: {reasons or 'there are none'}{first}"
         super().__init__(one_line(f"{found.source}: {what}"))
         self.found = found
