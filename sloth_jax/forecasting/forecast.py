@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from functools import partial
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-import xarray as xr
 from jax import Array
 from jax.scipy.special import ndtri
+from jax.typing import ArrayLike
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.forecasting.extrapolation import beyond_in_words
@@ -21,14 +21,19 @@ from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.predictive import noisy_scores, repeated, table_scores
+from sloth_jax.law.arrays import on_device
 from sloth_jax.law.bins import fill_bins
 from sloth_jax.law.effects import Members, condition, draw_normals, name_numbers
 from sloth_jax.law.forward import Effects
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.products import einsum
+from sloth_jax.law.surface import Surface
 from sloth_jax.law.walk import walk_basis
 from sloth_jax.showing import Shown
+
+if TYPE_CHECKING:  # takes a while to load
+    import xarray as xr
 
 COLUMNS = (
     "model",
@@ -80,6 +85,8 @@ class Forecast(Shown):
             ``(draw, model, benchmark)``, fractions; with ``family_models`` and ``outside`` as
             coordinates of the models.
         """
+        import xarray as xr
+
         return xr.DataArray(
             self.draws,
             dims=("draw", "model", "benchmark"),
@@ -184,11 +191,12 @@ def _part(query: Query, rows: np.ndarray) -> Query:
 def _forecast_draws(fit: Fit, query: Query, key: Array) -> np.ndarray:
     law = predictive_law(fit, query, key)
     x = law.design(fit, query.params_b, query.tokens_t, query.active_params_b)
-    return np.asarray(_scores(law, *x, jnp.asarray(_items(fit.table))), dtype=np.float64)
+    return np.asarray(_scores(law, *x, _items(fit.table)), dtype=np.float64)
 
 
 @jax.jit
-def _scores(law: PredictiveLaw, design: Array, basis: Array, items: Array) -> Array:
+def _scores(law: PredictiveLaw, design: Array, basis: Array, items: ArrayLike) -> Array:
+    items = jnp.asarray(items)
     return jax.vmap(lambda one, x: one.scores(x, basis, items))(law, design)
 
 
@@ -266,10 +274,7 @@ class PredictiveLaw(Shown):
         self, fit: Fit, params_b: Any, tokens_t: Any, active_params_b: Any = None
     ) -> tuple[Array, Array]:
         """Columns of each draw, ``(draw, query, column)``, and places on walks."""
-        x = fit.surface.design(params_b, tokens_t, 0.0, active_params_b)
-        basis = walk_basis(fit.surface.from_smallest(params_b, active_params_b))
-        wide = jnp.broadcast_to(x[None], (self.shifted.shape[0], *x.shape))
-        return wide.at[:, :, -1].set(self.shifted), basis
+        return _design(fit.surface, self.shifted, params_b, tokens_t, active_params_b)
 
     def effects(self, basis: Array) -> Effects:
         """Effects of one draw at places on walks, ``(query, coefficient)``."""
@@ -284,6 +289,16 @@ class PredictiveLaw(Shown):
         )
 
 
+@jax.jit
+def _design(
+    surface: Surface, shifted: Array, params_b: Any, tokens_t: Any, active_params_b: Any
+) -> tuple[Array, Array]:
+    x = surface.design(params_b, tokens_t, 0.0, active_params_b)
+    basis = walk_basis(surface.from_smallest(params_b, active_params_b))
+    wide = jnp.broadcast_to(x[None], (shifted.shape[0], *x.shape))
+    return wide.at[:, :, -1].set(shifted), basis
+
+
 def predictive_law(fit: Fit, query: Query, key: Array) -> PredictiveLaw:
     """Draw the effects and the noise of queried models; see :func:`forecast`.
 
@@ -293,8 +308,7 @@ def predictive_law(fit: Fit, query: Query, key: Array) -> PredictiveLaw:
         key: random key.
     """
     law = repeated(fit.law, fit.settings.inference)
-    keys = jax.random.split(key, law.noise.shape[0])
-    return _predictive_law(*_conditioned(fit, query), law, keys)
+    return _predictive_law(*_conditioned(fit, query), law, key)
 
 
 class _QueryIndices(NamedTuple):
@@ -314,7 +328,7 @@ class _QueryIndices(NamedTuple):
 def _conditioned(fit: Fit, query: Query) -> tuple[Observations, _QueryIndices]:
     """The training models of the queried lineages, and the query among their names."""
     table = fit.table
-    whole = fit.observations
+    whole = jax.device_get(fit.observations)
     of_model = np.asarray(table.lineages, object)[table.lineage_of_family[table.family]]
     rows = np.flatnonzero(np.isin(of_model, query.lineages) & table.observed.any(axis=1))
     lineages = tuple(dict.fromkeys([*of_model[rows], *query.lineages]))
@@ -322,40 +336,39 @@ def _conditioned(fit: Fit, query: Query) -> tuple[Observations, _QueryIndices]:
     families = tuple(dict.fromkeys([*of_family, *query.families]))
     lineage = np.array([lineages.index(name) for name in of_model[rows]], int)
     family = np.array([families.index(name) for name in of_family], int)
-    members = Members(
-        lineage=jnp.asarray(lineage),
-        family=jnp.asarray(family),
+    model_name = [whole.members.model_name[rows], name_numbers("query", query.models)]
+    members = on_device(
+        lineage=lineage,
+        family=family,
         basis=whole.members.basis[rows],
-        lineage_name=jnp.asarray(name_numbers("lineage", lineages)),
-        family_name=jnp.asarray(name_numbers("family", families)),
+        lineage_name=name_numbers("lineage", lineages),
+        family_name=name_numbers("family", families),
         # A queried model is another one even if the table has its name.
-        model_name=jnp.concatenate(
-            [whole.members.model_name[rows], jnp.asarray(name_numbers("query", query.models))]
-        ),
+        model_name=np.concatenate(model_name),
     )
     start = np.asarray(fit.surface.from_smallest(table.params_b, table.active_params_b))[rows]
-    picked = {name: getattr(whole, name)[rows] for name in ("design", "standard_error", "source")}
+    by_model = ("scores", "observed", "design", "standard_error", "source")
     observations = whole._replace(
-        **picked,
-        scores=whole.scores[rows],
-        observed=whole.observed[rows],
-        members=members,
+        **on_device(**{name: getattr(whole, name)[rows] for name in by_model}),
+        members=Members(**members),
         bins=fill_bins(lineage, family, start) if rows.size else (),
     )
-    indices = _QueryIndices(
-        lineage=jnp.asarray([lineages.index(name) for name in query.lineages]),
-        family=jnp.asarray([families.index(name) for name in query.families]),
-        model=jnp.arange(rows.size, rows.size + len(query.models)),
-        post_trained=jnp.asarray(np.asarray(query.post_trained, float)),
-        share=jnp.full(len(query.models), float(table.post_trained_of_family.mean())),
+    indices = on_device(
+        lineage=np.array([lineages.index(name) for name in query.lineages]),
+        family=np.array([families.index(name) for name in query.families]),
+        model=np.arange(rows.size, rows.size + len(query.models)),
+        post_trained=np.asarray(query.post_trained, float),
+        share=np.full(len(query.models), float(table.post_trained_of_family.mean())),
     )
-    return observations, indices
+    return observations, _QueryIndices(**indices)
 
 
 @jax.jit
 def _predictive_law(
-    observations: Observations, query: _QueryIndices, law: SharedLaw, keys: Array
+    observations: Observations, query: _QueryIndices, law: SharedLaw, key: Array
 ) -> PredictiveLaw:
+    keys = jax.random.split(key, law.noise.shape[0])
+
     def one(inputs: tuple[SharedLaw, Array]) -> PredictiveLaw:
         law, key = inputs
         problem, _ = effects_problem(law, observations)

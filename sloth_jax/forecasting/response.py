@@ -20,7 +20,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array, lax
 
 from sloth_jax.errors import InputError
@@ -211,6 +210,8 @@ def _climb(
         theta = free.theta if given is None else given
         assert theta is not None
         return -log_joint(free.items, theta, successes, tries, scales, free=given is None)
+
+    import optax  # a saved fit needs none
 
     solver = optax.lbfgs(memory_size=10)
     gradient_of = optax.value_and_grad_from_state(loss)

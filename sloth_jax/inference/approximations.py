@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import jax
 import jax.numpy as jnp
 import numpy as np
-import optax
 from jax import Array
 from jaxtyping import Float
 
@@ -88,6 +87,8 @@ def laplace(target: Target, normal: Normal, key: Array, draws: int) -> Drawn:
 
 def svi(target: Target, normal: Normal, key: Array, draws: int) -> Drawn:
     """Draws of the normal along the same axes that is closest to the density."""
+    import optax  # a saved fit needs none
+
     fit_key, draw_key = jax.random.split(key)
     optimiser = optax.adam(optax.cosine_decay_schedule(_SVI_RATE, _SVI_STEPS))
 

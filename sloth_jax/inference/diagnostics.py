@@ -5,10 +5,12 @@ from __future__ import annotations
 import math
 import warnings
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import xarray as xr
+
+if TYPE_CHECKING:
+    import xarray as xr
 
 
 @dataclass(frozen=True)
@@ -142,6 +144,8 @@ def agreement(expected: np.ndarray) -> tuple[float, float]:
         NaN for the R-hat of a single chain, and for both with fewer than four draws or if no entry
         moves.
     """
+    import xarray as xr
+
     az = import_arviz()
     chains, draws, _ = expected.shape
     moving = expected[:, :, np.ptp(expected, axis=(0, 1)) > 0.0].astype(np.float64)
@@ -175,6 +179,8 @@ def import_arviz() -> Any:
 
 def arviz_object(groups: dict[str, xr.Dataset]) -> Any:
     """Datasets by group as the object that arviz works on, which depends on its version."""
+    import xarray as xr
+
     az = import_arviz()
     kind = getattr(az, "InferenceData", xr.DataTree)
     # Since 1.0 the name is one of xarray's trees, if it is there at all.

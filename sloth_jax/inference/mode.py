@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import optax
 from jax import Array
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
@@ -94,6 +93,8 @@ def find_mode(
         The best :class:`Mode` of all starts. Source of the optimiser: Kingma and Ba 2015; its rate
         falls to zero along a cosine.
     """
+    import optax  # a saved fit needs none
+
     raw, pivots = _principal_start(observations, skills, prior)
     first, _ = ravel_pytree(raw)
     target = target_of(observations, prior, pivots, skills)

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import jax.numpy as jnp
 import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.law.arrays import on_device
 from sloth_jax.law.bins import fill_bins
 from sloth_jax.law.effects import Members, name_numbers
 from sloth_jax.law.observations import Observations
@@ -26,24 +26,26 @@ def observe(table: Leaderboard, surface: Surface) -> Observations:
     observed = np.isfinite(table.scores)
     lineage = table.lineage_of_family[table.family]
     start = surface.from_smallest(table.params_b, table.active_params_b)
+    members = on_device(
+        lineage=lineage,
+        family=table.family,
+        lineage_name=name_numbers("lineage", table.lineages),
+        family_name=name_numbers("family", table.families),
+        model_name=name_numbers("model", table.models),
+    )
     return Observations(
-        scores=jnp.asarray(np.where(observed, table.scores, 0.0)),
-        observed=jnp.asarray(observed),
         design=surface.of(table, table.post_trained_of_family[table.family]),
-        members=Members(
-            lineage=jnp.asarray(lineage),
-            family=jnp.asarray(table.family),
-            basis=walk_basis(start),
-            lineage_name=jnp.asarray(name_numbers("lineage", table.lineages)),
-            family_name=jnp.asarray(name_numbers("family", table.families)),
-            model_name=jnp.asarray(name_numbers("model", table.models)),
-        ),
+        members=Members(basis=walk_basis(start), **members),
         bins=fill_bins(lineage, table.family, np.asarray(start)),
-        floor=jnp.asarray(table.floors),
-        standard_error=jnp.asarray(np.where(observed, table.sampling_error(), 0.0)),
-        items=jnp.asarray(np.nan_to_num(table.items, nan=np.inf)),
-        source=jnp.asarray(table.source),
-        offset_free=jnp.asarray(_offset_free(table), dtype=float),
+        **on_device(
+            scores=np.where(observed, table.scores, 0.0),
+            observed=observed,
+            floor=table.floors,
+            standard_error=np.where(observed, table.sampling_error(), 0.0),
+            items=np.nan_to_num(table.items, nan=np.inf),
+            source=table.source,
+            offset_free=_offset_free(table).astype(float),
+        ),
     )
 
 

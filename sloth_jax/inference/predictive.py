@@ -123,4 +123,9 @@ def repeated(law: SharedLaw, inference: str) -> SharedLaw:
     """The law of each draw; a mode's as often as effects and noise are to be drawn."""
     if inference != "mode":
         return law
+    return _repeated(law)
+
+
+@jax.jit
+def _repeated(law: SharedLaw) -> SharedLaw:
     return jax.tree.map(lambda a: jnp.broadcast_to(a, (_MODE_DRAWS, *a.shape[1:])), law)

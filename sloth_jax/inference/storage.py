@@ -13,12 +13,10 @@ from collections.abc import Mapping
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
-import xarray as xr
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
@@ -28,12 +26,16 @@ from sloth_jax.inference.diagnostics import Diagnostics
 from sloth_jax.inference.draws import unweighted
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.mode import Mode
+from sloth_jax.inference.netcdf import Stored, read_groups
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.settings import FitSettings, NutsSettings
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.surface import Surface
 from sloth_jax.provenance import versions
+
+if TYPE_CHECKING:  # reading a fit needs none
+    import xarray as xr
 
 FORMAT = "sloth-jax fit 1"
 _BEFORE = "sloth-jax posterior"  # formats of version 0.1
@@ -57,6 +59,8 @@ def dataset(
     variables: Mapping[str, tuple[tuple[str, ...], Any]], names: Mapping[str, Any]
 ) -> xr.Dataset:
     """Arrays with the names of their dimensions, and the names along them."""
+    import xarray as xr
+
     used = {dimension for dimensions, _ in variables.values() for dimension in dimensions}
     arrays = {name: (dims, np.asarray(value)) for name, (dims, value) in variables.items()}
     return xr.Dataset(arrays, coords={name: value for name, value in names.items() if name in used})
@@ -111,8 +115,11 @@ def save_fit(fit: Fit, path: str | Path) -> None:
         "versions": versions(),
     }
     about = json.dumps(facts, sort_keys=True)
+    variables = {name: group.variables for name, group in groups.items()}
+    import xarray as xr
+
     tree = xr.DataTree.from_dict(groups)
-    tree.attrs = {"format": FORMAT, "about": about, "digest": _digest(groups, about)}
+    tree.attrs = {"format": FORMAT, "about": about, "digest": _digest(variables, about)}
     # Made in memory: HDF5 takes the whole process down when a disk is full.
     content = tree.to_netcdf(engine="h5netcdf")
     assert content is not None  # without a path it is the file's bytes
@@ -136,9 +143,7 @@ def load_fit(path: str | Path, table: Leaderboard | None = None) -> Fit:
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
     try:
-        with xr.open_datatree(path, engine="h5netcdf") as tree:
-            attributes = dict(tree.attrs)
-            groups = {name: tree[name].to_dataset().load() for name in tree.children}
+        attributes, groups = read_groups(path)
     except Exception as error:  # whatever a reader of netCDF makes of arbitrary bytes
         raise InputError(
             f"{path}: not a file of save_fit, or cut off ({type(error).__name__}); "
@@ -163,7 +168,8 @@ def load_fit(path: str | Path, table: Leaderboard | None = None) -> Fit:
                 f"{path}: fitted to another table ({differing}); fit again, or load it "
                 "without a table"
             )
-    learnt = {name: jnp.asarray(value.values) for name, value in groups["posterior"].items()}
+    # All at once: jnp.asarray compiles a program for every array.
+    learnt = jax.device_put({name: kept.values for name, kept in groups["posterior"].items()})
     position, pivots = learnt["position"], Pivots(learnt["diagonal"], learnt["above"])
     kept = facts["settings"]
     parts = {"nuts": NutsSettings(**kept["nuts"]), "prior": Prior(**kept["prior"])}
@@ -171,7 +177,9 @@ def load_fit(path: str | Path, table: Leaderboard | None = None) -> Fit:
     axes = {name: tuple(facts["surface"][name]) for name in ("centre", "spread", "low", "high")}
     surface = Surface(**(facts["surface"] | axes))
     # Of a mode nothing but its pivots decides the law.
-    mode = Mode(position[0], pivots, jnp.zeros(()), jnp.zeros(()))
+    number = jax.ShapeDtypeStruct((), position.dtype)
+    at_mode = jax.ShapeDtypeStruct(position.shape[1:], position.dtype)
+    mode = Mode(at_mode, pivots, number, number)  # pyright: ignore[reportArgumentType]
     shapes = jax.eval_shape(
         partial(unweighted, settings=settings), observe(found, surface), position, mode
     ).law
@@ -195,7 +203,7 @@ def _law_name(path: tuple[Any, ...]) -> str:
     return "law" + jax.tree_util.keystr(path).replace(".", "_")
 
 
-def _table(groups: Mapping[str, xr.Dataset], warnings: list[str]) -> Leaderboard:
+def _table(groups: Mapping[str, Mapping[str, Stored]], warnings: list[str]) -> Leaderboard:
     constant = groups["constant_data"]
 
     def names(dimension: str) -> tuple[str, ...]:
@@ -229,10 +237,10 @@ def _difference(one: Leaderboard, other: Leaderboard) -> str:
     return ""
 
 
-def _digest(groups: Mapping[str, xr.Dataset], about: str) -> str:
+def _digest(groups: Mapping[str, Mapping[Any, Any]], about: str) -> str:
     digest = hashlib.sha256(about.encode())
-    for group, dataset in sorted(groups.items()):
-        for name, variable in sorted(dataset.variables.items(), key=lambda pair: str(pair[0])):
+    for group, variables in sorted(groups.items()):
+        for name, variable in sorted(variables.items(), key=lambda pair: str(pair[0])):
             values = variable.values
             if values.dtype.kind in "OUT":
                 content = json.dumps([str(value) for value in values.ravel()]).encode()

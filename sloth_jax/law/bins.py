@@ -8,6 +8,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from sloth_jax.law.arrays import on_device
 from sloth_jax.law.walk import walk_basis
 
 
@@ -96,15 +97,13 @@ def _bins(
     both = real[:, :, None] * real[:, None, :]
     same = both * (lineage[rows][:, :, None] == lineage[rows][:, None, :])
     basis = np.asarray(walk_basis(jnp.asarray(x)))[rows][:, :, 1:]
-
-    def floats(values: np.ndarray) -> Array:
-        return jnp.asarray(values, float)
-
-    return Bins(
-        rows=jnp.asarray(rows),
-        real=floats(real),
-        lineage=jnp.asarray(owner),
-        same_lineage=floats(same),
-        same_family=floats(both * (family[rows][:, :, None] == family[rows][:, None, :])),
-        walk=floats(same * np.einsum("lik,ljk->lij", basis, basis)),
+    in_family = both * (family[rows][:, :, None] == family[rows][:, None, :])
+    made = on_device(
+        rows=rows,
+        real=real,
+        lineage=owner,
+        same_lineage=same,
+        same_family=in_family,
+        walk=same * np.einsum("lik,ljk->lij", basis, basis),
     )
+    return Bins(**made)

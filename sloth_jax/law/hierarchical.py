@@ -38,8 +38,6 @@ import math
 from typing import NamedTuple
 
 import jax.numpy as jnp
-import numpyro
-import numpyro.distributions as dist
 from jax import Array
 from jaxtyping import Float
 
@@ -284,12 +282,17 @@ class Density(NamedTuple):
 
     def model(self, skills: int) -> SharedLaw:
         """The same density as a NumPyro model, site by site, with so many skills."""
+        import numpyro  # takes half a second, and only this needs it
+        import numpyro.distributions as dist
+
+        from sloth_jax.law.numpyro_sites import LoadingsSite
+
         drawn = {}
         for name, blank in zero_raw_params(self.observations, skills, self.prior)._asdict().items():
             if blank is None:
                 continue
             if name == "loading" and self.pivots is not None:
-                site = TriangularLoadings(self.prior.loading, self.pivots)
+                site = LoadingsSite(TriangularLoadings(self.prior.loading, self.pivots))
             else:
                 site = dist.Normal(0.0, 1.0).expand(blank.shape).to_event(blank.ndim)
             drawn[name] = jnp.asarray(numpyro.sample(name, site))

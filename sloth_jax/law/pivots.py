@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 import math
-from typing import Any, ClassVar, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpyro.distributions as dist
 from jax import Array
 from jax.scipy.special import gammaln
 from jax.typing import ArrayLike
 from jaxtyping import Float
-from numpyro.distributions import constraints
 
 from sloth_jax.law.products import matmul
 
@@ -57,34 +55,32 @@ def choose_pivots(
     return rotation, Pivots(diagonal, matmul(diagonal, jnp.triu(jnp.ones((skills, skills)), 1)))
 
 
-class TriangularLoadings(dist.Distribution):
+class TriangularLoadings(NamedTuple):
     """Loadings that are lower triangular on the pivots, by unconstrained raw values.
 
     ``(benchmark, skill)``: a raw value is the loading itself; on the diagonal its logarithm; above
     it an independent standard normal that is not used, so that shapes stay fixed.
 
-    Args:
+    Attributes:
         scale: standard deviation of free loadings, positive.
         pivots: which loadings are fixed.
     """
 
-    # NumPyro declares these as instance attributes and sets them on classes, as here.
-    arg_constraints: ClassVar[dict[str, Any]] = {}  # pyright: ignore
-    support = constraints.real_matrix  # pyright: ignore
+    scale: float
+    pivots: Pivots
 
-    def __init__(self, scale: float, pivots: Pivots) -> None:
-        """Build the distribution with event shape ``(benchmark, skill)``."""
-        self.scale, self.pivots = scale, pivots
-        super().__init__((), pivots.diagonal.shape, validate_args=False)
+    @property
+    def shape(self) -> tuple[int, ...]:
+        """Number of benchmarks and of skills."""
+        return self.pivots.diagonal.shape
 
     def _freedom(self) -> Array:
         # chi of skill i has skills - i degrees of freedom
-        return jnp.broadcast_to(jnp.arange(self.event_shape[1], 0, -1.0), self.event_shape)
+        return jnp.broadcast_to(jnp.arange(self.shape[1], 0, -1.0), self.shape)
 
-    def sample(self, key: Array | None, sample_shape: tuple[int, ...] = ()) -> Array:
+    def sample(self, key: Array, sample_shape: tuple[int, ...] = ()) -> Array:
         """Draw raw values, ``sample_shape + (benchmark, skill)``."""
-        assert key is not None
-        shape = sample_shape + self.event_shape
+        shape = sample_shape + self.shape
         normal_key, chi_key = jax.random.split(key)
         normal = jax.random.normal(normal_key, shape)
         square = 2.0 * jax.random.gamma(chi_key, jnp.broadcast_to(self._freedom() / 2.0, shape))
@@ -93,11 +89,10 @@ class TriangularLoadings(dist.Distribution):
         usual = jnp.where(above, normal, self.scale * normal)
         return jnp.where(diagonal, log_chi, usual)
 
-    def log_prob(self, value: ArrayLike, intermediates: Any = None) -> Array:
+    def log_prob(self, value: ArrayLike) -> Array:
         """Log density of raw values ``(benchmark, skill)``, scalar."""
         value, k = jnp.asarray(value), self._freedom()
-        usual = dist.Normal(0.0, self.scale).log_prob(value)
-        stand_in = dist.Normal(0.0, 1.0).log_prob(value)
+        usual, stand_in = _normal_log_prob(value, self.scale), _normal_log_prob(value, 1.0)
         # x ~ scale chi_k:  log p(log x) = k log(x/scale) - x^2/(2 scale^2) - log(2^(k/2-1) G(k/2))
         z = value - math.log(self.scale)
         chi = k * z - 0.5 * jnp.exp(2.0 * z) - (k / 2.0 - 1.0) * math.log(2.0) - gammaln(k / 2.0)
@@ -121,3 +116,7 @@ class TriangularLoadings(dist.Distribution):
             jnp.log(positive),
             jnp.where(self.pivots.above > 0, 0.0, loading),
         )
+
+
+def _normal_log_prob(value: Array, scale: float) -> Array:
+    return -0.5 * (value / scale) ** 2 - math.log(math.sqrt(2.0 * math.pi) * scale)

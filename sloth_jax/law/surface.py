@@ -42,6 +42,8 @@ _PLACES = (-1.5, 0.0, 1.5)
 _LENGTH = 1.7
 _HEIGHT = 1.0
 
+Number = float | Array  # an array where a surface is an argument of a compiled function
+
 LINEAR = {
     "smooth": ("log_params", "log_tokens", "log_params_x_log_tokens"),
     "translog": ("log_params", "log_tokens", "log_params_x_log_tokens"),
@@ -92,10 +94,10 @@ class Surface:
 
     kind: str
     size: str
-    centre: tuple[float, float]
-    spread: tuple[float, float]
-    low: tuple[float, float]
-    high: tuple[float, float]
+    centre: tuple[Number, Number]
+    spread: tuple[Number, Number]
+    low: tuple[Number, Number]
+    high: tuple[Number, Number]
 
     @property
     def names(self) -> tuple[str, ...]:
@@ -116,10 +118,12 @@ class Surface:
         log_tokens = (jnp.log(jnp.asarray(tokens_t, float)) - self.centre[1]) / self.spread[1]
         return log_params, log_tokens
 
+    @jax.jit
     def from_smallest(self, params_b: ArrayLike, active_params_b: ArrayLike | None = None) -> Array:
         """Log size from the table's smallest, in standard deviations, ``(model,)``."""
         return self.axes(params_b, 1.0, active_params_b)[0] - self.low[0]
 
+    @jax.jit
     def design(
         self,
         params_b: ArrayLike,

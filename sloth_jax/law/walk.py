@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import jax
 import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
@@ -12,6 +13,7 @@ _STEP = 0.5
 _FORWARD, _BACKWARD = 18, 6
 
 
+@jax.jit
 def walk_basis(x: Float[Array, "*place"]) -> Float[Array, "*place coefficient"]:
     """A random walk in log size: independent normal steps between knots, straight in between.
 

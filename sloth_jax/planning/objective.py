@@ -11,10 +11,12 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
+import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.tree_util import Partial
+from jax.typing import ArrayLike
 
 from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
 from sloth_jax.inference.fit import Fit
@@ -59,6 +61,7 @@ class Covariates(NamedTuple):
     basis: Array
 
 
+@jax.jit
 def covariates(surface: Surface, active_fraction: float | Array, split: Split) -> Covariates:
     """Covariates of sizes and tokens, ``(point,)``."""
     size = jnp.exp(split.log_params)
@@ -79,27 +82,44 @@ def predictive_law_of(fit: Fit, family: Family, key: Array) -> PredictiveLaw:
 
 def objective_of(law: PredictiveLaw, target: Target, fit: Fit, skills: Skills | None) -> Objective:
     """Reduce a predictive law to a target; ``skills`` are needed where that is a skill."""
-    draws, kind = law.shared.noise.shape[0], law.shared.noise.dtype
-
-    def repeated(values: np.ndarray) -> Array:
-        return jnp.tile(jnp.asarray(values, kind)[None], (draws, 1))
-
-    items = repeated(np.nan_to_num(fit.table.items, nan=np.inf))
-    weight = repeated(np.asarray(target.weights))
+    items, weights = np.nan_to_num(fit.table.items, nan=np.inf), np.asarray(target.weights, float)
     if target.skill is None:
-        at = jnp.asarray(target.benchmarks)
-        return Objective(_reduced(law, at), items[:, at], weight, None, None)
+        return _of_benchmarks(law, np.asarray(target.benchmarks), items, weights)
     assert skills is not None  # a target has a skill where it was found among their labels
     # (theta - centre) @ transform, of which a mode has one for all its draws
     axis = skills.transform[:, :, target.skill]
-    offset = -np.sum(skills.centre * axis, axis=1)
+    return _of_skill(law, items, weights, axis, -np.sum(skills.centre * axis, axis=1))
+
+
+@jax.jit
+def _of_benchmarks(
+    law: PredictiveLaw, at: ArrayLike, items: ArrayLike, weights: ArrayLike
+) -> Objective:
+    at = jnp.asarray(at)
+    few = jnp.asarray(items)[at]
+    return Objective(_reduced(law, at), _repeated(few, law), _repeated(weights, law), None, None)
+
+
+@jax.jit
+def _of_skill(
+    law: PredictiveLaw, items: ArrayLike, weights: ArrayLike, axis: ArrayLike, offset: ArrayLike
+) -> Objective:
+    kind = law.shared.noise.dtype
+    axis, offset = jnp.asarray(axis, kind), jnp.asarray(offset, kind)
+    draws = law.shared.noise.shape[0]
     return Objective(
         law,
-        items,
-        weight,
-        jnp.broadcast_to(jnp.asarray(axis, kind), (draws, axis.shape[1])),
-        jnp.broadcast_to(jnp.asarray(offset, kind), (draws,)),
+        _repeated(items, law),
+        _repeated(weights, law),
+        jnp.broadcast_to(axis, (draws, axis.shape[1])),
+        jnp.broadcast_to(offset, (draws,)),
     )
+
+
+def _repeated(values: ArrayLike, law: PredictiveLaw) -> Array:
+    """The same values in each draw."""
+    noise = law.shared.noise
+    return jnp.tile(jnp.asarray(values, noise.dtype)[None], (noise.shape[0], 1))
 
 
 def _reduced(law: PredictiveLaw, at: Array) -> PredictiveLaw:

@@ -18,6 +18,7 @@ import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jax import Array, lax
+from jax.typing import ArrayLike
 
 from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.forecasting.forecast import count_family_models
@@ -156,9 +157,9 @@ def compute_optimal(
     thinned = np.unique(np.linspace(0, count - 1, min(draws, count)).round().astype(int))
     found = _search(
         objective,
-        jax.tree.map(lambda a: a[thinned], objective),
-        jnp.log(jnp.asarray(budgets / (FLOPS_UNIT * family.active_fraction))),
-        jnp.asarray(bounds.logs()),
+        thinned,
+        np.log(budgets / (FLOPS_UNIT * family.active_fraction)),
+        np.asarray(bounds.logs()),
         covariates_of(fit, family),
         spend_all=spend_all,
     )
@@ -208,14 +209,16 @@ class _Found(NamedTuple):
 @partial(jax.jit, static_argnames="spend_all")
 def _search(
     objective: Objective,
-    thinned: Objective,
-    log_budgets: Array,
-    log_bounds: Array,
+    rows: ArrayLike,
+    log_budgets: ArrayLike,
+    log_bounds: ArrayLike,
     covariates: Callable[[Split], Covariates],
     *,
     spend_all: bool,
 ) -> _Found:
-    """Search each budget; ``thinned`` has the draws that are searched."""
+    """Search each budget by some of the draws, those of ``rows``."""
+    thinned = jax.tree.map(lambda a: a[jnp.asarray(rows)], objective)
+    log_bounds = jnp.asarray(log_bounds)
 
     def of_budget(log_budget: Array) -> _Found:
         def split(u: Array, v: Array) -> Split:
@@ -249,7 +252,7 @@ def _search(
             at_best=values[:, -1],
         )
 
-    return lax.map(of_budget, log_budgets)
+    return lax.map(of_budget, jnp.asarray(log_budgets))
 
 
 def _frontier(found: _Found, budgets: np.ndarray, tails: list[float]) -> pd.DataFrame:

@@ -13,12 +13,12 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import takewhile
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
 import numpy as np
 import pandas as pd
-import xarray as xr
 from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard
@@ -32,6 +32,9 @@ from sloth_jax.showing import Shown
 from sloth_jax.skills.alignment import align, canonical_order, whitening
 from sloth_jax.skills.gradient_projection import rotate_loading
 from sloth_jax.skills.rotation import rotate
+
+if TYPE_CHECKING:  # takes a while to load
+    import xarray as xr
 
 _SIZE_B, _TOKENS_T = 7.0, 2.0  # where families are compared: a common size, with usual tokens
 
@@ -87,6 +90,8 @@ class Skills(Shown):
         """
         labels = list(self.labels)
         names = {"benchmark": list(self.table.benchmarks), "model": list(self.table.models)}
+        import xarray as xr
+
         return xr.Dataset(
             {
                 "loading": (("draw", "benchmark", "skill"), self.loading),
