@@ -7,6 +7,7 @@ variational inference, or by NUTS (minutes; the reference).
 
 from __future__ import annotations
 
+import logging
 import time
 from dataclasses import dataclass, replace
 from functools import partial
@@ -14,7 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import jax
-import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 from jax import Array
@@ -24,6 +24,7 @@ from sloth_jax.errors import Diverged
 from sloth_jax.identifiability.check import check_identifiability
 from sloth_jax.identifiability.report import Report
 from sloth_jax.inference.approximations import by_curvature, map_in_chunks
+from sloth_jax.inference.checkpoint import Checkpoint, describe_run
 from sloth_jax.inference.diagnostics import Diagnostics, judge_chains, smooth_ratios
 from sloth_jax.inference.draws import Draws, TargetOf, fit_observations, systematic, unweighted
 from sloth_jax.inference.finite import furthest_in_words
@@ -40,6 +41,7 @@ from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.surface import Surface, fit_surface
 from sloth_jax.showing import Shown
 
+LOG = logging.getLogger(__name__)
 DIVERGED = "every start of the fit diverged: look for extreme sizes or token counts in the table"
 
 
@@ -134,13 +136,14 @@ def fit(
     observations = observe(table, surface)
     try:
         if settings.inference == "nuts":
-            kept = None if checkpoint is None else Path(checkpoint)
-            draws, found = _sample(observations, key, settings, progress, kept)
+            keeper = _keeper(observations, key, settings, checkpoint)
+            draws, found = _sample(observations, key, settings, progress, keeper)
         else:
             draws, found = _approximate(observations, key, settings, progress)
     except Diverged as error:
         raise Diverged(f"{error} ({furthest_in_words(table)})") from None
-    if not bool(jnp.isfinite(draws.position).all() & jnp.isfinite(draws.law.noise).all()):
+    # By NumPy: here every operation of JAX would be a program to compile.
+    if not all(np.isfinite(np.asarray(part)).all() for part in (draws.position, draws.law.noise)):
         raise Diverged(f"{DIVERGED} ({furthest_in_words(table)})")
     return Fit(
         law=draws.law,
@@ -184,12 +187,26 @@ def _approximate(
     return draws, found
 
 
+def _keeper(
+    observations: Observations, key: Array, settings: FitSettings, path: str | Path | None
+) -> Checkpoint | None:
+    """What keeps the chains; refuses that of another run before anything is compiled."""
+    if path is None:
+        return None
+    keeper = Checkpoint(Path(path), describe_run(observations, key, settings))
+    done, nuts = keeper.done(), settings.nuts
+    if done:
+        total = nuts.warmup + nuts.draws
+        LOG.info("Going on from transition %d of %d (%s)", min(done, total), total, path)
+    return keeper
+
+
 def _sample(
     observations: Observations,
     key: Array,
     settings: FitSettings,
     progress: Progress,
-    checkpoint: Path | None,
+    checkpoint: Checkpoint | None,
 ) -> tuple[Draws, dict[str, Any]]:
     """Draws by NUTS, chain after chain, and whether chains agree."""
     mode_key, draw_key = jax.random.split(key)
@@ -217,7 +234,7 @@ def _sample(
 
 
 def _check_mode(mode: Mode) -> None:
-    if not bool(jnp.isfinite(mode.value)):
+    if not np.isfinite(np.asarray(mode.value)):
         raise Diverged(DIVERGED)
 
 

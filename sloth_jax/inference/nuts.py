@@ -10,7 +10,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from pathlib import Path
 from typing import Any, NamedTuple
 
 import jax
@@ -18,10 +17,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
-from numpyro.infer.hmc import hmc
 
 from sloth_jax.inference.approximations import Normal
-from sloth_jax.inference.checkpoint import Checkpoint, fingerprint
+from sloth_jax.inference.checkpoint import Checkpoint
 from sloth_jax.inference.mode import Target
 from sloth_jax.inference.settings import NutsSettings
 
@@ -51,6 +49,8 @@ def begin_chains(target: Target, normal: Normal, key: Array, settings: NutsSetti
     Chains begin apart, as draws of the normal at half its width, or R-hat could not tell that they
     never moved.
     """
+    from numpyro.infer.hmc import hmc  # takes half a second, and only NUTS needs it
+
     begin, _ = hmc(potential_fn=_whitened(target, normal), algo="NUTS")
     jitter_key, chain_key = jax.random.split(key)
     shape = (settings.chains, normal.mean.size)
@@ -73,6 +73,8 @@ def transitions(
     target: Target, normal: Normal, state: Any, settings: NutsSettings, count: int
 ) -> tuple[Any, Trace]:
     """Move chains so many transitions: a pure function; the new state and what they passed."""
+    from numpyro.infer.hmc import hmc
+
     # Compiled on its own it is traced once, not at each of the places where NUTS asks for it.
     begin, step = hmc(potential_fn=jax.jit(_whitened(target, normal)), algo="NUTS")
     # NumPyro's step takes its settings from the last call of begin; what this one computes is not
@@ -110,7 +112,7 @@ def run_chains(
     settings: NutsSettings,
     *,
     on_progress: Callable[[int], Any] = lambda count: None,
-    checkpoint: Path | None = None,
+    checkpoint: Checkpoint | None = None,
 ) -> Trace:
     """Sample with chains spread over devices, in parts, so that progress can be shown.
 
@@ -122,8 +124,8 @@ def run_chains(
         key: random key.
         settings: how chains move.
         on_progress: called with the number of transitions after each part.
-        checkpoint: file in which what is done is kept, and from which it goes on; the draws are
-            the same as without an interruption. It is left there.
+        checkpoint: in which what is done is kept, and from which it goes on; the draws are the
+            same as without an interruption. Its file is left there.
 
     Raises:
         InputError: if the checkpoint is of another run.
@@ -138,11 +140,8 @@ def run_chains(
     # The same number in every call, or there would be a second program to compile; draws beyond
     # the last one wanted are dropped.
     count = min(_CHUNK, total)
-    keeper = checkpoint and Checkpoint(
-        checkpoint, fingerprint(facts, key, settings, repr(target_of), count, share)
-    )
     done, whole = 0, None
-    if keeper and (kept := keeper.load(state)):
+    if checkpoint and (kept := checkpoint.load(state)):
         done, restored, arrays = kept
         whole = Trace(*(jnp.asarray(array) for array in arrays))
         state = jax.device_put(restored, by_chain)
@@ -154,8 +153,8 @@ def run_chains(
         trace = jax.device_get(trace)
         whole = trace if whole is None else jax.tree.map(_joined, whole, trace)
         done += count
-        if keeper:
-            keeper.save(done, state, whole)
+        if checkpoint:
+            checkpoint.save(done, state, whole)
         on_progress(count)
     return jax.tree.map(lambda a: jnp.asarray(a[:, settings.warmup : total]), whole)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import json
+import logging
 import os
 import subprocess
 import sys
@@ -18,7 +19,8 @@ from quick_fits import KEY, QUICK, quick_fit, same
 from sloth_jax import InputError, fit
 
 
-def test_an_interrupted_run_goes_on_to_the_same_draws(data, tmp_path, monkeypatch):
+def test_an_interrupted_run_goes_on_to_the_same_draws(data, tmp_path, monkeypatch, caplog):
+    caplog.set_level(logging.INFO, "sloth_jax")
     module = importlib.import_module("sloth_jax.inference.checkpoint")
     monkeypatch.setattr(module, "_EVERY", 0.0)
     kept = tmp_path / "fit.unfinished"
@@ -40,8 +42,17 @@ def test_an_interrupted_run_goes_on_to_the_same_draws(data, tmp_path, monkeypatc
         resumed = fit(data, key=KEY, settings=nuts, checkpoint=kept)
     assert times[len(done)] > done[-1]  # what was done is not done again
     same(resumed.position, quick_fit("nuts").position)
-    with pytest.raises(InputError, match="a checkpoint of another table, other settings"):
+    assert caplog.messages == [f"Going on from transition {done[-1]} of 60 ({kept})"]
+    # Refused before anything is compiled.
+    module = importlib.import_module("sloth_jax.inference.fit")
+    monkeypatch.setattr(module, "_sample", None)
+    longer = replace(nuts, skills=2, nuts=replace(nuts.nuts, warmup=31))
+    with pytest.raises(InputError, match=r"another run \(skills 1, now 2; warmup 30, now 31\)"):
+        fit(data, key=KEY, settings=longer, checkpoint=kept)
+    with pytest.raises(InputError, match=r"another run \(seed .*, now .*\): repeat that one"):
         fit(data, key=jax.random.key(1), settings=nuts, checkpoint=kept)
+    with pytest.raises(InputError, match=r"another run \(table .*, now .*\)"):
+        fit(data.subset(np.arange(len(data.models)) > 0), key=KEY, settings=nuts, checkpoint=kept)
     kept.write_bytes(before[:1000])
     with pytest.raises(InputError, match="no checkpoint of sampling: remove it"):
         fit(data, key=KEY, settings=nuts, checkpoint=kept)
