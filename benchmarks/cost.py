@@ -33,6 +33,7 @@ from jax.flatten_util import ravel_pytree
 
 import sloth_jax as sj
 from sloth_jax.cli.console import Parser, number, run_and_exit, tell
+from sloth_jax.cli.process import run_as_process
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod
 from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.files import write_text
@@ -240,4 +241,4 @@ def draw(found: pd.DataFrame, path: Path) -> None:
 
 if __name__ == "__main__":
     matplotlib.use("Agg")  # a script writes files and needs no window
-    run_and_exit("cost", main, interrupted="stopped; nothing was written")
+    run_as_process(lambda: run_and_exit("cost", main))

@@ -21,6 +21,7 @@ import numpy as np
 import pandas as pd
 
 from sloth_jax.cli.console import Parser, number, run_and_exit, tell
+from sloth_jax.cli.process import run_as_process
 from sloth_jax.files import write_text
 from sloth_jax.forecasting.response import fit_items, simulate_attempts
 from sloth_jax.provenance import versions
@@ -80,4 +81,4 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run_and_exit("items", main, interrupted="stopped; nothing was written")
+    run_as_process(lambda: run_and_exit("items", main))

@@ -22,6 +22,7 @@ from matplotlib.figure import Figure
 
 import sloth_jax as sj
 from sloth_jax.cli.console import Parser, number, run_and_exit, show_progress
+from sloth_jax.cli.process import on_interrupt, run_as_process
 from sloth_jax.evaluation.held_out import score_rows
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod, FoldDraws
 from sloth_jax.files import frame_csv, write_text
@@ -67,7 +68,8 @@ def execute(main: Callable[[], None], *, interrupted: str = "stopped; nothing wa
     """Run a script as a process: devices, no windows, one-line errors and exit codes."""
     matplotlib.use("Agg")
     use_cores(16)
-    run_and_exit(Path(sys.argv[0]).stem, main, interrupted=interrupted)
+    on_interrupt(lambda: interrupted)
+    run_as_process(lambda: run_and_exit(Path(sys.argv[0]).stem, main))
 
 
 def settings_of(options: argparse.Namespace, base: sj.FitSettings | None = None) -> sj.FitSettings:

@@ -55,7 +55,7 @@ class Fits:
 
     def start(self, *arguments: object) -> subprocess.Popen[bytes]:
         """``sloth-jax`` in this environment."""
-        command = [sys.executable, "-m", "sloth_jax.cli.main", *map(str, arguments)]
+        command = [sys.executable, "-m", "sloth_jax", *map(str, arguments)]
         pipe = subprocess.PIPE
         return subprocess.Popen(command, stdout=pipe, stderr=pipe, env=self.environment)
 

@@ -12,8 +12,24 @@ Rooms, each with a face of its own: :mod:`sloth_jax.skills`, :mod:`sloth_jax.pla
 loaded when it is first used, so that importing the package takes no time.
 """
 
-import lazy_loader
+from __future__ import annotations
 
 __version__ = "0.2.0"
 
-__getattr__, __dir__, __all__ = lazy_loader.attach_stub(__name__, __file__)
+_face: list = []
+
+
+def _lazy() -> list:
+    if not _face:
+        import lazy_loader  # not above: an interrupt of the command would meet it being loaded
+
+        _face.extend(lazy_loader.attach_stub(__name__, __file__))
+    return _face
+
+
+def __getattr__(name: str) -> object:
+    return _lazy()[2] if name == "__all__" else _lazy()[0](name)
+
+
+def __dir__() -> list[str]:
+    return _lazy()[1]()

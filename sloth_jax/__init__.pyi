@@ -14,6 +14,7 @@ from .forecasting.query import Query, load_query
 from .forecasting.tasks import Task, load_task, read_task, with_tasks
 from .identifiability.check import check_identifiability
 from .inference.arviz_groups import to_arviz
+from .inference.compilation_cache import use_compilation_cache
 from .inference.diagnostics import Diagnostics
 from .inference.fit import Fit, fit
 from .inference.settings import FitSettings, NutsSettings
@@ -90,5 +91,6 @@ __all__ = [
     "skills",
     "stacking_weights",
     "to_arviz",
+    "use_compilation_cache",
     "with_tasks",
 ]

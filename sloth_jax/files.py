@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sloth_jax.errors import InputError
+from sloth_jax.interrupts import unbroken, written
 
 if TYPE_CHECKING:  # costs half a second, which a quick command should not take
     import pandas as pd
@@ -62,7 +63,7 @@ def check_writable(path: str | Path) -> Path:
     if path.exists() and not os.access(path, os.W_OK):
         raise OutputError(f"{path}: cannot write there, the file is read-only; name another file")
     try:
-        with tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+        with unbroken, tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
             pass
     except OSError as error:
         reason = error.strerror or str(error)
@@ -105,8 +106,9 @@ def write_folder(path: str | Path, contents: Mapping[str, str | bytes]) -> None:
         path.mkdir(exist_ok=True)
     except OSError as error:
         raise OutputError(f"{path}: could not be made ({error.strerror or error})") from None
-    for name, content in contents.items():
-        write_bytes(path / name, content.encode() if isinstance(content, str) else content)
+    with unbroken:  # files of one answer belong together
+        for name, content in contents.items():
+            write_bytes(path / name, content.encode() if isinstance(content, str) else content)
 
 
 def write_text(path: str | Path, text: str) -> None:
@@ -136,6 +138,12 @@ def write_bytes(path: str | Path, content: bytes) -> None:
         OutputError: if it cannot be written; what was there before is still there.
     """
     path = Path(path)
+    with unbroken:
+        _replace(path, content)
+        written.append(str(path))
+
+
+def _replace(path: Path, content: bytes) -> None:
     temporary = None
     try:
         with tempfile.NamedTemporaryFile(

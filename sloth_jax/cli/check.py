@@ -41,6 +41,7 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.data.reading import load_leaderboard
     from sloth_jax.identifiability.check import check_identifiability
     from sloth_jax.identifiability.quality import suspect_scores
+    from sloth_jax.provenance import versions
 
     table = load_leaderboard(options.table, floors=options.floors, benchmarks=options.benchmarks)
     for warning in table.warnings:
@@ -50,7 +51,8 @@ def _run(options: argparse.Namespace) -> None:
         suspects = suspect_scores(table)
     if options.json:
         listed = [asdict(suspect) for suspect in suspects]
-        print(json.dumps({**report.to_dict(), "suspects": listed}, indent=2))
+        found = {**report.to_dict(), "suspects": listed, "versions": versions()}
+        print(json.dumps(found, indent=2))
     else:
         print(report.to_text())
         if suspects:

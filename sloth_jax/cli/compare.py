@@ -40,16 +40,20 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    import jax
-
-    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.fitting import (
+        prepare_jax,
+        random_keys,
+        saved_fit,
+        saved_or_new,
+        training_table,
+    )
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
     from sloth_jax.cli.output import check_outputs, draw_figure, write_answer
     from sloth_jax.forecasting.query import load_query
     from sloth_jax.planning.comparison import compare
     from sloth_jax.planning.targets import find_target
 
-    prepare_jax()
+    prepare_jax(options)
     check_outputs(options)
     target = target_of(options.target)
     saved = saved_fit(options)
@@ -59,7 +63,7 @@ def _run(options: argparse.Namespace) -> None:
         tell(f"note: {warning}")
     find_target(target, table.benchmarks)
     # The same keys as predict: the same candidates have the same predictions.
-    fit_key, key = jax.random.split(jax.random.key(options.seed))
+    fit_key, key = random_keys(options.seed, 2)
     fit = saved_or_new(options, saved, table, fit_key)
     with show_progress("comparing"):
         rows = compare(fit, query, target=target, level=options.level, key=key)

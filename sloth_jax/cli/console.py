@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import argparse
+import errno
+import logging
 import os
-import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
+from sloth_jax.cli.process import (
+    BAD_INPUT,
+    INTERRUPTED,
+    NOT_WRITTEN,
+    open_bars,
+    what_is_kept,
+)
 from sloth_jax.errors import InputError
-
-BAD_INPUT = 2
-INTERRUPTED = 130
-_PATIENCE = 1.0  # seconds that Python has to end by itself after Ctrl-C
 
 
 class Parser(argparse.ArgumentParser):
@@ -26,9 +30,45 @@ class Parser(argparse.ArgumentParser):
         self.exit(BAD_INPUT, f"{self.prog}: {message} (see {self.prog} --help)\n")
 
 
-def tell(text: str) -> None:
-    """Print a line on stderr, at once."""
-    print(text, file=sys.stderr, flush=True)
+LOG = logging.getLogger("sloth_jax")
+"""What the package tells: progress and results at INFO, what to doubt at WARNING, all at DEBUG."""
+
+
+class _OnStderr(logging.Handler):
+    """Prints what is told, beside progress bars and not into them."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        text = record.getMessage()
+        if record.levelno == logging.WARNING:
+            text = f"warning: {text}"
+        if open_bars:
+            open_bars[-1].write(text, file=sys.stderr)
+        else:
+            print(text, file=sys.stderr, flush=True)
+
+
+def listen(level: int = logging.INFO) -> None:
+    """Print on stderr what the package tells from a level on; a library alone prints nothing."""
+    if not any(isinstance(handler, _OnStderr) for handler in LOG.handlers):
+        LOG.addHandler(_OnStderr())
+    LOG.setLevel(level)
+    # Warnings of other libraries: their authors' business, but for -v.
+    logging.captureWarnings(True)
+    others = logging.getLogger("py.warnings")
+    others.handlers = list(LOG.handlers) if level <= logging.DEBUG else [logging.NullHandler()]
+    others.propagate = False
+
+
+def tell(text: str, level: int = logging.INFO) -> None:
+    """Tell a line, at once: on stderr, unless the user wants less; -v shows level DEBUG too."""
+    if not LOG.handlers:
+        listen()  # a script that has not chosen a level
+    LOG.log(level, text)
+
+
+def warn(text: str) -> None:
+    """Tell what to doubt, with the word warning before it."""
+    tell(text, logging.WARNING)
 
 
 @contextmanager
@@ -43,17 +83,21 @@ def show_progress(what: str, total: int | None = None) -> Iterator[Callable[[int
     Yields:
         What to call with every number of steps that is done.
     """
+    if LOG.level > logging.INFO:
+        yield lambda count: None
+        return
     from tqdm import tqdm  # a command that shows no progress need not load it
 
     if total is not None:
-        with tqdm(total=total, desc=what) as bar:
+        with tqdm(total=total, desc=what) as bar, _open(bar):
             yield bar.update
         return
     if not sys.stderr.isatty():
         yield lambda count: None
         return
     done = threading.Event()
-    with tqdm(desc=what, bar_format="{desc} ... {elapsed}", delay=2.0, leave=False) as bar:
+    clock = {"bar_format": "{desc} ... {elapsed}", "delay": 2.0, "leave": False}
+    with tqdm(desc=what, **clock) as bar, _open(bar):
 
         def tick() -> None:
             while not done.wait(1.0):
@@ -70,38 +114,13 @@ def show_progress(what: str, total: int | None = None) -> Iterator[Callable[[int
 
 
 @contextmanager
-def _interruptible(message: str) -> Iterator[None]:
-    """End the process soon after Ctrl-C, even inside a compiled program that takes minutes.
-
-    Python hears of a signal between two of its instructions, and a program of XLA's is one of them.
-    The system writes to a pipe at once, which another thread reads. Files are written whole or not
-    at all, so that nothing is lost that was finished.
-    """
-    main_thread = threading.current_thread() is threading.main_thread()
-    if not main_thread or not hasattr(signal, "set_wakeup_fd"):
-        yield
-        return
-    out, into = os.pipe()
-    os.set_blocking(into, False)
-    done = threading.Event()
-
-    def watch() -> None:
-        while heard := os.read(out, 64):
-            if signal.SIGINT in heard and not done.wait(_PATIENCE):
-                tell(message)
-                os._exit(INTERRUPTED)
-
-    before = signal.set_wakeup_fd(into, warn_on_full_buffer=False)
-    watcher = threading.Thread(target=watch, daemon=True)
-    watcher.start()
+def _open(bar: Any) -> Iterator[None]:
+    """Remember that a bar's line on stderr has not ended, for whoever else writes there."""
+    open_bars.append(bar)
     try:
         yield
     finally:
-        done.set()
-        signal.set_wakeup_fd(before)
-        os.close(into)  # which ends the watcher
-        watcher.join()
-        os.close(out)
+        open_bars.remove(bar)
 
 
 def number(low: int) -> Any:
@@ -117,28 +136,30 @@ def number(low: int) -> Any:
     return parse
 
 
-def run_and_exit(name: str, work: Callable[[], None], *, interrupted: str) -> NoReturn:
+def run_and_exit(name: str, work: Callable[[], None]) -> NoReturn:
     """Run a command's work and exit with its code.
 
     Args:
         name: the command, to begin the line of an error.
         work: what it does; bad input is raised as :class:`sloth_jax.errors.InputError`.
-        interrupted: what to tell about results when the user interrupts it.
 
     Raises:
         SystemExit: always: 0 done, 2 bad input, 130 interrupted.
     """
-    message = f"interrupted: {interrupted}"
     try:
-        with _interruptible(message):
-            work()
-    except KeyboardInterrupt:
-        tell(message)
+        work()
+    except KeyboardInterrupt:  # in a process of someone else's: ours never raises it
+        tell(f"interrupted: {what_is_kept()}", logging.ERROR)
         sys.exit(INTERRUPTED)
     except InputError as error:
-        tell(f"{name}: {error}")
+        tell(f"{name}: {error}", logging.ERROR)
         sys.exit(BAD_INPUT)
     except BrokenPipeError:
         # The reader of stdout (head, less) has gone; silence the interpreter's own complaint.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT) or error.filename is not None:
+            raise
+        tell(f"{name}: {NOT_WRITTEN} ({error.strerror})", logging.ERROR)
+        sys.exit(BAD_INPUT)
     sys.exit(0)

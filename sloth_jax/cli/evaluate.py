@@ -57,7 +57,7 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.evaluation.methods import FOLD_SETTINGS
     from sloth_jax.provenance import versions
 
-    prepare_jax()
+    prepare_jax(options)
     folder = check_folder(options.out)
     table = training_table(options, None)
     settings = fit_settings(options, table)

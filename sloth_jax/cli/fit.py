@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import argparse
+import shlex
+from pathlib import Path
 
 from sloth_jax.cli.console import Parser, tell
 from sloth_jax.cli.options import add_fit_options
+from sloth_jax.cli.process import on_interrupt, what_is_kept
 from sloth_jax.files import check_writable, clear_leftovers
+from sloth_jax.interrupts import unbroken
 
 
 def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -26,25 +30,31 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from pathlib import Path
-
-    import jax
-
-    from sloth_jax.cli.fitting import fit_table, prepare_jax, training_table
+    from sloth_jax.cli.fitting import fit_table, prepare_jax, random_keys, training_table
     from sloth_jax.cli.notes import tell_of_fit
     from sloth_jax.inference.storage import save_fit
 
-    prepare_jax()
+    prepare_jax(options)
     check_writable(options.out)
     table = training_table(options, None)
     # The same keys as predict, so that a saved fit gives the same predictions.
-    fit_key, _ = jax.random.split(jax.random.key(options.seed))
+    fit_key, _ = random_keys(options.seed, 2)
     checkpoint = Path(f"{options.out}.unfinished")
     clear_leftovers(options.out)  # and those of the checkpoint, whose name begins with it
-    if checkpoint.exists():
-        tell(f"Going on from {checkpoint}")
+    on_interrupt(lambda: _what_is_kept(checkpoint))
     fit = fit_table(options, table, fit_key, checkpoint)
-    save_fit(fit, options.out)
-    checkpoint.unlink(missing_ok=True)
-    tell(f"Wrote {options.out}")
+    with unbroken:  # an interrupt leaves one of the two
+        save_fit(fit, options.out)
+        checkpoint.unlink(missing_ok=True)
     tell_of_fit(fit)
+    tell(
+        f"Wrote {options.out}: {len(table.models)} models of {len(table.families)} families, "
+        f"{len(table.benchmarks)} benchmarks"
+    )
+    tell(f"Next: sloth-jax predict --fit {shlex.quote(options.out)} --query QUERY.csv")
+
+
+def _what_is_kept(checkpoint: Path) -> str:
+    if checkpoint.exists():
+        return f"what was sampled is in {checkpoint}; repeat the command to go on from there"
+    return what_is_kept()

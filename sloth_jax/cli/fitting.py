@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import argparse
-import os
+import logging
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import jax
@@ -26,30 +27,29 @@ from sloth_jax.forecasting.tasks import (
     with_tasks,
 )
 from sloth_jax.identifiability.check import check_skills
+from sloth_jax.inference.compilation_cache import use_compilation_cache
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.fit import Fit, fit
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.storage import load_fit
 
 
-def prepare_jax() -> None:
+def prepare_jax(options: argparse.Namespace) -> None:
     """Set JAX up before it looks at the machine: a device per chain, a cache of compiled programs.
 
-    A cache that the user has chosen, or switched off, stays as it is.
+    ``--no-cache`` switches off JAX's own cache too.
     """
     use_cores(DEFAULTS.nuts.chains)
-    chosen = jax.config.jax_compilation_cache_dir  # pyright: ignore[reportAttributeAccessIssue]
-    if chosen or "JAX_COMPILATION_CACHE_DIR" in os.environ:
-        return
-    try:
-        caches = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
-        folder = Path(caches) / "sloth_jax" / "compiled"
-        folder.mkdir(parents=True, exist_ok=True)
-    except (OSError, RuntimeError):  # no home, or a full or read-only one
-        return
-    if os.access(folder, os.W_OK):
-        jax.config.update("jax_compilation_cache_dir", str(folder))
-        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.5)
+    if options.no_cache:
+        jax.config.update("jax_enable_compilation_cache", False)
+    else:
+        use_compilation_cache()
+
+
+@partial(jax.jit, static_argnames=("seed", "count"))
+def random_keys(seed: int, count: int) -> tuple[Array, ...]:
+    """Independent random keys of a seed; compiled, because each would be a program otherwise."""
+    return tuple(jax.random.split(jax.random.key(seed), count))
 
 
 _OF_A_NEW_FIT = (
@@ -75,14 +75,15 @@ def saved_fit(options: argparse.Namespace) -> Fit | None:
 
 
 def training_table(options: argparse.Namespace, saved: Fit | None) -> Leaderboard:
-    """The table of the saved fit or of the options; prints its warnings.
+    """The table of the saved fit or of the options; tells its warnings, of a saved fit with -v.
 
     Raises:
         InputError: if it cannot be used, or settings of the fit do not suit it.
     """
     table = _read_table(options) if saved is None else saved.table
+    level = logging.INFO if saved is None else logging.DEBUG  # the fit told them
     for warning in table.warnings:
-        tell(f"note: {warning}")
+        tell(f"note: {warning}", level)
     return table
 
 
@@ -159,7 +160,7 @@ def fit_table(
 def saved_or_new(
     options: argparse.Namespace, saved: Fit | None, table: Leaderboard, key: Array
 ) -> Fit:
-    """The saved fit, or a new one of the table; prints its warnings and its summary."""
+    """The saved fit, or a new one of the table; tells its warnings and its summary."""
     found = saved or fit_table(options, table, key)
-    tell_of_fit(found)
+    tell_of_fit(found, saved=options.fit)
     return found

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Sequence
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from sloth_jax import __version__
 from sloth_jax.cli import (
@@ -26,9 +26,29 @@ from sloth_jax.cli import (
     require,
     skills,
 )
-from sloth_jax.cli.console import Parser, run_and_exit
+from sloth_jax.cli.console import Parser, listen, run_and_exit
+from sloth_jax.cli.options import add_run_options
+
+# What stands for a file in a command's help.
+_FILES = ("TABLE", "QUERY", "CANDIDATES", "FLOORS", "FILE", "FIGURE", "FIT.nc", "FILE.csv")
 
 COMMANDS = (predict, fit, plan, require, compare, skills, evaluate, importing, check, data)
+
+
+class _PrintCompletion(argparse.Action):
+    """Prints what makes a shell complete the command, and exits."""
+
+    def __call__(self, parser: argparse.ArgumentParser, *given: Any) -> NoReturn:
+        import shtab  # only here, so that --help stays quick
+
+        (commands,) = (action for action in parser._actions if action.dest == "command")
+        assert commands.choices is not None
+        for command in dict(commands.choices).values():
+            for action in command._actions:
+                if action.metavar in _FILES or action.dest in ("out", "plot"):
+                    action.complete = shtab.FILE
+        print(shtab.complete(parser, given[1]))
+        parser.exit()
 
 
 def parser() -> argparse.ArgumentParser:
@@ -41,11 +61,19 @@ def parser() -> argparse.ArgumentParser:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     whole.add_argument("--version", action="version", version=f"sloth-jax {__version__}")
+    whole.add_argument(
+        "--print-completion",
+        action=_PrintCompletion,
+        choices=("bash", "zsh", "tcsh"),
+        help="print a script by which this shell completes commands and options",
+    )
     commands = whole.add_subparsers(
         dest="command", required=True, metavar="COMMAND", parser_class=Parser
     )
     for command in COMMANDS:
         command.add_parser(commands)
+    for each in commands.choices.values():
+        add_run_options(each)
     return whole
 
 
@@ -59,8 +87,9 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         SystemExit: always, with the exit code.
     """
     options = parser().parse_args(arguments)
-    run_and_exit("sloth-jax", lambda: options.run(options), interrupted="nothing was written")
+    listen(options.told)
+    run_and_exit("sloth-jax", lambda: options.run(options))
 
 
-if __name__ == "__main__":
+if __name__ == "__main__":  # for profilers: the program is sloth_jax.__main__
     main()

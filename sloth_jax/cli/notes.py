@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import math
 from collections.abc import Sequence
 from dataclasses import asdict
@@ -9,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from sloth_jax.cli.console import tell
+from sloth_jax.cli.console import tell, warn
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.forecasting.forecast import count_family_models
 from sloth_jax.inference.fit import Fit
@@ -18,13 +19,28 @@ from sloth_jax.wording import did_you_mean, spelling
 _SHOWN = 3  # notes of a kind, before the rest is counted
 
 
-def tell_of_fit(fit: Fit) -> None:
-    """Print the warnings about a fit, then its summary."""
-    for warning in _problems(fit):
-        tell(f"warning: {warning}")
-    for warning in fit.report.warnings():
-        tell(f"note: skills may not be interpreted: {warning} (sloth-jax check)")
-    tell(fit.diagnostics.summary())
+def tell_of_fit(fit: Fit, saved: str | None = None) -> None:
+    """Tell the warnings about a fit, then its summary.
+
+    Args:
+        fit: new, or saved.
+        saved: file that it is saved in. What was told when it was made is only counted then, but
+            for -v.
+    """
+    problems = _problems(fit)
+    notes = [f"skills may not be interpreted: {w} (sloth-jax check)" for w in fit.report.warnings()]
+    for problem in problems:
+        if saved:
+            tell(f"warning: {problem}", logging.DEBUG)
+        else:
+            warn(problem)
+    for note in notes:
+        tell(f"note: {note}", logging.DEBUG if saved else logging.INFO)
+    summary = fit.diagnostics.summary()
+    if saved:
+        count = len(problems) + len(notes)
+        summary += f" (-v repeats {count} warnings and notes of {saved})" if count else ""
+    tell(summary)
 
 
 def fit_as_json(fit: Fit) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import logging
 
 from sloth_jax.cli.console import number
 from sloth_jax.inference.settings import INFERENCES, FitSettings
@@ -147,6 +148,23 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         help="use the fit that `sloth-jax fit` saved, instead of fitting a training table",
     )
     add_fit_options(parser)
+
+
+def add_run_options(parser: argparse.ArgumentParser) -> None:
+    """What a run tells, and whether it keeps compiled programs: of every command."""
+    group = parser.add_argument_group("the run")
+    told = group.add_mutually_exclusive_group()
+    for short, long, level, what in (
+        ("-q", "--quiet", logging.WARNING, "tell warnings and errors only, and show no progress"),
+        ("-v", "--verbose", logging.DEBUG, "tell everything, notes about a saved fit among it"),
+    ):
+        told.add_argument(short, long, dest="told", action="store_const", const=level, help=what)
+    parser.set_defaults(told=logging.INFO)
+    group.add_argument(
+        "--no-cache",
+        action="store_true",
+        help="compile anew, and keep nothing of it (see SLOTH_JAX_CACHE in docs/running.md)",
+    )
 
 
 def add_family_options(parser: argparse.ArgumentParser) -> None:

@@ -9,10 +9,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sloth_jax import __version__
 from sloth_jax.cli.console import tell
 from sloth_jax.cli.notes import fit_as_json
 from sloth_jax.errors import InputError
-from sloth_jax.files import check_writable, frame_csv, write_text
+from sloth_jax.files import check_writable, frame_csv, write_bytes, write_text
 from sloth_jax.inference.fit import Fit
 from sloth_jax.provenance import versions
 
@@ -76,10 +77,11 @@ def open_no_windows() -> None:
     matplotlib.use("Agg")
 
 
-def image_of(figure: Figure) -> bytes:
-    """A figure as a PNG."""
+def image_of(figure: Figure, kind: str = "png") -> bytes:
+    """A figure as png, pdf or svg, which says the version that drew it."""
     buffer = io.BytesIO()
-    figure.savefig(buffer, format="png")
+    made_by = {"Software" if kind == "png" else "Creator": f"sloth_jax {__version__}"}
+    figure.savefig(buffer, format=kind, metadata=made_by)
     return buffer.getvalue()
 
 
@@ -105,6 +107,7 @@ def draw_figure(
         )
         for draw, ax in zip(panels, axes[0], strict=True):
             draw(ax)
-        figure.savefig(path)
+        content = image_of(figure, Path(path).suffix[1:])
         plt.close(figure)
+    write_bytes(path, content)
     tell(f"Drew {path}")

@@ -62,21 +62,25 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    import jax
-
-    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.fitting import (
+        prepare_jax,
+        random_keys,
+        saved_fit,
+        saved_or_new,
+        training_table,
+    )
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
     from sloth_jax.cli.output import check_outputs, write_answer
     from sloth_jax.planning.optimal import compute_optimal
 
-    prepare_jax()
+    prepare_jax(options)
     check_outputs(options)
     family, bounds, target = family_of(options), bounds_of(options), target_of(options.target)
     flops = _budgets(options)
     saved = saved_fit(options)
     table = training_table(options, saved)
     is_skill = asks_for_skill(options, target, saved, table)
-    fit_key, plan_key, _ = jax.random.split(jax.random.key(options.seed), 3)
+    fit_key, plan_key, _ = random_keys(options.seed, 3)
     fit = saved_or_new(options, saved, table, fit_key)
     with show_progress("searching"):
         plan = compute_optimal(

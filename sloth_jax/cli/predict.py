@@ -37,14 +37,18 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    import jax
-
-    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.fitting import (
+        prepare_jax,
+        random_keys,
+        saved_fit,
+        saved_or_new,
+        training_table,
+    )
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
     from sloth_jax.forecasting.forecast import forecast
     from sloth_jax.forecasting.query import load_query
 
-    prepare_jax()
+    prepare_jax(options)
     if options.out is not None:
         check_writable(options.out)
     saved = saved_fit(options)
@@ -52,7 +56,7 @@ def _run(options: argparse.Namespace) -> None:
     query = load_query(options.query, table)
     for warning in query.warnings:
         tell(f"note: {warning}")
-    fit_key, forecast_key = jax.random.split(jax.random.key(options.seed))
+    fit_key, forecast_key = random_keys(options.seed, 2)
     fit = saved_or_new(options, saved, table, fit_key)
     with show_progress("predicting"):
         predictions = forecast(fit, query, key=forecast_key)

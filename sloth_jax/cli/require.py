@@ -64,16 +64,21 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    import jax
     import pandas as pd
 
-    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.fitting import (
+        prepare_jax,
+        random_keys,
+        saved_fit,
+        saved_or_new,
+        training_table,
+    )
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
     from sloth_jax.cli.output import check_outputs, draw_figure, write_answer
     from sloth_jax.planning.requirement import required
     from sloth_jax.planning.targets import find_target
 
-    prepare_jax()
+    prepare_jax(options)
     check_outputs(options)
     _check_given(options)
     family, bounds = family_of(options), bounds_of(options)
@@ -84,7 +89,7 @@ def _run(options: argparse.Namespace) -> None:
         find_target({options.benchmark: 1.0}, table.benchmarks)  # a mean is no benchmark
         if not 0.0 < options.score < 1.0:
             raise InputError(f"--score {options.score:g} is not between 0 and 1: 0.8 means 80 %")
-    fit_key, key = jax.random.split(jax.random.key(options.seed))
+    fit_key, key = random_keys(options.seed, 2)
     fit = saved_or_new(options, saved, table, fit_key)
     with show_progress("searching"):
         found = required(

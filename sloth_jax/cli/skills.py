@@ -44,21 +44,25 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    import jax
-
-    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.fitting import (
+        prepare_jax,
+        random_keys,
+        saved_fit,
+        saved_or_new,
+        training_table,
+    )
     from sloth_jax.cli.output import image_of, json_of, open_no_windows
     from sloth_jax.skills.tables import may_interpret, skill_tables
 
     open_no_windows()
     from sloth_jax.plotting.skill_figures import skill_figures
 
-    prepare_jax()
+    prepare_jax(options)
     folder = check_folder(options.out)
     saved = saved_fit(options)
     table = training_table(options, saved)
     # The same keys as fit and predict: a fit that is not saved has the same skills.
-    fit_key, _ = jax.random.split(jax.random.key(options.seed))
+    fit_key, _ = random_keys(options.seed, 2)
     fit = saved_or_new(options, saved, table, fit_key)  # prints what forbids an interpretation
     word = may_interpret(fit.report)
     with show_progress("interpreting the skills"):

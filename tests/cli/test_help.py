@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 import subprocess
 import sys
 
@@ -83,7 +84,27 @@ def test_version(capsys):
 
 def test_the_command_runs_as_a_module():
     done = subprocess.run(
-        [sys.executable, "-m", "sloth_jax.cli.main", "--version"], capture_output=True, text=True
+        [sys.executable, "-m", "sloth_jax", "--version"], capture_output=True, text=True
     )
     assert done.returncode == 0
     assert done.stdout.startswith("sloth-jax ")
+
+
+@pytest.mark.parametrize("shell", ["bash", "zsh"])
+def test_a_shell_can_complete_commands_options_and_files(shell, capsys, tmp_path):
+    with pytest.raises(SystemExit) as stop:
+        main(["--print-completion", shell])
+    assert stop.value.code == 0
+    script = capsys.readouterr().out
+    assert all(name in script for name in (*NAMES, "--inference", "laplace"))
+    path = tmp_path / "completion"
+    path.write_text(script)
+    program = shutil.which(shell)
+    if program:
+        subprocess.run([program, "-n", path], check=True)
+    if program and shell == "bash":
+        asked = f"source {path}; COMP_WORDS=(sloth-jax pre); COMP_CWORD=1; _shtab_sloth_jax; "
+        done = subprocess.run(
+            [program, "-c", asked + "echo ${COMPREPLY[@]}"], capture_output=True, text=True
+        )
+        assert done.stdout.strip() == "predict"

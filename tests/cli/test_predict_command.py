@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
-
 import numpy as np
 import pandas as pd
 import pytest
@@ -44,9 +40,12 @@ def test_a_saved_fit_gives_the_same_predictions(folder, capsys, options, name):
     kept = folder / "fit.nc"
     assert run("fit", "--data", folder / "table.csv", *options, "--seed", 3, "--out", kept) == 0
     told = capsys.readouterr().err.splitlines()
-    assert told[-1].startswith(name)
+    (summary,) = (line for line in told if line.startswith(f"{name}, "))
+    assert told[-2] == f"Wrote {kept}: 12 models of 4 families, 4 benchmarks"
+    assert told[-1] == f"Next: sloth-jax predict --fit {kept} --query QUERY.csv"
     problems = sloth_jax.load_fit(kept).diagnostics.problems()
-    assert {f"warning: {problem}" for problem in problems} <= set(told)
+    warnings = {f"warning: {problem}" for problem in problems}
+    assert warnings <= set(told)
     assert (name == "nuts") <= bool(problems)  # so few draws agree on nothing
     assert not (folder / "fit.nc.unfinished").exists()
     out = ("--seed", 3, "--out")
@@ -54,8 +53,15 @@ def test_a_saved_fit_gives_the_same_predictions(folder, capsys, options, name):
     query = ("predict", "--query", folder / "query.csv")
     capsys.readouterr()
     assert run(*query, "--fit", kept, *out, folder / "b.csv") == 0
+    again = capsys.readouterr().err.splitlines()
+    assert again[0].startswith(summary)  # kept with the fit
+    assert not warnings & set(again)
+    assert (" (-v repeats " in again[0]) >= bool(warnings)
+    assert run(*query, "--fit", kept, *out, folder / "b.csv", "-v") == 0
+    assert warnings <= set(capsys.readouterr().err.splitlines())
+    assert run(*query, "--fit", kept, *out, folder / "b.csv", "-q") == 0
+    assert capsys.readouterr().err == ""
     assert (folder / "a.csv").read_bytes() == (folder / "b.csv").read_bytes()
-    assert told[-1] in capsys.readouterr().err.splitlines()  # kept with the fit
 
 
 def test_point_is_another_word_for_the_mode(folder):
@@ -112,30 +118,3 @@ def test_without_out_a_table_is_printed(folder, capsys):
     printed = capsys.readouterr().out.splitlines()
     assert printed[0].split() == PRINTED
     assert len(printed) == 9
-
-
-KEPT = """
-import jax
-from sloth_jax.cli.fitting import prepare_jax
-prepare_jax()
-print(jax.config.jax_compilation_cache_dir)
-"""
-
-
-@pytest.mark.parametrize(
-    ("chosen", "found"),
-    [
-        ({}, "sloth_jax/compiled"),
-        ({"XDG_CACHE_HOME": "{}/no folder/file"}, "None"),
-        ({"JAX_COMPILATION_CACHE_DIR": "{}/mine"}, "mine"),
-    ],
-)
-def test_compiled_programs_are_kept_where_the_user_keeps_caches(tmp_path, chosen, found):
-    (tmp_path / "no folder").write_text("")
-    environment = {k: v for k, v in os.environ.items() if k != "JAX_COMPILATION_CACHE_DIR"}
-    environment |= {"XDG_CACHE_HOME": str(tmp_path)}
-    environment |= {name: value.format(tmp_path) for name, value in chosen.items()}
-    done = subprocess.run(
-        [sys.executable, "-c", KEPT], env=environment, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.strip().endswith(found)
