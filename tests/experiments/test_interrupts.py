@@ -7,7 +7,7 @@ from running import run
 def test_interrupts(tmp_path):
     done = run(interrupts.main, tmp_path / "out", "--smoke")
     rows, record = done.csv("interrupts"), done.summary
-    assert rows["command"].tolist() == ["fit", "predict"]
+    assert rows["command"].tolist() == ["fit", "import"]
     assert record["clean"] == record["interrupted"]
     assert record["broken"] == 0
     assert rows["left"].isna().all() or rows["ended"].any()
