@@ -1,6 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
+#     formats: ipynb,py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -19,8 +20,8 @@
 #
 # You need to have seen a regression. You need not have seen a factor model or a Markov chain.
 #
-# Open this file in Jupyter with jupytext, or run it with Python. With the environment variable
-# `SLOTH_JAX_QUICK` set the fit is rough, its numbers mean nothing, and all is faster.
+# With the environment variable `SLOTH_JAX_QUICK` set the fit is rough, its numbers mean nothing,
+# and all is faster.
 
 # %%
 import os
@@ -34,19 +35,17 @@ import sloth_jax as sj
 QUICK = "SLOTH_JAX_QUICK" in os.environ
 
 table = sj.load_leaderboard()
-print(
-    f"{len(table.models)} models of {len(table.families)} families, {len(table.benchmarks)} tests"
-)
+print(table)
 
 # %% [markdown]
 # ## 1. May we ask this table at all?
 #
-# Hidden quantities can be *unidentified*: two different stories give exactly the same scores, and
-# no amount of data tells them apart. The check looks for such stories before we fit.
+# Hidden quantities can be *unidentified*: two different explanations give exactly the same scores,
+# and no amount of data tells them apart. The check looks for such cases before we fit.
 #
 # * A skill's slope on tokens is learnt from families whose models saw *different* amounts of
 #   tokens. If no family varies them, everything tokens do could as well be what families are.
-# * A third skill has to explain something that two do not explain, beyond noise.
+# * A third skill has to explain something that two skills do not explain, beyond noise.
 
 # %%
 report = sj.check_identifiability(table, skills=3)
@@ -70,7 +69,7 @@ if QUICK:
     settings = sj.FitSettings(skills=3, draws=10, steps=20)
 fit_key, turn_key = jax.random.split(jax.random.key(0))
 fit = sj.fit(table, key=fit_key, settings=settings, progress=sj.show_progress)
-print("problems:", fit.diagnostics.problems() or "none")
+print("problems:", *(fit.diagnostics.problems() or ["none"]), sep="\n  ")
 
 # %% [markdown]
 # ## 3. Loadings: what a skill does to a benchmark

@@ -1,6 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
+#     formats: ipynb,py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -20,13 +21,11 @@
 # Every answer below comes as many answers, one per draw of the law, so that you see how sure it is.
 # The scores of `ours-1b` are made up; put yours in their place.
 #
-# Open this file in Jupyter with jupytext, or run it with Python. With the environment variable
-# `SLOTH_JAX_QUICK` set the fit is rough, its numbers mean nothing, and all is faster.
+# With the environment variable `SLOTH_JAX_QUICK` set the fit is rough, its numbers mean nothing,
+# and all is faster.
 
 # %%
 import os
-import tempfile
-from pathlib import Path
 
 import jax
 import matplotlib.pyplot as plt
@@ -40,8 +39,8 @@ QUICK = "SLOTH_JAX_QUICK" in os.environ
 # %% [markdown]
 # ## 1. Put your model into the table
 #
-# A row is a model. Leave a benchmark empty that you have not run: missing scores are masked, not
-# guessed.
+# A row is a model. Leave out benchmarks that you have not run: missing scores are masked, not
+# guessed. A file in place of the data frame is read by the same function; notebook 4 shows more.
 
 # %%
 ours = {
@@ -50,12 +49,8 @@ ours = {
     "MMLU": 0.36, "ARC": 0.39, "HellaSwag": 0.63, "Winogrande": 0.61, "GSM8K": 0.09, "BBH": 0.32,
 }  # fmt: skip
 bundled = sj.load_leaderboard()
-frame = pd.concat([bundled.to_frame(), pd.DataFrame([ours])], ignore_index=True)
-with tempfile.TemporaryDirectory() as folder:
-    path = Path(folder) / "with_ours.csv"
-    frame.to_csv(path, index=False)
-    table = sj.load_leaderboard(path)
-print(f"{len(table.models)} models, one of them ours")
+table = sj.add_models(bundled, pd.DataFrame([ours]))
+print(table)
 
 # %% [markdown]
 # ## 2. Draw laws that fit
@@ -67,7 +62,7 @@ print(f"{len(table.models)} models, one of them ours")
 settings = sj.FitSettings(skills=1, draws=10, steps=20) if QUICK else sj.FitSettings()
 fit_key, key = jax.random.split(jax.random.key(0))
 fit = sj.fit(table, key=fit_key, settings=settings, progress=sj.show_progress)
-print("problems:", fit.diagnostics.problems() or "none")
+print("problems:", *(fit.diagnostics.problems() or ["none"]), sep="\n  ")
 
 # %% [markdown]
 # ## 3. Where does the next unit of compute help?
@@ -81,19 +76,18 @@ print(sj.elasticity(fit, 1.1, 2.0, family="ours", key=key).round(5).to_string(in
 # ## 4. Split the budget
 #
 # Training costs about 6 FLOPs per parameter and token. On one budget a larger model sees fewer
-# tokens. The blue line is what the law expects along the budget; the grey band holds sizes that
-# are as good as the best one within what we know. It is usually wide: **the best is flat**, so
-# other reasons (serving cost, memory) may choose within it.
+# tokens. The blue line is what the law expects along the budget. The orange cross marks the best
+# split: upwards the interval of the score as it would be measured, the one that is printed, and
+# across that of where the optimum lies. The grey band holds sizes that are as good as the best one
+# within what we know. It is usually wide: **the best is flat**, so other reasons (serving cost,
+# memory) may choose within it.
 
 # %%
 budget = 1e23
 bounds = sj.Bounds(params_b=(0.3, 100.0), tokens_t=(0.2, 18.0))  # where the table has models
 plan = sj.compute_optimal(fit, budget, family="ours", target="MMLU", bounds=bounds, key=key)
 best = plan.frontier.iloc[0]
-print(
-    f"{best['params_b']:.1f} billion on {best['tokens_t']:.2f} trillion tokens; MMLU "
-    f"{best['mean']:.3f} ({best['lower']:.3f} to {best['upper']:.3f})"
-)
+print(plan)
 with sj.plotting.style():
     figure, ax = plt.subplots(figsize=(5.0, 3.6), layout="constrained")
     sj.plotting.plot_splits(plan, budget, ax=ax)
@@ -123,10 +117,7 @@ plt.show()
 wanted = sj.required(
     fit, "MMLU", 0.6, probability=0.8, family="ours", tokens_t=4.0, bounds=bounds, key=key
 )
-if wanted.reached:
-    print(f"{wanted.params_b:.1f} billion, {wanted.flops:.2g} FLOPs")
-else:
-    print(f"not within bounds: at most {wanted.probability:.2f}")
+print(wanted)
 with sj.plotting.style():
     figure, ax = plt.subplots(figsize=(5.0, 3.0), layout="constrained")
     sj.plotting.plot_requirement(wanted, ax=ax)

@@ -1,6 +1,7 @@
 # ---
 # jupyter:
 #   jupytext:
+#     formats: ipynb,py:percent
 #     text_representation:
 #       extension: .py
 #       format_name: percent
@@ -20,8 +21,8 @@
 # Then a second question. A model solves a problem with some chance at each attempt. What would a
 # hundred attempts solve?
 #
-# Open this file in Jupyter with jupytext, or run it with Python. With the environment variable
-# `SLOTH_JAX_QUICK` set the fit is rough, its numbers mean nothing, and all is faster.
+# With the environment variable `SLOTH_JAX_QUICK` set the fit is rough, its numbers mean nothing,
+# and all is faster.
 
 # %%
 import os
@@ -38,9 +39,9 @@ QUICK = "SLOTH_JAX_QUICK" in os.environ
 # %% [markdown]
 # ## 1. A task is one more benchmark, with gaps
 #
-# Missing scores are masked, so a task that 82 of 178 models were measured on may simply join the
-# table. Its loadings are learnt together with all others. Yours would come from
-# `sj.read_task("mine.csv", scale="percent")`.
+# Missing scores are masked, so a task that fewer than half of the models were measured on may just
+# join the table. Its loadings are learnt together with all others. Yours would come from
+# `sj.read_task("mine.csv", scale="percent")`, or from a data frame.
 
 # %%
 coding = sj.load_task("HumanEval")
@@ -53,7 +54,7 @@ print(f"{np.isfinite(table.scores[:, -1]).sum()} of {len(table.models)} models h
 # %%
 settings = sj.FitSettings(skills=2, draws=10, steps=20) if QUICK else sj.FitSettings()
 fit = sj.fit(table, key=jax.random.key(0), settings=settings, progress=sj.show_progress)
-print("problems:", fit.diagnostics.problems() or "none")
+print("problems:", *(fit.diagnostics.problems() or ["none"]), sep="\n  ")
 
 # %% [markdown]
 # ## 2. Which skills drive it?
@@ -67,6 +68,7 @@ loadings = skills.loadings()
 with sj.plotting.style():
     figure, ax = plt.subplots(figsize=(4.4, 2.4), layout="constrained")
     sj.plotting.plot_task_loadings(loadings[loadings["benchmark"] == coding.name], ax=ax)
+plt.show()
 loadings[loadings["benchmark"] == coding.name].round(2)
 
 # %% [markdown]
@@ -156,11 +158,12 @@ with sj.plotting.style():
     ax.set_xlabel("attempts k")
     ax.set_ylabel("coverage pass@k")
     ax.legend(fontsize=7.5)
+plt.show()
 
 # %% [markdown]
 # ## What to remember
 #
 # * A task needs a handful of scores to join, and says so when it has fewer.
-# * Its interval for a new family is honest about not knowing the family.
+# * Its interval for a new family is wide, because nothing is known of the family.
 # * Coverage grows with attempts where some problems are hard, and does not where they are out of
-#   reach: the band, not the curve, is the forecast.
+#   reach. Look at the band, not only at the curve.
