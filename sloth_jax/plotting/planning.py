@@ -32,7 +32,7 @@ def _logarithmic(ax: Axes, name: str) -> None:
 
 def _as_score(plan: Plan, ax: Axes) -> None:
     if plan.target.skill is None:
-        ax.yaxis.set_major_formatter(PercentFormatter(1.0))
+        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100.0 * value:g}%"))
         ax.set_ylabel(plan.target.label if len(plan.target.label) < 40 else "target")
     else:
         ax.set_ylabel(f"{plan.target.label} (sd of models)")
