@@ -8,8 +8,6 @@ grows. The same loadings give the same names.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
 from sloth_jax.skills.interpret import Skills
@@ -61,5 +59,5 @@ def _order(loading: np.ndarray) -> np.ndarray:
     return np.argsort(-weight, axis=-2, kind="stable")
 
 
-def _joined(at: np.ndarray, loading: np.ndarray, names: Sequence[str]) -> str:
-    return " + ".join(("" if loading[j] >= 0 else "not ") + names[j] for j in at)
+def _joined(at: np.ndarray, loading: np.ndarray, names: tuple[str, ...]) -> str:
+    return " + ".join(f"{'' if loading[j] >= 0 else 'not '}{names[j]}" for j in at.tolist())
