@@ -25,12 +25,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/data.md", "docs/planning.md", "docs/skills.md")
-COMMANDS = ("sloth-jax ", "python ", "./scripts/", "scripts/", ".venv/bin/")
+PAGES = ("README.md", *(f"docs/{name}.md" for name in ("data", "planning", "skills", "running")))
+COMMANDS = re.compile(r"(sloth-jax .* -|python .*/|\./scripts/)")  # between backticks
 # Beginning of a command -> what is added to it here. The test suite is run by .ci/run itself.
 SMOKE = {
     "./scripts/quickstart": "--smoke",
     "./scripts/test": "tests/test_rooms.py -n 0 -q",
+    "python experiments/run_all.py": "--smoke --only held_out_llama3",
     "python experiments/": "--smoke",
     "python benchmarks/": "--smoke",
     "sloth-jax evaluate": "--folds 2 --draws 20",
@@ -66,7 +67,7 @@ def examples(page: str, text: str) -> Iterator[Example]:
     inline = [
         found
         for found in INLINE.finditer(text)
-        if found[1].startswith(COMMANDS)
+        if COMMANDS.match(found[1])
         and not any(start <= found.start() < end for start, end in inside)
     ]
     for found in sorted([*blocks, *inline], key=lambda match: match.start()):
@@ -159,6 +160,7 @@ def run_all(found: list[Example], folder: Path, only_list: bool) -> int:
     forms = 0
     env = os.environ | {
         "PATH": f"{folder}/.venv/bin{os.pathsep}{os.environ['PATH']}",
+        "HOME": str(folder.parent),  # completion in shells is installed there
         "SLOTH_JAX_QUICK": "1",  # of notebooks
         "MPLBACKEND": "Agg",
     }
@@ -166,6 +168,7 @@ def run_all(found: list[Example], folder: Path, only_list: bool) -> int:
     for example in found:
         if example.kind == "file":
             if not only_list:
+                (folder / example.name).parent.mkdir(parents=True, exist_ok=True)
                 (folder / example.name).write_text(example.text)
             continue
         if example.kind == "sh" and PLACEHOLDER.search(example.text):
