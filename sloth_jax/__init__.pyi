@@ -4,7 +4,7 @@ from .data.joining import add_models
 from .data.leaderboard import Leaderboard
 from .data.reading import load_leaderboard
 from .data.tables import TableError
-from .errors import InputError
+from .errors import InputError, TableTooSmall
 from .evaluation.crossval import cross_validate
 from .evaluation.folds import Folds, lineage_groups, make_folds
 from .forecasting.averaging import average, stacking_weights
@@ -56,6 +56,7 @@ __all__ = [
     "Skills",
     "Surface",
     "TableError",
+    "TableTooSmall",
     "Task",
     "add_models",
     "average",

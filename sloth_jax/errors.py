@@ -11,6 +11,10 @@ class InputError(ValueError):
     """What a user gave cannot be used; the message is one line: where, what, what to do."""
 
 
+class TableTooSmall(InputError):
+    """A table has too few scores to fit the law to; the message is one line."""
+
+
 class Diverged(InputError):
     """Every fit of the law to a table diverged; the message is one line."""
 

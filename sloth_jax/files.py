@@ -11,7 +11,7 @@ import gzip
 import io
 import os
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -63,7 +63,8 @@ def check_writable(path: str | Path) -> Path:
     if path.exists() and not os.access(path, os.W_OK):
         raise OutputError(f"{path}: cannot write there, the file is read-only; name another file")
     try:
-        with unbroken, tempfile.NamedTemporaryFile(dir=path.parent, prefix=f".{path.name}."):
+        prefix = f".{path.name}.{os.getpid()}."
+        with unbroken, tempfile.NamedTemporaryFile(dir=path.parent, prefix=prefix):
             pass
     except OSError as error:
         reason = error.strerror or str(error)
@@ -111,6 +112,46 @@ def write_folder(path: str | Path, contents: Mapping[str, str | bytes]) -> None:
             write_bytes(path / name, content.encode() if isinstance(content, str) else content)
 
 
+def has_ending(path: str | Path, endings: Sequence[str]) -> bool:
+    """Whether a file's name ends in one of ``endings``, such as ``.csv.gz``, in any case."""
+    return Path(path).name.lower().endswith(tuple(endings))
+
+
+def check_ending(path: str | Path, endings: Sequence[str]) -> None:
+    """Make sure that the name of a file says a format that can be written.
+
+    Raises:
+        OutputError: naming the endings.
+    """
+    if not has_ending(path, endings):
+        known = " or ".join(filter(None, [", ".join(endings[:-1]), endings[-1]]))
+        raise OutputError(f"{path}: its ending is not known; name a file that ends in {known}")
+
+
+def check_overwrites_nothing_read(
+    outputs: Mapping[str, str | Path], inputs: Sequence[str | Path]
+) -> None:
+    """Make sure that no result replaces what is read, or another result.
+
+    Args:
+        outputs: files to be written, by what names them, such as ``--out``.
+        inputs: what is read.
+
+    Raises:
+        OutputError: if one of the outputs is one of the inputs, also through links, or another
+            output.
+    """
+    seen: dict[Path, str] = {}
+    for option, path in outputs.items():
+        place = Path(path).resolve()
+        if place in seen:
+            raise OutputError(f"{option} {path}: {seen[place]} names it too; name another file")
+        seen[place] = option
+        for read in filter(os.path.exists, inputs if place.exists() else ()):
+            if os.path.samefile(read, path):
+                raise OutputError(f"{option} {path}: this command reads {read}; name another file")
+
+
 def write_text(path: str | Path, text: str) -> None:
     """Write a UTF-8 file so that a reader finds the old content or the new, never a part.
 
@@ -122,7 +163,7 @@ def write_text(path: str | Path, text: str) -> None:
         OutputError: if it cannot be written; what was there before is still there.
     """
     content = text.encode()
-    if Path(path).suffix == ".gz":
+    if Path(path).suffix.lower() == ".gz":
         content = gzip.compress(content, mtime=0)  # without the time: the same text, the same bytes
     write_bytes(path, content)
 
@@ -146,8 +187,9 @@ def write_bytes(path: str | Path, content: bytes) -> None:
 def _replace(path: Path, content: bytes) -> None:
     temporary = None
     try:
+        # The process in the name tells later who left it, if the process is killed.
         with tempfile.NamedTemporaryFile(
-            dir=path.parent, prefix=f".{path.name}.", delete=False
+            dir=path.parent, prefix=f".{path.name}.{os.getpid()}.", delete=False
         ) as stream:
             temporary = Path(stream.name)
             stream.write(content)
@@ -168,12 +210,27 @@ def _replace(path: Path, content: bytes) -> None:
 def clear_leftovers(path: str | Path) -> None:
     """Remove what writing a file left beside it when its process was killed.
 
+    What a process that still runs is writing stays.
+
     Args:
-        path: a file that no other process is writing now.
+        path: a file that is written by :func:`write_bytes`.
     """
     path = Path(path)
     for part in path.parent.glob(f".{glob.escape(path.name)}.*"):
-        part.unlink(missing_ok=True)
+        owner = part.name.split(".")[-2]
+        if owner.isdecimal() and not _runs(int(owner)):
+            part.unlink(missing_ok=True)
+
+
+def _runs(process: int) -> bool:
+    """Whether there is a process of this number."""
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # it is another user's
+        return True
+    return True
 
 
 def csv_text(rows: Iterable[Iterable[object]]) -> str:

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import stat
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,7 +15,14 @@ import pytest
 from small import table
 
 from sloth_jax import fit, load_fit, save_fit
-from sloth_jax.files import OutputError, check_folder, check_writable, write_folder, write_text
+from sloth_jax.files import (
+    OutputError,
+    check_folder,
+    check_writable,
+    clear_leftovers,
+    write_folder,
+    write_text,
+)
 
 resource = pytest.importorskip("resource")  # not on Windows
 
@@ -60,6 +70,16 @@ def test_write_text_replaces_a_file_whole_and_readable(tmp_path):
     assert path.read_text() == "new\n"
     assert [p.name for p in tmp_path.iterdir()] == ["a.csv"]
     assert path.stat().st_mode & stat.S_IRUSR
+
+
+def test_only_what_dead_processes_left_is_cleared(tmp_path):
+    done = subprocess.Popen([sys.executable, "-c", ""])
+    done.wait()
+    dead, alive = (f".fit.nc.{process}.abc" for process in (done.pid, os.getpid()))
+    for name in (dead, alive, ".fit.nc.bak", f".fit.nc.unfinished.{done.pid}.abc", "fit.nc"):
+        (tmp_path / name).write_text("")
+    clear_leftovers(tmp_path / "fit.nc")
+    assert sorted(path.name for path in tmp_path.iterdir()) == [alive, ".fit.nc.bak", "fit.nc"]
 
 
 def test_check_writable_leaves_nothing_behind(tmp_path):

@@ -26,7 +26,7 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "candidates",
         metavar="CANDIDATES",
-        help="models to compare, CSV or parquet with the columns of a query of `predict`",
+        help="models to compare: a file with the columns of a query of `predict`",
     )
     parser.add_argument(
         "--target",

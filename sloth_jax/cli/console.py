@@ -19,7 +19,9 @@ from sloth_jax.cli.process import (
     open_bars,
     what_is_kept,
 )
-from sloth_jax.errors import InputError
+from sloth_jax.errors import InputError, TableTooSmall
+
+NOT_ANSWERED = 1
 
 
 class Parser(argparse.ArgumentParser):
@@ -144,7 +146,7 @@ def run_and_exit(name: str, work: Callable[[], None]) -> NoReturn:
         work: what it does; bad input is raised as :class:`sloth_jax.errors.InputError`.
 
     Raises:
-        SystemExit: always: 0 done, 2 bad input, 130 interrupted.
+        SystemExit: always: 0 done, 1 a table that is too small, 2 bad input, 130 interrupted.
     """
     try:
         work()
@@ -153,7 +155,7 @@ def run_and_exit(name: str, work: Callable[[], None]) -> NoReturn:
         sys.exit(INTERRUPTED)
     except InputError as error:
         tell(f"{name}: {error}", logging.ERROR)
-        sys.exit(BAD_INPUT)
+        sys.exit(NOT_ANSWERED if isinstance(error, TableTooSmall) else BAD_INPUT)
     except BrokenPipeError:
         # The reader of stdout (head, less) has gone; silence the interpreter's own complaint.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

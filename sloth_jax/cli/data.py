@@ -6,7 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sloth_jax.cli.console import Parser, tell
-from sloth_jax.files import check_writable, write_text
+from sloth_jax.cli.output import CSV, check_outputs
+from sloth_jax.files import write_text
 
 if TYPE_CHECKING:
     from sloth_jax.data.leaderboard import Leaderboard
@@ -32,8 +33,7 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(options: argparse.Namespace) -> None:
     from sloth_jax.data.reading import load_leaderboard
 
-    if options.out is not None:
-        check_writable(options.out)
+    check_outputs(options, CSV)
     table = load_leaderboard(corrected=not options.uncorrected)
     for warning in table.warnings:
         tell(f"note: {warning}")

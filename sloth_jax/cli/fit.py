@@ -8,8 +8,9 @@ from pathlib import Path
 
 from sloth_jax.cli.console import Parser, tell
 from sloth_jax.cli.options import add_fit_options
+from sloth_jax.cli.output import FITS, check_outputs
 from sloth_jax.cli.process import on_interrupt, what_is_kept
-from sloth_jax.files import check_writable, clear_leftovers
+from sloth_jax.files import clear_leftovers
 from sloth_jax.interrupts import unbroken
 
 
@@ -35,7 +36,7 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.inference.storage import save_fit
 
     prepare_jax(options)
-    check_writable(options.out)
+    check_outputs(options, FITS)
     table = training_table(options, None)
     # The same keys as predict, so that a saved fit gives the same predictions.
     fit_key, _ = random_keys(options.seed, 2)

@@ -27,6 +27,7 @@ from sloth_jax.forecasting.tasks import (
     with_tasks,
 )
 from sloth_jax.identifiability.check import check_skills
+from sloth_jax.identifiability.enough_scores import check_enough_scores
 from sloth_jax.inference.compilation_cache import use_compilation_cache
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.fit import Fit, fit
@@ -101,7 +102,7 @@ def _read_table(options: argparse.Namespace) -> Leaderboard:
 
 def _read_task(options: argparse.Namespace, name: str) -> Task:
     """A task that is bundled, or in a file."""
-    if name in bundled_tasks() or not Path(name).suffix:
+    if name in bundled_tasks() or not (Path(name).suffix or Path(name).exists()):
         return load_task(name)
     scale = options.task_scale or "fraction"
     worst = SCALES.get(scale, (0.0, 1.0))[0] if isinstance(scale, str) else scale[0]
@@ -118,7 +119,8 @@ def fit_settings(options: argparse.Namespace, table: Leaderboard) -> FitSettings
     """Settings of a new fit.
 
     Raises:
-        InputError: if they do not suit the table, or options contradict each other.
+        InputError: if they do not suit the table, options contradict each other, or the table is
+            too small.
     """
     inference = "mode" if options.point else options.inference or DEFAULTS.inference
     if options.warmup and inference != "nuts":
@@ -129,18 +131,17 @@ def fit_settings(options: argparse.Namespace, table: Leaderboard) -> FitSettings
     check_skills(skills, table)
     nuts = DEFAULTS.nuts
     per_chain = -(-options.draws // nuts.chains) if options.draws else nuts.draws
-    try:
-        return replace(
-            DEFAULTS,
-            inference=inference,
-            skills=skills,
-            surface=options.surface or DEFAULTS.surface,
-            size=options.size or DEFAULTS.size,
-            draws=options.draws or DEFAULTS.draws,
-            nuts=replace(nuts, warmup=options.warmup or nuts.warmup, draws=per_chain),
-        )
-    except ValueError as error:
-        raise InputError(str(error)) from None
+    settings = replace(
+        DEFAULTS,
+        inference=inference,
+        skills=skills,
+        surface=options.surface or DEFAULTS.surface,
+        size=options.size or DEFAULTS.size,
+        draws=options.draws or DEFAULTS.draws,
+        nuts=replace(nuts, warmup=options.warmup or nuts.warmup, draws=per_chain),
+    )
+    check_enough_scores(table, surface=settings.kind)
+    return settings
 
 
 def fit_table(

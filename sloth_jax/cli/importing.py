@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sloth_jax.cli.console import Parser, show_progress, tell
+from sloth_jax.cli.output import CSV, check_outputs, write_frame
 from sloth_jax.errors import InputError
-from sloth_jax.files import check_writable, frame_csv, write_text
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -73,13 +73,7 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.data.importing.reader import import_scores
     from sloth_jax.data.importing.result import NothingKept
 
-    for path in (options.out, options.rejected, options.guessed):
-        if path is not None:
-            check_writable(path)
-    if Path(options.rejected or ".").resolve() in {Path(path).resolve() for path in options.facts}:
-        raise InputError(
-            f"--rejected {options.rejected} would replace the facts: name another file"
-        )
+    check_outputs(options, CSV)
     try:
         with show_progress("reading"):
             found = import_scores(
@@ -139,4 +133,4 @@ def _rejected(found: Imported) -> pd.DataFrame:
 
 def _write(path: str | None, rows: pd.DataFrame) -> None:
     if path is not None:
-        write_text(path, frame_csv(rows))
+        write_frame(path, rows)

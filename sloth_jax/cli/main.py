@@ -1,7 +1,7 @@
 """The command ``sloth-jax``: results on stdout, progress and warnings on stderr.
 
-Exit codes: 0 done; 1 ``check`` found that an assumption fails; 2 bad input, reported in one line
-on stderr with nothing written; 130 interrupted.
+Exit codes: 0 done; 1 ``check`` found that an assumption fails, or a table is too small for the law;
+2 bad input; 130 interrupted. What is wrong is reported in one line on stderr, with nothing written.
 
 Each command is a module with ``add_parser``. Its handler imports what it needs when it runs, so
 that ``--help`` and ``--version`` load neither JAX nor pandas.

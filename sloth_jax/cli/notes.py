@@ -13,6 +13,7 @@ import numpy as np
 from sloth_jax.cli.console import tell, warn
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.forecasting.forecast import count_family_models
+from sloth_jax.forecasting.tasks import LEAST
 from sloth_jax.inference.fit import Fit
 from sloth_jax.wording import did_you_mean, spelling
 
@@ -75,6 +76,13 @@ def _left_to_prior(table: Leaderboard, size: str) -> list[str]:
             f"{scored.sum()} models are fewer than the {len(table.benchmarks)} benchmarks: much "
             "of what benchmarks have in common comes from the prior"
         )
+    counts = table.observed.sum(axis=0)
+    few = [f"{table.benchmarks[j]} ({counts[j]})" for j in np.flatnonzero(counts < LEAST)]
+    if few:
+        found.append(
+            f"benchmarks with fewer than {LEAST} scores: {', '.join(few)}: most of what is "
+            "predicted of them comes from the prior"
+        )
     return found
 
 
@@ -87,8 +95,8 @@ def tell_of_new_families(families: Sequence[str], table: Leaderboard) -> None:
         # "llama-3" is nearer to "meta-llama-3" than to "llama".
         longer = sorted((n for n in others if spelling(family) in spelling(n)), key=len)
         tell(
-            f"note: no training model of {family}: predicted from the population of families, "
-            f"marked by family_models = 0{did_you_mean(family, longer[:1] or others)}"
+            f"note: no training model of {family}: predicted from the population of families "
+            f"(family_models = 0){did_you_mean(family, longer[:1] or others)}"
         )
 
 

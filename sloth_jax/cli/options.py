@@ -201,12 +201,18 @@ def add_family_options(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def add_output_options(parser: argparse.ArgumentParser, csv: str) -> None:
-    """Where the answer goes and in what form; ``csv`` says what a CSV holds."""
+def add_output_options(parser: argparse.ArgumentParser, rows: str) -> None:
+    """Where the answer goes and in what form; ``rows`` says what a table of it holds."""
     group = parser.add_argument_group("the output")
-    group.add_argument("--json", action="store_true", help="print or write JSON")
     group.add_argument(
-        "--out", metavar="FILE", help=f"write a CSV {csv} to this file; JSON with --json"
+        "--json",
+        action="store_true",
+        help="print JSON, with settings, diagnostics, versions and the seed",
+    )
+    group.add_argument(
+        "--out",
+        metavar="FILE",
+        help=f"write the answer to a file instead: .csv, .csv.gz or .parquet {rows}, or .json",
     )
     group.add_argument(
         "--plot", metavar="FIGURE", help="draw a figure into this file (.png, .pdf or .svg)"

@@ -1,39 +1,88 @@
-"""Answers of the planning commands: words, a CSV, JSON, a figure."""
+"""Answers of commands: words, a table file, JSON, a figure. Loads what it needs when it is used."""
 
 from __future__ import annotations
 
 import argparse
 import io
 import json
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sloth_jax import __version__
 from sloth_jax.cli.console import tell
-from sloth_jax.cli.notes import fit_as_json
 from sloth_jax.errors import InputError
-from sloth_jax.files import check_writable, frame_csv, write_bytes, write_text
-from sloth_jax.inference.fit import Fit
-from sloth_jax.provenance import versions
+from sloth_jax.files import (
+    check_ending,
+    check_overwrites_nothing_read,
+    check_writable,
+    frame_csv,
+    has_ending,
+    write_bytes,
+    write_text,
+)
 
 if TYPE_CHECKING:
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
 
+    from sloth_jax.inference.fit import Fit
 
-def check_outputs(options: argparse.Namespace) -> None:
-    """Refuse files that cannot be written before the work starts.
+CSV = (".csv", ".csv.gz")
+PARQUET = (".parquet", ".pq")
+TABLES = (*CSV, *PARQUET)
+JSON = (".json",)
+FITS = (".nc",)
+_FIGURES = (".png", ".pdf", ".svg")
+# Options that name files, of any command.
+_OUTPUTS = ("out", "plot", "rejected", "guessed")
+_INPUTS = ("data", "add", "floors", "task", "fit", "query", "candidates", "source", "facts")
+
+
+def check_outputs(options: argparse.Namespace, endings: Sequence[str] = (*TABLES, *JSON)) -> None:
+    """Refuse files that cannot be written, or that are read, before the work starts.
+
+    Args:
+        options: of the command.
+        endings: that ``--out`` may have.
 
     Raises:
         InputError: naming the file.
     """
-    for path in (options.out, options.plot):
-        if path is not None:
-            check_writable(path)
-    if options.plot is not None and Path(options.plot).suffix not in (".png", ".pdf", ".svg"):
-        raise InputError(f"--plot {options.plot}: name a file that ends in .png, .pdf or .svg")
+    given = vars(options)
+    outputs = {f"--{name}": given[name] for name in _OUTPUTS if given.get(name) is not None}
+    allowed = {"--out": endings, "--plot": _FIGURES}
+    for option, path in outputs.items():
+        check_writable(path)
+        check_ending(path, allowed.get(option, CSV))
+    if given.get("json") and given.get("out") is not None and not has_ending(given["out"], JSON):
+        raise InputError(
+            f"--out {given['out']}: --json writes JSON; name a file that ends in .json"
+        )
+    named = [given[name] for name in _INPUTS if given.get(name) is not None]
+    inputs = [path for one in named for path in (one if isinstance(one, list) else [one])]
+    check_overwrites_nothing_read(outputs, inputs)
+
+
+def write_frame(path: str, frame: pd.DataFrame, float_format: str | None = None) -> None:
+    """Write a table in the format that its ending names.
+
+    Args:
+        path: file to write, with an ending of :data:`TABLES`.
+        frame: the table.
+        float_format: of floats in a CSV; parquet keeps them whole.
+
+    Raises:
+        OutputError: if it cannot be written; what was there before is still there.
+    """
+    if not has_ending(path, PARQUET):
+        write_text(path, frame_csv(frame, float_format))
+        return
+    buffer = io.BytesIO()
+    frame.to_parquet(buffer, index=False)
+    write_bytes(path, buffer.getvalue())
 
 
 def write_answer(
@@ -43,29 +92,37 @@ def write_answer(
     frame: pd.DataFrame,
     record: dict[str, Any],
     text: str,
+    float_format: str = "%.6g",
 ) -> None:
-    """Print an answer, or write it to ``--out``.
+    """Print an answer, or write it to ``--out`` in the format that its ending names.
 
     Args:
         options: of the command.
         fit: that answered.
-        frame: the answer for a CSV.
-        record: the answer for JSON; settings, diagnostics and versions are added.
+        frame: the answer for a CSV or parquet file.
+        record: the answer for JSON; settings, diagnostics, the seed and versions are added.
         text: the answer for a terminal.
+        float_format: of numbers in a CSV.
     """
-    if options.json:
+    if options.out is not None and not has_ending(options.out, JSON):
+        write_frame(options.out, frame, float_format)
+    elif options.json or options.out is not None:
         contents = json_of(record, fit, options.seed)
+        if options.out is None:
+            print(contents, end="")
+        else:
+            write_text(options.out, contents)
     else:
-        contents = frame_csv(frame, "%.6g")
+        print(text)
     if options.out is not None:
-        write_text(options.out, contents)
         tell(f"Wrote {options.out}")
-    else:
-        print(contents if options.json else text, end="" if options.json else "\n")
 
 
 def json_of(record: dict[str, Any], fit: Fit, seed: int) -> str:
-    """An answer as JSON, with settings, diagnostics and versions."""
+    """An answer as JSON, with settings, diagnostics, the seed and versions."""
+    from sloth_jax.cli.notes import fit_as_json
+    from sloth_jax.provenance import versions
+
     added = {**fit_as_json(fit), "seed": seed, "versions": versions()}
     return json.dumps({**record, **added}, indent=2) + "\n"
 
@@ -89,25 +146,42 @@ def draw_figure(
     path: str,
     panels: Sequence[Callable[[Axes], Any]],
     panel_size: tuple[float, float] = (4.6, 3.4),
+    *,
+    columns: int | None = None,
+    legend: bool = False,
 ) -> None:
-    """Draw panels side by side into a file, inches each."""
+    """Draw panels into a file, all of it or nothing.
+
+    Args:
+        path: with an ending that :func:`check_outputs` allows.
+        panels: what draws each.
+        panel_size: width and height of a panel, inches.
+        columns: how many stand side by side; None for all.
+        legend: whether the first panel's legend stands below the figure.
+
+    Raises:
+        OutputError: if it cannot be written; what was there before is still there.
+    """
     open_no_windows()
     import matplotlib.pyplot as plt
 
     from sloth_jax.plotting import style
 
-    width, height = panel_size
-    with style():
-        figure, axes = plt.subplots(
-            1,
-            len(panels),
-            figsize=(width * len(panels), height),
-            layout="constrained",
-            squeeze=False,
-        )
-        for draw, ax in zip(panels, axes[0], strict=True):
+    across = min(columns or len(panels), len(panels))
+    down = -(-len(panels) // across)
+    size = (panel_size[0] * across, panel_size[1] * down)
+    with style(), warnings.catch_warnings():
+        # A name in letters that the font lacks is drawn with boxes, and is right in every table.
+        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
+        figure, axes = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)
+        for draw, ax in zip(panels, axes.flat, strict=False):
             draw(ax)
-        content = image_of(figure, Path(path).suffix[1:])
+        for ax in axes.flat[len(panels) :]:
+            ax.set_axis_off()
+        if legend:
+            handles, labels = axes[0, 0].get_legend_handles_labels()
+            figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        content = image_of(figure, Path(path).suffix[1:].lower())
         plt.close(figure)
     write_bytes(path, content)
     tell(f"Drew {path}")

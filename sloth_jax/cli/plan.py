@@ -8,7 +8,14 @@ from typing import TYPE_CHECKING
 
 from sloth_jax.cli.console import Parser, number, show_progress
 from sloth_jax.cli.options import add_family_options, add_output_options, add_source_options
-from sloth_jax.cli.planned import asks_for_skill, bounds_of, family_of, named_skills, target_of
+from sloth_jax.cli.planned import (
+    asks_for_skill,
+    bounds_of,
+    family_of,
+    known_family,
+    named_skills,
+    target_of,
+)
 from sloth_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -79,6 +86,7 @@ def _run(options: argparse.Namespace) -> None:
     flops = _budgets(options)
     saved = saved_fit(options)
     table = training_table(options, saved)
+    family = known_family(family, table)
     is_skill = asks_for_skill(options, target, saved, table)
     fit_key, plan_key, _ = random_keys(options.seed, 3)
     fit = saved_or_new(options, saved, table, fit_key)

@@ -21,6 +21,21 @@ def family_of(options: argparse.Namespace) -> Family:
     return Family(options.family, options.lineage, options.post_trained, options.active_fraction)
 
 
+def known_family(family: Family, table: Leaderboard) -> Family:
+    """The family under the training table's name of it; prints a note where that is another.
+
+    Raises:
+        InputError: if the table has several names that are spelt like it.
+    """
+    from sloth_jax.cli.console import tell
+    from sloth_jax.planning.family import as_family
+
+    found = as_family(family, table)
+    if found.name != family.name:
+        tell(f"note: family {family.name!r} is taken for {found.name!r} of the training table")
+    return found
+
+
 def bounds_of(options: argparse.Namespace) -> Bounds:
     """The bounds that are given, the usual ones otherwise."""
     from sloth_jax.planning import Bounds

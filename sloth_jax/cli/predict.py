@@ -3,10 +3,26 @@
 from __future__ import annotations
 
 import argparse
+import sys
+from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from sloth_jax.cli.console import Parser, show_progress, tell
-from sloth_jax.cli.options import add_source_options
-from sloth_jax.files import check_writable, frame_csv, write_text
+from sloth_jax.cli.options import add_output_options, add_source_options
+from sloth_jax.cli.output import check_outputs, draw_figure, write_answer
+from sloth_jax.errors import InputError
+
+if TYPE_CHECKING:
+    import pandas as pd
+    from matplotlib.axes import Axes
+
+    from sloth_jax.data.leaderboard import Leaderboard
+    from sloth_jax.forecasting.forecast import Forecast
+    from sloth_jax.forecasting.query import Query
+
+_STDIN = "-"
+_MOST_PANELS = 24  # of a figure that can still be read
+_LONGEST = 40  # name above a panel
 
 
 def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -19,20 +35,23 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         epilog="example: sloth-jax predict --query query.csv --level 0.8 --out predictions.csv\n"
         "where query.csv holds\n"
         "  model,family,params_b,tokens_t\n"
-        "  meta-llama-3-405b,meta-llama-3,405,15.6\n",
+        "  meta-llama-3-405b,meta-llama-3,405,15.6\n"
+        "or from a program, as JSON\n"
+        '  echo \'[{"model": "a", "family": "qwen2", "params_b": 7, "tokens_t": 4}]\' |\n'
+        "    sloth-jax predict --query - --json\n",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--query",
         required=True,
         metavar="QUERY",
-        help="models to predict, CSV or parquet with the columns model, family, params_b "
-        "(billions), tokens_t (trillions) and, optionally, lineage, post_trained, active_params_b",
-    )
-    parser.add_argument(
-        "--out", metavar="PREDICTIONS.csv", help="write a CSV there instead of printing a table"
+        help="models to predict: a CSV or parquet file with the columns model, family, params_b "
+        "(billions), tokens_t (trillions) and, optionally, lineage, post_trained, "
+        "active_params_b; a JSON file with a list of objects of these names; or - for CSV or JSON "
+        "from standard input",
     )
     add_source_options(parser)
+    add_output_options(parser, "with a row per model and benchmark")
     parser.set_defaults(run=_run)
 
 
@@ -46,14 +65,12 @@ def _run(options: argparse.Namespace) -> None:
     )
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
     from sloth_jax.forecasting.forecast import forecast
-    from sloth_jax.forecasting.query import load_query
 
     prepare_jax(options)
-    if options.out is not None:
-        check_writable(options.out)
+    check_outputs(options)
     saved = saved_fit(options)
     table = training_table(options, saved)
-    query = load_query(options.query, table)
+    query = _query(options.query, table)
     for warning in query.warnings:
         tell(f"note: {warning}")
     fit_key, forecast_key = random_keys(options.seed, 2)
@@ -63,9 +80,72 @@ def _run(options: argparse.Namespace) -> None:
         summary = predictions.summary(options.level)
     tell_of_new_families(query.families, table)
     tell_of_extrapolation(query.models, predictions.outside)
-    if options.out is not None:
-        write_text(options.out, frame_csv(summary, "%.6f"))
-        tell(f"Wrote {len(summary)} predictions to {options.out}")
-    else:
-        # Notes name the models outside the table; a column of sentences would break the lines.
-        print(summary.drop(columns="outside").to_string(index=False, float_format="%.3f"))
+    if options.plot is not None:
+        _draw(options.plot, predictions, table, options.level)
+    write_answer(
+        options,
+        fit,
+        frame=summary,
+        record={"level": options.level, "predictions": summary.to_dict("records")},
+        text=_text(summary, options.level),
+        float_format="%.6f",
+    )
+
+
+def _query(path: str, table: Leaderboard) -> Query:
+    """The query in a file, or from standard input.
+
+    Raises:
+        InputError: if there is none, or it cannot be used.
+    """
+    from sloth_jax.forecasting.query import load_query, parse_query
+
+    if path != _STDIN:
+        return load_query(path, table)
+    if sys.stdin is None or sys.stdin.isatty():
+        raise InputError(
+            "--query -: nothing is piped into standard input; pipe CSV or JSON into it, or name a "
+            "file"
+        )
+    return parse_query(sys.stdin.buffer.read(), table, "standard input")
+
+
+def _text(summary: pd.DataFrame, level: float) -> str:
+    """Predictions for a terminal, without the columns that are the same in every row."""
+    from sloth_jax.forecasting.extrapolation import in_short
+
+    shown = summary.drop(columns="level").assign(outside=summary["outside"].map(in_short))
+    if shown["family_models"].nunique() == 1:
+        shown = shown.drop(columns="family_models")
+    if not shown["outside"].any():
+        shown = shown.drop(columns="outside")
+    head = f"scores as fractions, lower and upper end of intervals of {100 * level:g} %"
+    if "outside" in shown:
+        head += "; outside: beyond the training table or its family"
+    return f"{head}\n{shown.to_string(index=False, float_format='%.3f')}"
+
+
+def _draw(path: str, predictions: Forecast, table: Leaderboard, level: float) -> None:
+    """A panel per model, a line per benchmark."""
+    import numpy as np
+
+    from sloth_jax.plotting import plot_intervals
+
+    lower, upper = predictions.interval(level)
+    median = np.median(predictions.draws, axis=0)
+
+    def panel(model: int) -> Callable[[Axes], None]:
+        def draw(ax: Axes) -> None:
+            ends = median[model], lower[model], upper[model]
+            plot_intervals(*ends, predictions.benchmarks, floors=table.floors, level=level, ax=ax)
+            name = predictions.models[model]
+            name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
+            ax.set_title(name, fontsize=8, parse_math=False)
+
+        return draw
+
+    count = min(len(predictions.models), _MOST_PANELS)
+    if count < len(predictions.models):
+        tell(f"note: {path} shows the first {count} of {len(predictions.models)} models")
+    height = 0.8 + 0.17 * len(predictions.benchmarks)
+    draw_figure(path, [panel(m) for m in range(count)], (3.6, height), columns=4, legend=True)

@@ -14,7 +14,13 @@ from sloth_jax.cli.options import (
     add_source_options,
     fraction,
 )
-from sloth_jax.cli.planned import asks_for_skill, bounds_of, family_of, named_skills
+from sloth_jax.cli.planned import (
+    asks_for_skill,
+    bounds_of,
+    family_of,
+    known_family,
+    named_skills,
+)
 from sloth_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -84,6 +90,7 @@ def _run(options: argparse.Namespace) -> None:
     family, bounds = family_of(options), bounds_of(options)
     saved = saved_fit(options)
     table = training_table(options, saved)
+    family = known_family(family, table)
     is_skill = asks_for_skill(options, options.benchmark, saved, table)
     if not is_skill:
         find_target({options.benchmark: 1.0}, table.benchmarks)  # a mean is no benchmark

@@ -130,9 +130,7 @@ def parse_leaderboard(
         TableError: a cell cannot be used, or rows of a family contradict each other.
     """
     header = read_header(table)
-    facts, unit_warnings = parse_models(
-        table, header.facts, tokens_may_be_missing=tokens_may_be_missing
-    )
+    facts = parse_models(table, header.facts, tokens_may_be_missing=tokens_may_be_missing)
     scores = _parse_scores(table, header.benchmarks)
     lineages, post_trained, family_warnings = _families(table, facts)
     rows = sorted(range(len(facts)), key=lambda row: facts[row].model)
@@ -158,7 +156,7 @@ def parse_leaderboard(
         source=source[kept],
         sources=sources,
     )
-    warnings = [*header.warnings, *unit_warnings, *family_warnings]
+    warnings = [*header.warnings, *family_warnings]
     warnings += [f"{table.source}: {gap}" for gap in _gaps(board, left_out)]
     return replace(board, warnings=(*warnings, *floor_warnings, *source_warnings))
 

@@ -18,18 +18,17 @@ _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
 
 
 class _Quantity(NamedTuple):
-    """Unit of a column; from a single parameter or token to what single precision can multiply."""
+    """Unit of a column; from a single parameter or token to far beyond any model."""
 
     unit: str
     least: float
-    most: float
-    plausible: float  # above it, the unit was most likely single parameters or tokens
+    most: float  # above it, the unit is another one
 
 
 _QUANTITIES = {
-    "params_b": _Quantity("billions of parameters", 1e-9, 1e15, 1e5),
-    "active_params_b": _Quantity("billions of active parameters", 1e-9, 1e15, 1e5),
-    "tokens_t": _Quantity("trillions of tokens", 1e-12, 1e15, 1e4),
+    "params_b": _Quantity("billions of parameters", 1e-9, 1e5),
+    "active_params_b": _Quantity("billions of active parameters", 1e-9, 1e5),
+    "tokens_t": _Quantity("trillions of tokens", 1e-12, 1e4),
 }
 
 
@@ -96,14 +95,17 @@ def boolean_of(table: RawTable, row: int, position: int) -> bool | None:
 
 def _positive(table: RawTable, row: int, position: int, name: str, *, needed: bool) -> float:
     number = number_of(table, row, position)
-    unit, least, most, _ = _QUANTITIES[name]
+    unit, least, most = _QUANTITIES[name]
     what = ""
     if math.isnan(number):
         what = f"is empty: fill in the {unit}, or remove the row" if needed else ""
     elif number <= 0:
         what = f"must be positive: write {unit}"
-    elif not least <= number <= most:
-        what = f"is outside [{least:g}, {most:g}]: write {unit}"
+    elif number < least:
+        what = f"is less than {least:g}: write {unit}"
+    elif number > most:
+        meant = number * (1e-3 if name == "tokens_t" and number < 1e7 else least)
+        what = f"is in {unit}: did you mean {unit.split()[0]}: {meant:.6g}?"
     if what:
         raise table.error(f"{name} {what}", row, position)
     return number
@@ -111,7 +113,7 @@ def _positive(table: RawTable, row: int, position: int, name: str, *, needed: bo
 
 def parse_models(
     table: RawTable, columns: Mapping[str, int], *, tokens_may_be_missing: bool
-) -> tuple[list[ModelFacts], list[str]]:
+) -> list[ModelFacts]:
     """Reads and checks the cells that describe models.
 
     Args:
@@ -120,10 +122,10 @@ def parse_models(
         tokens_may_be_missing: whether an empty token count is NaN instead of an error.
 
     Returns:
-        The facts, ``(row,)``, and warnings about numbers that are hardly in their units.
+        The facts, ``(row,)``.
 
     Raises:
-        TableError: a name is missing or repeated, or a number is not a positive one.
+        TableError: a name is missing or repeated, or a number is not a positive one in its unit.
     """
     models: list[ModelFacts] = []
     first_row: dict[str, int] = {}
@@ -134,15 +136,7 @@ def parse_models(
             what = f"the model stands in row {table.numbers[first]} already: keep one row"
             raise table.error(what, row, columns["model"])
         models.append(facts)
-    warnings = []
-    for name, quantity in _QUANTITIES.items():
-        given = [getattr(facts, name) for facts in models]
-        largest = max((number for number in given if not math.isnan(number)), default=0.0)
-        if largest > quantity.plausible:
-            warnings.append(
-                f"{table.source}: {name} goes up to {largest:g}: is it in {quantity.unit}?"
-            )
-    return models, warnings
+    return models
 
 
 def facts_given(table: RawTable, row: int, columns: Mapping[str, int]) -> dict[str, Any]:

@@ -7,9 +7,11 @@ and parsed later, so that an error can quote what stands in the file.
 from __future__ import annotations
 
 import csv
+import gzip
 import importlib.resources
 import io
 import math
+import zlib
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,17 +88,9 @@ def read_table(table: str | Path | pd.DataFrame, source: str = "data frame") -> 
     if isinstance(table, pd.DataFrame):
         return _table_from_frame(table, source)
     path, source = Path(table), str(table)
-    fail = RawTable(source, [], [], []).error
-    try:
-        content = read_whole(path)
-    except IsADirectoryError:
-        raise fail("is a directory: give the path of a CSV or parquet file") from None
-    except FileNotFoundError:
-        raise fail("no such file: check the path") from None
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise fail(f"cannot be read ({reason}): check the path and its permissions") from error
+    content = read_content(path)
     if path.suffix.lower() in (".parquet", ".pq"):
+        fail = RawTable(source, [], [], []).error
         try:
             frame = pd.read_parquet(io.BytesIO(content))
         except ImportError as error:
@@ -104,16 +98,36 @@ def read_table(table: str | Path | pd.DataFrame, source: str = "data frame") -> 
         except Exception as error:  # pyarrow raises errors of many kinds on broken files
             raise fail(f"not a readable parquet file ({error}): write the file anew") from error
         return _table_from_frame(frame, source)
-    return _parse_csv(content, source)
+    return parse_csv(content, source)
+
+
+def read_content(path: Path) -> bytes:
+    """Reads a file that may hold a table; one in ``.gz`` is unpacked.
+
+    Raises:
+        TableError: it cannot be read.
+    """
+    fail = RawTable(str(path), [], [], []).error
+    try:
+        content = read_whole(path)
+        return gzip.decompress(content) if path.suffix.lower() == ".gz" else content
+    except IsADirectoryError:
+        raise fail("is a directory: give the path of a file") from None
+    except FileNotFoundError:
+        raise fail("no such file: check the path") from None
+    except (OSError, ValueError, EOFError, zlib.error) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise fail(f"cannot be read ({reason}): check the path and its permissions") from error
 
 
 def read_bundled(name: str) -> RawTable:
     """Reads one of the CSV files that come with the package."""
     content = importlib.resources.files("sloth_jax.data.bundled").joinpath(name).read_bytes()
-    return _parse_csv(content, name)
+    return parse_csv(content, name)
 
 
-def _parse_csv(content: bytes, source: str) -> RawTable:
+def parse_csv(content: bytes, source: str) -> RawTable:
+    """Turns the bytes of a CSV file into cells of text; ``source`` is what errors call it."""
     fail = RawTable(source, [], [], []).error
     try:
         text = content.decode("utf-8-sig")  # spreadsheets write a byte order mark

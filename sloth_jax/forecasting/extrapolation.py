@@ -2,10 +2,12 @@
 
 A law answers any query; the walks of families widen intervals with distance. But no
 table tells how compute turns into skill at sizes, tokens or tokens per parameter that none of its
-models has, so answers there are marked.
+models has, nor how a family goes on far beyond its own models, so answers there are marked.
 """
 
 from __future__ import annotations
+
+from collections.abc import Sequence
 
 import numpy as np
 import pandas as pd
@@ -15,46 +17,81 @@ from sloth_jax.data.leaderboard import Leaderboard
 RANGES = ("params_b", "tokens_t", "tokens_per_param")
 # A twentieth beyond the edge is rounding of sizes in names, not another regime.
 _MARGIN = 1.05
+# The sizes of a family are steps of about two, so that the next one is what the law is for.
+_FAMILY_MARGIN = 2.0
+_OF_FAMILY = RANGES[:2]  # tokens per parameter say nothing more of a family
 
 
-def beyond(table: Leaderboard, params_b: np.ndarray, tokens_t: np.ndarray) -> pd.DataFrame:
+def beyond(
+    table: Leaderboard,
+    params_b: np.ndarray,
+    tokens_t: np.ndarray,
+    families: Sequence[str] | None = None,
+) -> pd.DataFrame:
     """Factors by which queries leave the ranges of a table's scored models.
 
     Args:
         table: the training table.
         params_b: parameters in billions, ``(query,)``.
         tokens_t: tokens in trillions, ``(query,)``.
+        families: family of each query, ``(query,)``; None looks at the whole table alone.
 
     Returns:
         A row per query with a column for each of :data:`RANGES`: 1 inside, 3 at three times the
-        largest of the table, a third at a third of the smallest.
+        largest of the table, a third at a third of the smallest. With families also
+        ``family_params_b`` and ``family_tokens_t``, the same for the scored models of its family;
+        1 where it has none.
     """
     scored = np.isfinite(table.scores).any(axis=1)
     scored = scored if scored.any() else np.ones_like(scored)
-    seen = _ranges(table.params_b[scored], table.tokens_t[scored])
     queried = _ranges(np.asarray(params_b, float), np.asarray(tokens_t, float))
-    return pd.DataFrame(
-        {
-            name: np.maximum(queried[name] / seen[name].max(), 1.0)
-            * np.minimum(queried[name] / seen[name].min(), 1.0)
-            for name in RANGES
-        }
-    )
+    seen = _ranges(table.params_b[scored], table.tokens_t[scored])
+    found = {name: _factor(queried[name], seen[name]) for name in RANGES}
+    if families is not None:
+        names = np.asarray(table.families, dtype=object)[table.family[scored]]
+        for name in _OF_FAMILY:
+            own = [seen[name][names == family] for family in families]
+            factors = [_factor(at, some) for at, some in zip(queried[name], own, strict=True)]
+            found[f"family_{name}"] = np.asarray(factors, float)
+    return pd.DataFrame(found)
 
 
-def beyond_in_words(table: Leaderboard, params_b: np.ndarray, tokens_t: np.ndarray) -> list[str]:
-    """The same in words, ``(query,)``; empty where a query lies inside the table's ranges."""
+def beyond_in_words(
+    table: Leaderboard,
+    params_b: np.ndarray,
+    tokens_t: np.ndarray,
+    families: Sequence[str] | None = None,
+) -> list[str]:
+    """The same in words, ``(query,)``; empty where a query lies inside.
+
+    A model counts as outside its family only at more than twice the largest, or less than half of
+    the smallest, of the family's models.
+    """
     found = []
-    for row in beyond(table, params_b, tokens_t).to_numpy():
-        parts = [
-            f"{name} {factor:.3g} x the largest"
-            if factor > 1
-            else f"{name} {factor:.2g} x the smallest"
-            for name, factor in zip(RANGES, row, strict=True)
-            if max(factor, 1.0 / factor) > _MARGIN
-        ]
+    for row in beyond(table, params_b, tokens_t, families).to_dict("records"):
+        parts = []
+        for column, factor in row.items():
+            name = str(column).removeprefix("family_")
+            of_family = name != column
+            if max(factor, 1.0 / factor) > (_FAMILY_MARGIN if of_family else _MARGIN):
+                end = "largest" if factor > 1 else "smallest"
+                digits = f"{factor:.3g}" if factor > 1 else f"{factor:.2g}"
+                whose = " of its family" if of_family else ""
+                parts.append(f"{name} {digits} x the {end}{whose}")
         found.append("; ".join(parts))
     return found
+
+
+def in_short(words: str) -> str:
+    """The first of :func:`beyond_in_words` for a narrow column, as ``params_b 3 x``."""
+    first, *others = words.split("; ")
+    return first.partition(" the ")[0] + (" ..." if others else "")
+
+
+def _factor(queried: np.ndarray, seen: np.ndarray) -> np.ndarray:
+    if not seen.size:
+        return np.ones_like(queried)
+    return np.maximum(queried / seen.max(), 1.0) * np.minimum(queried / seen.min(), 1.0)
 
 
 def _ranges(params_b: np.ndarray, tokens_t: np.ndarray) -> dict[str, np.ndarray]:

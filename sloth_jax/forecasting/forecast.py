@@ -61,7 +61,8 @@ class Forecast(Shown):
             that the family was never seen and its effect is the population's.
         inference: of the fit. A mode's intervals lack what is uncertain about the law itself.
         outside: how far each model leaves the sizes, tokens and tokens per parameter of the
-            training table, in words, ``(model,)``; empty where it does not.
+            training table, or the sizes and tokens of its family's models, in words, ``(model,)``;
+            empty where it does not.
     """
 
     models: tuple[str, ...]
@@ -169,7 +170,7 @@ def forecast(fit: Fit, query: Query, *, key: Array) -> Forecast:
         draws=np.concatenate(parts, axis=1),
         family_models=count_family_models(fit.table, query.families),
         inference=fit.settings.inference,
-        outside=tuple(beyond_in_words(fit.table, query.params_b, query.tokens_t)),
+        outside=tuple(beyond_in_words(fit.table, query.params_b, query.tokens_t, query.families)),
     )
 
 

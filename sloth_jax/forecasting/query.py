@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,11 +11,17 @@ import numpy as np
 import pandas as pd
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.data.rows import agree_by_family, parse_models
+from sloth_jax.data.rows import ModelFacts, agree_by_family, parse_models
 from sloth_jax.data.schema import COLUMNS, match_benchmark, read_header
-from sloth_jax.data.tables import RawTable, read_table
+from sloth_jax.data.tables import RawTable
+from sloth_jax.errors import InputError
+from sloth_jax.forecasting.query_formats import parse_query_text, read_queried
 from sloth_jax.showing import Shown, some
 from sloth_jax.wording import did_you_mean, quoted, spelling
+
+_QUANTITIES = ("params_b", "tokens_t")
+# Numbers whose logarithms differ by less are one number, rounded.
+_ROUNDING = 0.05
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -70,17 +77,48 @@ def load_query(path: str | Path | pd.DataFrame, leaderboard: Leaderboard) -> Que
 
     The columns ``model``, ``family``, ``params_b`` and ``tokens_t`` are needed; ``lineage``,
     ``post_trained``, ``active_params_b`` and ``released`` may be given. Columns of the training
-    table's benchmarks are ignored with a warning. Where a family is in the training table, its
-    lineage and whether it is post-trained come from there.
+    table's benchmarks are ignored with a warning. A family is the training table's if its name is,
+    up to case and punctuation; then its lineage and whether it is post-trained come from there.
 
     Args:
-        path: CSV or parquet file, or a data frame with a row per model.
+        path: CSV, parquet or JSON file, or a data frame with a row per model; JSON is a list of
+            objects, one per model.
         leaderboard: the training table.
 
     Raises:
         TableError: the table cannot be read, has other columns, or contradicts the training table.
     """
-    return query_of(read_table(path, "query"), leaderboard)
+    return query_of(read_queried(path), leaderboard)
+
+
+def parse_query(content: bytes, leaderboard: Leaderboard, source: str) -> Query:
+    """Reads models to be predicted from a text, as from standard input; see :func:`load_query`.
+
+    Args:
+        content: CSV or JSON in UTF-8.
+        leaderboard: the training table.
+        source: what error messages call the text.
+
+    Raises:
+        TableError: the text is not a query for this training table.
+    """
+    return query_of(parse_query_text(content, source), leaderboard)
+
+
+def known_name(name: str, choices: Iterable[str]) -> str:
+    """The one of ``choices`` that is spelt like ``name`` up to case and punctuation, else ``name``.
+
+    Raises:
+        InputError: if several are, and none of them is the name itself.
+    """
+    alike = [choice for choice in choices if spelling(choice) == spelling(name)]
+    if name in alike or not alike:
+        return name
+    if len(alike) > 1:
+        raise InputError(
+            f"{quoted(name)} may be {' or '.join(map(quoted, alike))}: write the one that is meant"
+        )
+    return alike[0]
 
 
 def query_of(table: RawTable, leaderboard: Leaderboard) -> Query:
@@ -98,16 +136,9 @@ def query_of(table: RawTable, leaderboard: Leaderboard) -> Query:
     scored = [table.header[position] for position in header.benchmarks.values()]
     if scored:
         warnings.append(f"{table.source}: scores are not used to predict: {', '.join(scored)}")
-    models, unit_warnings = parse_models(table, header.facts, tokens_may_be_missing=False)
-
-    spellings = {spelling(family): family for family in leaderboard.families}
+    given = parse_models(table, header.facts, tokens_may_be_missing=False)
+    models, renamed = _with_known_names(table, given, leaderboard)
     families = tuple(facts.family for facts in models)
-    for family in dict.fromkeys(families):
-        if family not in leaderboard.families and spelling(family) in spellings:
-            warnings.append(
-                f"{table.source}: family {quoted(family)} is taken as a new one; did you mean"
-                f" {quoted(spellings[spelling(family)])}?"
-            )
     lineages = agree_by_family(table, models, "lineage", leaderboard.lineage_by_family())
     known = leaderboard.post_trained_by_family()
     post_trained = agree_by_family(table, models, "post_trained", known)
@@ -119,5 +150,58 @@ def query_of(table: RawTable, leaderboard: Leaderboard) -> Query:
         params_b=np.array([facts.params_b for facts in models]),
         active_params_b=np.array([facts.active_params_b for facts in models]),
         tokens_t=np.array([facts.tokens_t for facts in models]),
-        warnings=(*warnings, *unit_warnings),
+        warnings=(*warnings, *renamed, *_contradictions(table, models, leaderboard)),
     )
+
+
+def _with_known_names(
+    table: RawTable, models: Sequence[ModelFacts], leaderboard: Leaderboard
+) -> tuple[list[ModelFacts], list[str]]:
+    """The models with families and lineages spelt as in the training table, and what changed."""
+    found, notes = [], {}
+    known = {"family": leaderboard.families, "lineage": leaderboard.lineages}
+    for row, facts in enumerate(models):
+        for column, choices in known.items():
+            name = getattr(facts, column)
+            if name is None:
+                continue
+            try:
+                meant = known_name(name, choices)
+            except InputError as error:
+                raise table.error(str(error), row, column) from None
+            if meant != name:
+                what = f"{column} {quoted(name)} is taken for {quoted(meant)} of the training table"
+                notes[f"{table.source}: {what}"] = None
+                facts = facts._replace(**{column: meant})
+        found.append(facts)
+    return found, list(notes)
+
+
+def _contradictions(
+    table: RawTable, models: Sequence[ModelFacts], leaderboard: Leaderboard
+) -> list[str]:
+    """A warning per model whose name is a training model's that has other facts."""
+    keys = [spelling(name) for name in leaderboard.models]
+    # A spelling may be that of two models: opt-1.3b and opt-13b.
+    places = {key: m for m, key in enumerate(keys) if keys.count(key) == 1}
+    exact = {name: m for m, name in enumerate(leaderboard.models)}
+    warnings = []
+    for facts in models:
+        m = exact.get(facts.model, places.get(spelling(facts.model)))
+        if m is None:
+            continue
+        there = {name: float(getattr(leaderboard, name)[m]) for name in _QUANTITIES}
+        other = [
+            f"{name} {getattr(facts, name):g} here and {value:g} there"
+            for name, value in there.items()
+            if abs(math.log(getattr(facts, name) / value)) > _ROUNDING
+        ]
+        family = leaderboard.families[leaderboard.family[m]]
+        if facts.family != family:
+            other.append(f"family {quoted(facts.family)} here and {quoted(family)} there")
+        if other:
+            warnings.append(
+                f"{table.source}: model {quoted(facts.model)} is another one than the training "
+                f"table's: {'; '.join(other)}; predicted as it stands here"
+            )
+    return warnings

@@ -22,6 +22,7 @@ from jax import Array
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import Diverged
 from sloth_jax.identifiability.check import check_identifiability
+from sloth_jax.identifiability.enough_scores import check_enough_scores
 from sloth_jax.identifiability.report import Report
 from sloth_jax.inference.approximations import by_curvature, map_in_chunks
 from sloth_jax.inference.checkpoint import Checkpoint, describe_run
@@ -33,7 +34,7 @@ from sloth_jax.inference.nuts import run_chains
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.predictive import predict_table
 from sloth_jax.inference.progress import Progress, silent
-from sloth_jax.inference.settings import FitSettings
+from sloth_jax.inference.settings import FitSettings, changed
 from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import AVERAGED
@@ -124,12 +125,13 @@ def fit(
         A :class:`Fit`; look at ``diagnostics.problems()``.
 
     Raises:
-        InputError: if the skills do not fit the table, no mode could be found, the draws overflow,
-            or the checkpoint is of another run.
-        ValueError: if there is no such setting or choice.
+        TableTooSmall: if no benchmark has enough scores (:func:`scores_needed`).
+        InputError: if there is no such setting or choice, the skills do not fit the table, no mode
+            could be found, the draws overflow, or the checkpoint is of another run.
     """
     began = time.perf_counter()
-    settings = replace(settings or FitSettings(), **changes)
+    settings = changed(settings, changes)
+    check_enough_scores(table, surface=settings.kind)
     report = check_identifiability(table, skills=settings.skills, surface=settings.kind)
     seen = np.asarray(table.observed.any(axis=1))
     surface = fit_surface(table, kind=settings.kind, size=settings.size, seen=seen)

@@ -2,12 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, fields, replace
+from numbers import Integral, Real
+from typing import Any
 
+from sloth_jax.errors import InputError
 from sloth_jax.law.options import AVERAGED, SIZES, SURFACES, Prior
-from sloth_jax.wording import did_you_mean, quoted
+from sloth_jax.wording import did_you_mean, one_line, quoted
 
 INFERENCES = ("laplace", "nuts", "svi", "mode")
+
+
+def _check_whole(settings: Any, names: Iterable[str]) -> None:
+    """Refuse what is no positive whole number; NumPy's become Python's, which files can hold."""
+    for name in names:
+        value = getattr(settings, name)
+        if isinstance(value, bool) or not isinstance(value, Integral) or value < 1:
+            raise InputError(f"{name} {_shown(value)} is not a positive whole number")
+        object.__setattr__(settings, name, int(value))
+
+
+def _shown(value: Any) -> str:
+    """A value in a message, in one short line."""
+    shown = one_line(repr(value))
+    return shown if len(shown) <= 60 else f"{shown[:57]}..."
 
 
 @dataclass(frozen=True)
@@ -32,13 +51,13 @@ class NutsSettings:
         """Check the numbers.
 
         Raises:
-            ValueError: naming the setting that cannot be.
+            InputError: naming the setting that cannot be.
         """
-        for name in ("chains", "warmup", "draws", "max_tree_depth"):
-            if getattr(self, name) < 1:
-                raise ValueError(f"{name} {getattr(self, name)} is not a positive whole number")
-        if not 0.0 < self.target_accept < 1.0:
-            raise ValueError(f"target_accept {self.target_accept} is not between 0 and 1")
+        _check_whole(self, ("chains", "warmup", "draws", "max_tree_depth"))
+        accept = self.target_accept
+        if isinstance(accept, bool | str) or not isinstance(accept, Real) or not 0.0 < accept < 1.0:
+            raise InputError(f"target_accept {_shown(accept)} is not a number between 0 and 1")
+        object.__setattr__(self, "target_accept", float(accept))
 
 
 @dataclass(frozen=True)
@@ -84,19 +103,43 @@ class FitSettings:
         """Check names and numbers.
 
         Raises:
-            ValueError: naming the setting that cannot be.
+            InputError: naming the setting that cannot be.
         """
+        for name, kind in (("nuts", NutsSettings), ("prior", Prior)):
+            value = getattr(self, name)
+            if not isinstance(value, kind):
+                example = next(field.name for field in fields(kind))
+                raise InputError(
+                    f"{name} {_shown(value)} is no {kind.__name__}: give sj.{kind.__name__}"
+                    f"({example}=...)"
+                )
         known = {"inference": INFERENCES, "surface": SURFACES, "size": SIZES}
         for name, choices in known.items():
             value = getattr(self, name)
             if value not in choices:
                 hint = did_you_mean(str(value), choices)
-                raise ValueError(f"no {name} {quoted(str(value))}{hint}: {', '.join(choices)}")
-        for name in ("skills", "draws", "starts", "steps"):
-            value = getattr(self, name)
-            if not isinstance(value, int) or value < 1:
-                raise ValueError(f"{name} {value!r} is not a positive whole number")
-        for part in fields(Prior):
-            value = getattr(self.prior, part.name)
-            if not (isinstance(value, bool | str) or value > 0.0):
-                raise ValueError(f"prior.{part.name} {value} is not a positive number")
+                raise InputError(f"no {name} {_shown(value)}{hint}: {', '.join(choices)}")
+        _check_whole(self, ("skills", "draws", "starts", "steps"))
+
+
+def changed(settings: FitSettings | None, changes: Mapping[str, Any]) -> FitSettings:
+    """Settings, those that are given by name taking the place of others.
+
+    Args:
+        settings: None for the defaults.
+        changes: field -> value.
+
+    Raises:
+        InputError: if there is no such setting, or it cannot be that.
+    """
+    settings = FitSettings() if settings is None else settings
+    if not isinstance(settings, FitSettings):
+        raise InputError(
+            f"settings {_shown(settings)} are no FitSettings: give sj.FitSettings(skills=...)"
+        )
+    names = [field.name for field in fields(FitSettings)]
+    for name in changes:
+        if name not in names:
+            hint = did_you_mean(name, names)
+            raise InputError(f"no setting {quoted(name)}{hint}: {', '.join(names)}")
+    return replace(settings, **changes)

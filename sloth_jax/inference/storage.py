@@ -140,6 +140,8 @@ def load_fit(path: str | Path, table: Leaderboard | None = None) -> Fit:
         InputError: if the file cannot be read, is not such a file or of an older version, was
             changed or cut off since it was written, or is of another table.
     """
+    if Path(path).is_dir():
+        raise InputError(f"{path}: a folder, not a file of save_fit; name the file")
     if not Path(path).is_file():
         raise InputError(f"{path}: no such file")
     try:

@@ -5,7 +5,12 @@ Plain Python, so that a command line can name the choices without loading JAX.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
+from math import inf
+from numbers import Real
+
+from sloth_jax.errors import InputError
+from sloth_jax.wording import did_you_mean, one_line, quoted
 
 SURFACES = ["smooth", "translog", "additive", "flops", "averaged"]
 AVERAGED = ("smooth", "translog")  # the surfaces that "averaged" weighs
@@ -75,3 +80,33 @@ class Prior:
     between: float = 0.4
     link_from_scores: bool = True
     link_function: str = "quantiles"
+
+    def __post_init__(self) -> None:
+        """Check the scales and the name.
+
+        Raises:
+            InputError: naming what cannot be.
+        """
+        for name in (field.name for field in fields(self)):
+            value = getattr(self, name)
+            if name == "link_function":
+                _check_link(value)
+            elif name == "link_from_scores":
+                if not isinstance(value, bool):
+                    raise InputError(f"prior.{name} {one_line(repr(value))} is not True or False")
+            elif isinstance(value, bool) or not isinstance(value, Real):
+                raise InputError(f"prior.{name} {one_line(repr(value))} is not a positive number")
+            elif not 0.0 < float(value) < inf:
+                raise InputError(f"prior.{name} {float(value)} is not a positive number")
+            else:  # of NumPy's numbers, those that files can hold
+                object.__setattr__(self, name, float(value))
+
+
+def _check_link(name: object) -> None:
+    if name == "quantiles":
+        return  # the default needs no look at the links, which would load JAX
+    from sloth_jax.law.links import LINKS
+
+    if name not in LINKS:
+        hint = did_you_mean(str(name), LINKS)
+        raise InputError(f"no link {quoted(str(name))}{hint}: {', '.join(LINKS)}")

@@ -53,7 +53,7 @@ def elasticity(
         ``name``, ``more`` (``params`` or ``tokens``), ``median, lower, upper`` by the law, without
         noise.
     """
-    family, tails = as_family(family), tail_probabilities(level)
+    family, tails = as_family(family, fit.table), tail_probabilities(level)
     law = predictive_law_of(fit, family, key)
     log_s, log_t, grow = np.log(params_b), np.log(tokens_t), np.log1p(more)
     steps = Split(

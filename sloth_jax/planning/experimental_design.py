@@ -83,7 +83,7 @@ def next_measurement(
         InputError: if the budget is not positive, or no candidate fits it.
     """
     tails = tail_probabilities(level)
-    family = as_family(family)
+    family = as_family(family, fit.table)
     forecast_target = find_target(target, fit.table.benchmarks)
     if candidates is None:
         candidates = _range_of_sizes(budget, family, bounds, params_b, tokens_t)
@@ -116,7 +116,9 @@ def next_measurement(
             "error": errors,
             "narrower": 1.0 - np.array(widths) / before,
             "effective_draws": effective,
-            "outside": beyond_in_words(fit.table, small[:, 0], small[:, 1]),
+            "outside": beyond_in_words(
+                fit.table, small[:, 0], small[:, 1], [family.name] * len(small)
+            ),
         }
     )
     return found.sort_values("width", kind="stable", ignore_index=True)

@@ -10,7 +10,7 @@ import pandas as pd
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.tables import read_table
 from sloth_jax.errors import InputError
-from sloth_jax.forecasting.query import Query, query_of
+from sloth_jax.forecasting.query import Query, known_name, query_of
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,8 @@ class Family:
     """Whose model is planned.
 
     Attributes:
-        name: of the family; one that is not in the table is drawn from the population.
+        name: of the family, in any case and punctuation; one that is not in the table is drawn
+            from the population.
         lineage: its pretraining run; None for the table's, or a new one.
         post_trained: whether it is; None for the table's, or where that is unknown.
         active_fraction: active over all parameters; below 1 for a mixture of experts.
@@ -60,6 +61,11 @@ class Family:
         )
 
 
-def as_family(family: Family | str) -> Family:
-    """A family given by itself or by its name."""
-    return Family(family) if isinstance(family, str) else family
+def as_family(family: Family | str, table: Leaderboard) -> Family:
+    """A family given by itself or by its name, under the table's name of it.
+
+    Raises:
+        InputError: if the table has several names that are spelt like it.
+    """
+    given = Family(family) if isinstance(family, str) else family
+    return replace(given, name=known_name(given.name, table.families))

@@ -147,7 +147,7 @@ def compute_optimal(
         InputError: if a budget is not positive or too small for the bounds, or there is no such
             target.
     """
-    family, tails = as_family(family), tail_probabilities(level)
+    family, tails = as_family(family, fit.table), tail_probabilities(level)
     found_target = find_target(target, fit.table.benchmarks, skills.labels if skills else ())
     budgets = np.sort(np.atleast_1d(np.asarray(flops, float)))
     check_budgets(budgets, family, bounds)
@@ -173,7 +173,7 @@ def compute_optimal(
     frontier["params_b_least"] = np.nanmin(edges, axis=1)
     frontier["params_b_most"] = np.nanmax(edges, axis=1)
     frontier["spent"] = FLOPS_UNIT * family.active_fraction * size * tokens
-    frontier["outside"] = beyond_in_words(fit.table, size, tokens)
+    frontier["outside"] = beyond_in_words(fit.table, size, tokens, [family.name] * len(size))
     return Plan(
         family=family,
         target=found_target,

@@ -130,7 +130,7 @@ def required(
         InputError: if the score or the probability is not between 0 and 1, both a size and tokens
             are given, or there is no such benchmark.
     """
-    family = as_family(family)
+    family = as_family(family, fit.table)
     # With a weight the name can only be that of a benchmark, not of the mean of all.
     wanted = benchmark if skills and benchmark != MEAN else {benchmark: 1.0}
     target = find_target(wanted, fit.table.benchmarks, skills.labels if skills else ())
@@ -164,7 +164,7 @@ def required(
         standard_error=float(np.sqrt(max(found * (1.0 - found), 1e-6) / max(worth, 1.0))),
         mean=float(_mean(objective, covariates(_split(best)))),
         family_models=int(count_family_models(fit.table, (family.name,))[0]),
-        outside=beyond_in_words(fit.table, size, tokens)[0],
+        outside=beyond_in_words(fit.table, size, tokens, [family.name])[0],
         curve=pd.DataFrame(
             {
                 "params_b": np.exp(curve.log_params),

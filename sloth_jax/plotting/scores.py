@@ -64,7 +64,7 @@ def plot_intervals(
         ax.plot(truth, place, "D", color=ORANGE, markersize=5, label="measured")
     if floors is not None:
         ax.plot(floors, place, "|", color=GREY, markersize=9, label="chance")
-    ax.set_yticks(place, labels)
+    ax.set_yticks(place, labels, parse_math=False)
     ax.set_xlim(0.0, 1.0)
     ax.xaxis.set_major_formatter(PercentFormatter(1.0))
     ax.set_xlabel("score")

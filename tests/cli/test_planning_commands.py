@@ -52,8 +52,8 @@ def test_require_on_the_command_line(folder, capsys):
     captured = capsys.readouterr()
     found = json.loads(captured.out)
     assert found["solved"] == "params_b"
-    assert found["family_models"] == 0
-    assert "did you mean 'family0'?" in captured.err
+    assert (found["family"], found["family_models"]) == ("family0", 4)
+    assert "note: family 'Family-0' is taken for 'family0'" in captured.err
     assert run(*ask, "--score", 0.9, "--params-b-bounds", 0.1, 4) == 0
     assert "not reached within bounds" in capsys.readouterr().out
 

@@ -2,17 +2,20 @@
 
 from __future__ import annotations
 
+import re
+
 import numpy as np
 import pandas as pd
 import pytest
-from commands import POINT, predict, run
+from commands import POINT, predict, refused, run
 
 import sloth_jax
+from sloth_jax.cli.predict import _text
 
 TINY = ["--skills", "1", "--draws", "20"]
 NUTS = ["--skills", "1", "--inference", "nuts", "--draws", "8", "--warmup", "20"]
-PRINTED = ["model", "benchmark", "mean", "median", "lower", "upper", "level", "family_models"]
-COLUMNS = [*PRINTED, "outside"]
+SHOWN = ["model", "benchmark", "mean", "median", "lower", "upper"]
+COLUMNS = [*SHOWN, "level", "family_models", "outside"]
 
 
 def test_predictions_have_intervals_and_are_reproducible(folder, capsys):
@@ -86,7 +89,10 @@ THIN = {
     "one size": (lambda f: f.assign(params_b=7.0), "grow with size comes from the prior"),
     "one token count": (lambda f: f.assign(tokens_t=2.0), "grow with tokens comes from the prior"),
     "one lineage": (lambda f: f[f["lineage"] == "lineage0"], "there is one lineage"),
-    "few models": (lambda f: f.iloc[:3], "3 models are fewer than the 4 benchmarks"),
+    "few scores": (
+        lambda f: f.assign(MMLU=f["MMLU"].where(f.index < 2)),
+        "benchmarks with fewer than 4 scores: MMLU (2): most of what",
+    ),
 }
 
 
@@ -99,6 +105,16 @@ def test_tables_that_tell_little_are_answered_with_a_warning(name, folder, capsy
     told = capsys.readouterr().err.splitlines()
     assert any(line.startswith("warning: ") and says in line for line in told)
     assert np.isfinite(pd.read_csv(out)[["lower", "upper"]]).all(axis=None)
+
+
+def test_a_table_too_small_for_the_law_is_answered_as_such(folder, capsys):
+    pd.read_csv(folder / "table.csv").iloc[:3].to_csv(folder / "three.csv", index=False)
+    out = folder / "out.csv"
+    assert predict(folder, "--out", out, table="three.csv") == 1
+    refused(capsys, out, "too small", "more than 3 models", "--add")
+    (folder / "query.csv").unlink()  # before the query is looked at
+    assert run("fit", "--data", folder / "three.csv", "--out", folder / "fit.nc") == 1
+    refused(capsys, folder / "fit.nc", "too small")
 
 
 def test_queries_far_beyond_the_table_are_answered_and_marked(folder, capsys):
@@ -115,6 +131,22 @@ def test_queries_far_beyond_the_table_are_answered_and_marked(folder, capsys):
 
 def test_without_out_a_table_is_printed(folder, capsys):
     assert predict(folder, *POINT) == 0
-    printed = capsys.readouterr().out.splitlines()
-    assert printed[0].split() == PRINTED
-    assert len(printed) == 9
+    head, names, *rows = capsys.readouterr().out.splitlines()
+    assert head.startswith("scores as fractions, lower and upper end of intervals of 90 %")
+    assert names.split() == [*SHOWN, "family_models", "outside"]
+    assert len(rows) == 8
+    assert rows[0].endswith("params_b 4 x ...")
+    assert all(re.fullmatch(r"\d\.\d{3}", cell) for row in rows for cell in row.split()[2:6])
+
+
+def test_printed_columns_that_say_nothing_are_left_out():
+    rows = {"model": ["a", "b"], "benchmark": "MMLU", "mean": 0.5, "median": 0.5, "lower": 0.25}
+    rows |= {"upper": 0.75, "level": 0.8, "family_models": 3, "outside": ""}
+    summary = pd.DataFrame(rows)
+    assert _text(summary, 0.8).splitlines()[1].split() == SHOWN
+    summary["outside"] = ["", "params_b 3.14 x the largest of its family"]
+    head, names, first, second = _text(summary, 0.8).splitlines()
+    assert "intervals of 80 %; outside: beyond" in head
+    assert names.split()[-1] == "outside"
+    assert first.split()[-1] == "0.750"
+    assert second.endswith("params_b 3.14 x")

@@ -136,7 +136,7 @@ def test_rejected_rows_are_filled_in_and_handed_back(tmp_path, runs, capsys, mon
     facts.to_csv("facts.csv", index=False)
     code, told = run(capsys, *start, "--facts", "facts.csv", "--rejected", "./facts.csv")
     assert code == 2
-    assert "--rejected ./facts.csv would replace the facts" in told
+    assert "--rejected ./facts.csv: this command reads facts.csv" in told
     code, told = run(capsys, *start, "--facts", "facts.csv", "--rejected", "more.csv")
     assert code == 0
     assert "--facts facts.csv more.csv\n" in told

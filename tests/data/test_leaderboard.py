@@ -166,7 +166,7 @@ names = st.text(
     st.characters(codec="utf-8", exclude_categories=["Cs"]), min_size=1, max_size=8
 ).map(lambda text: "m" + text)
 fractions = st.floats(0, 1) | st.just(float("nan"))
-positive = st.floats(1e-9, 1e15)
+positive = st.floats(1e-9, 1e4)
 
 
 def squeezed(name: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import os
 
 import numpy as np
@@ -103,12 +104,35 @@ def test_defaults_of_optional_columns(write):
     assert "post_trained is not given and taken as false for all families" in warning
 
 
-def test_warnings_for_missing_scores_and_units(write):
+def test_a_packed_table_is_read(write, board):
+    packed = gzip.compress(GOOD.encode())
+    assert_same(load_leaderboard(write(packed, "good.csv.gz")), board, but=("warnings",))
+    with pytest.raises(TableError, match=r"cut\.csv\.gz: cannot be read"):
+        load_leaderboard(write(packed[:50], "cut.csv.gz"))
+
+
+@pytest.mark.parametrize(
+    ("size", "tokens", "says"),
+    [
+        ("7e9", "1", "column 'params_b', value '7e9': params_b is in billions of parameters"),
+        ("7e9", "1", "did you mean billions: 7?"),
+        ("560000000", "1", "did you mean billions: 0.56?"),
+        ("7", "2e12", "did you mean trillions: 2?"),
+        ("7", "15000", "did you mean trillions: 15?"),
+    ],
+)
+def test_numbers_in_another_unit_are_refused(write, size, tokens, says):
+    text = f"model,family,params_b,tokens_t,MMLU\na,f,{size},{tokens},0.4\n"
+    with pytest.raises(TableError) as error:
+        load_leaderboard(write(text))
+    assert says in message(error)
+
+
+def test_warnings_for_missing_scores(write):
     board = load_leaderboard(
-        write("model,family,params_b,tokens_t,MMLU,ARC\na,f,7e9,1,0.4,\nb,g,1,1,,\n")
+        write("model,family,params_b,tokens_t,MMLU,ARC\na,f,7,1,0.4,\nb,g,1,1,,\n")
     )
     assert [text.partition(": ")[2] for text in board.warnings] == [
-        "params_b goes up to 7e+09: is it in billions of parameters?",
         "post_trained is not given and taken as false for all families",
         "no model has a score on ARC",
         "models without a score: b",

@@ -10,7 +10,15 @@ import pytest
 from quick_fits import KEY, QUERY, QUICK, quick_fit, read_query, same
 from small import table
 
-from sloth_jax import InputError, check_identifiability, fit, forecast, forecast_table
+from sloth_jax import (
+    InputError,
+    TableTooSmall,
+    check_identifiability,
+    fit,
+    forecast,
+    forecast_table,
+)
+from sloth_jax.identifiability.enough_scores import check_enough_scores
 from sloth_jax.inference.settings import INFERENCES
 
 
@@ -54,6 +62,21 @@ def test_more_skills_than_benchmarks_are_refused(data):
         fit(data, key=KEY, skills=5)
 
 
+def test_a_table_too_small_for_the_law_is_refused():
+    made, _ = table(noise=0.01)
+    row, benchmark = np.ogrid[: len(made.models), :4]
+    # Each benchmark on five models, other ones each.
+    scattered = replace(made, scores=np.where(row // 5 == benchmark, made.scores, np.nan))
+    for few, most in ((made.subset(row[:, 0] < 3), 3), (made.subset(row[:, 0] < 1), 1)):
+        with pytest.raises(TableTooSmall, match=rf"scores of more than {most} model.*--add"):
+            fit(few, key=KEY, settings=QUICK)
+    with pytest.raises(TableTooSmall, match="more than 5 models, and the law needs 6 on one"):
+        fit(scattered, key=KEY, settings=QUICK)
+    check_enough_scores(scattered, surface="additive")
+    check_enough_scores(made.subset(row[:, 0] < 4), surface="flops")
+    assert issubclass(TableTooSmall, InputError)
+
+
 def odd_tables():
     made, _ = table(noise=0.01)
     row, benchmark = np.ogrid[: len(made.models), :4]
@@ -64,7 +87,7 @@ def odd_tables():
     return {
         "one size and tokens": replace(made, **alike),
         "one lineage": made.subset(lineage == 0),
-        "one model": made.subset(np.arange(len(row)) == 5),
+        "six models": made.subset(np.arange(len(row)) < 6),
         "no score in a lineage": made.hide(lineage == 1),
         "constant benchmark": replace(made, scores=np.where(benchmark == 1, 0.5, made.scores)),
         "a benchmark with a single score": replace(made, scores=single),
