@@ -35,8 +35,8 @@ import sloth_jax as sj
 from sloth_jax.cli.console import Parser, number, run_and_exit, tell
 from sloth_jax.cli.process import run_as_process
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod
-from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.files import write_text
+from sloth_jax.identifiability.synthetic import synthetic_table
 from sloth_jax.inference.mode import target_of
 from sloth_jax.inference.observe import observe
 from sloth_jax.law.hierarchical import zero_raw_params

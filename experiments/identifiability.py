@@ -25,7 +25,7 @@ from jax import Array
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.evaluation.synthetic import Truth, synthetic_table
+from sloth_jax.identifiability.synthetic import Truth, synthetic_table
 from sloth_jax.inference.observe import observe
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.hierarchical import shares

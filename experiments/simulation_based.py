@@ -27,7 +27,7 @@ import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.crossval import map_folds
 from sloth_jax.evaluation.methods import sample_observations
-from sloth_jax.evaluation.synthetic import synthetic_table
+from sloth_jax.identifiability.synthetic import synthetic_table
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.predictive import effects_of_table
 from sloth_jax.law.forward import linear_predictor

@@ -7,7 +7,7 @@ import json
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any
 
-from sloth_jax.cli.console import Parser, number, tell
+from sloth_jax.cli.console import Parser, number, show_progress, tell
 from sloth_jax.cli.options import add_fit_options
 from sloth_jax.files import check_folder, frame_csv, write_folder
 
@@ -53,7 +53,12 @@ def _run(options: argparse.Namespace) -> None:
 
     from sloth_jax.cli.evaluation_page import page_of, verdict
     from sloth_jax.cli.fitting import fit_settings, prepare_jax, training_table
-    from sloth_jax.cli.left_out import benchmark_scores, leave_out, predict_left_out, summary_of
+    from sloth_jax.evaluation.left_out import (
+        benchmark_scores,
+        leave_out,
+        predict_left_out,
+        summary_of,
+    )
     from sloth_jax.evaluation.methods import FOLD_SETTINGS
     from sloth_jax.provenance import versions
 
@@ -73,7 +78,7 @@ def _run(options: argparse.Namespace) -> None:
         f"{len(left.train)} refits of {len(left.table.models)} models on "
         f"{len(table.benchmarks)} benchmarks ({settings.inference})"
     )
-    rows = predict_left_out(left, settings, jax.random.key(options.seed))
+    rows = predict_left_out(left, settings, jax.random.key(options.seed), show_progress)
     scores, summary = benchmark_scores(rows), summary_of(rows)
     record: dict[str, Any] = {
         "n_train": left.n_train,
@@ -102,8 +107,8 @@ def _run(options: argparse.Namespace) -> None:
 
 def _added(options: argparse.Namespace, rows: pd.DataFrame) -> dict[str, Any] | None:
     """The summary of lineages with models that ``--add`` brought; None where there are none."""
-    from sloth_jax.cli.left_out import summary_of
     from sloth_jax.data.reading import load_leaderboard
+    from sloth_jax.evaluation.left_out import summary_of
 
     if not options.add:
         return None

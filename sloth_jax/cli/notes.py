@@ -8,12 +8,10 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
-import numpy as np
-
 from sloth_jax.cli.console import tell, warn
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.forecasting.forecast import count_family_models
-from sloth_jax.forecasting.tasks import LEAST
+from sloth_jax.identifiability.enough_scores import left_to_prior
 from sloth_jax.inference.fit import Fit
 from sloth_jax.wording import did_you_mean, spelling
 
@@ -54,36 +52,7 @@ def fit_as_json(fit: Fit) -> dict[str, Any]:
 
 
 def _problems(fit: Fit) -> list[str]:
-    return [*_left_to_prior(fit.table, fit.settings.size), *fit.diagnostics.problems()]
-
-
-def _left_to_prior(table: Leaderboard, size: str) -> list[str]:
-    """What a table has no information about, so that the prior decides: a sentence each."""
-    scored = table.observed.any(axis=1)
-    params = table.params_b
-    if size == "active":
-        params = np.where(np.isnan(table.active_params_b), params, table.active_params_b)
-    found = []
-    for values, name in ((params, "size"), (table.tokens_t, "tokens")):
-        if np.ptp(np.log(values[scored])) < 1e-9:
-            found.append(
-                f"all models have the same {name}: how scores grow with {name} comes from the prior"
-            )
-    if np.unique(table.lineage_of_family[table.family[scored]]).size == 1:
-        found.append("there is one lineage: how far another departs from it comes from the prior")
-    if scored.sum() < len(table.benchmarks):
-        found.append(
-            f"{scored.sum()} models are fewer than the {len(table.benchmarks)} benchmarks: much "
-            "of what benchmarks have in common comes from the prior"
-        )
-    counts = table.observed.sum(axis=0)
-    few = [f"{table.benchmarks[j]} ({counts[j]})" for j in np.flatnonzero(counts < LEAST)]
-    if few:
-        found.append(
-            f"benchmarks with fewer than {LEAST} scores: {', '.join(few)}: most of what is "
-            "predicted of them comes from the prior"
-        )
-    return found
+    return [*left_to_prior(fit.table, fit.settings.size), *fit.diagnostics.problems()]
 
 
 def tell_of_new_families(families: Sequence[str], table: Leaderboard) -> None:

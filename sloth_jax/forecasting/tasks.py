@@ -19,13 +19,14 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.rows import number_of
 from sloth_jax.data.tables import read_bundled, read_table
 from sloth_jax.errors import InputError
+from sloth_jax.identifiability.enough_scores import FEW_SCORES
 from sloth_jax.showing import Shown
 from sloth_jax.wording import did_you_mean, quoted
 
 SCALES: dict[str, tuple[float, float]] = {"fraction": (0.0, 1.0), "percent": (0.0, 100.0)}
 """Name of a scale -> what is 0 and what is 1 on it."""
 
-LEAST = 4
+LEAST = FEW_SCORES
 """A task needs so many scores of models that a table knows: fewer do not tell a loading."""
 
 

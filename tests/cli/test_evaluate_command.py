@@ -12,10 +12,15 @@ import pytest
 from commands import run
 from small import table
 
-from sloth_jax.cli import left_out
 from sloth_jax.cli.evaluation_page import verdict
-from sloth_jax.cli.left_out import benchmark_scores, leave_out, lineages_as_families, summary_of
 from sloth_jax.errors import InputError
+from sloth_jax.evaluation import left_out
+from sloth_jax.evaluation.left_out import (
+    benchmark_scores,
+    leave_out,
+    lineages_as_families,
+    summary_of,
+)
 
 DATA = table()[0]  # three lineages of eight models
 
@@ -138,5 +143,5 @@ def test_tables_that_cannot_be_evaluated_are_refused(folder, capsys):
         assert run(*ask, *more) == 2
         assert says in capsys.readouterr().err.splitlines()[-1]
     assert not (folder / "out").exists()
-    with pytest.raises(InputError, match="--folds 4: the table has 3 lineages to leave out"):
+    with pytest.raises(InputError, match="4 folds: the table has 3 lineages to leave out"):
         leave_out(DATA, 0, 4)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from sloth_jax.evaluation.synthetic import synthetic_table
+from sloth_jax.identifiability.synthetic import synthetic_table
 
 
 def made(seed: int = 0, *, families: int = 8, skills: int = 2):

@@ -10,8 +10,8 @@ import pytest
 
 from sloth_jax import load_leaderboard
 from sloth_jax.cli.main import main
-from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.identifiability.quality import suspect_scores
+from sloth_jax.identifiability.synthetic import synthetic_table
 
 
 def test_a_score_that_was_not_parsed_is_listed_first():

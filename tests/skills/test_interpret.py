@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 
 from sloth_jax import Diagnostics, Fit, FitSettings, InputError
-from sloth_jax.evaluation.synthetic import synthetic_table
 from sloth_jax.forecasting.table_effects import family_effects, table_effects
+from sloth_jax.identifiability.synthetic import synthetic_table
 from sloth_jax.law.forward import Effects, skills as skills_of
 from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.pivots import choose_pivots

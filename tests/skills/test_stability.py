@@ -6,7 +6,7 @@ import jax
 import pytest
 
 from sloth_jax import FitSettings, InputError
-from sloth_jax.evaluation.synthetic import synthetic_table
+from sloth_jax.identifiability.synthetic import synthetic_table
 from sloth_jax.skills.stability import stability
 
 

@@ -10,13 +10,13 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
-from sloth_jax.cli.console import show_progress
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.evaluation.baselines import Baseline
 from sloth_jax.evaluation.held_out import mean_and_error, score_rows, summarise
 from sloth_jax.evaluation.methods import FitMethod
 from sloth_jax.evaluation.splits import split_by_lineage
+from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.inference.settings import FitSettings
 
 _FOLDS = 6  # of the bundled table: a few minutes on two cores
@@ -63,7 +63,7 @@ def leave_out(table: Leaderboard, n_train: int, folds: int | None = None) -> Lef
         )
     if folds is not None and folds > able:
         raise InputError(
-            f"--folds {folds}: the table has {able} lineages to leave out; ask for {able} or fewer"
+            f"{folds} folds: the table has {able} lineages to leave out; ask for {able} or fewer"
         )
     split = split_by_lineage(lineages_as_families(table), n_train, folds=min(folds or _FOLDS, able))
     learnt = split.train.sum(axis=1) >= _LEAST_SCORES  # (fold, benchmark)
@@ -90,13 +90,16 @@ def lineages_as_families(table: Leaderboard) -> Leaderboard:
     )
 
 
-def predict_left_out(left: LeftOut, settings: FitSettings, key: Array) -> pd.DataFrame:
-    """Refit without each group of lineages and predict it; shows progress.
+def predict_left_out(
+    left: LeftOut, settings: FitSettings, key: Array, progress: Progress = silent
+) -> pd.DataFrame:
+    """Refit without each group of lineages and predict it.
 
     Args:
         left: from :func:`leave_out`.
         settings: of the fits.
         key: random key.
+        progress: told of every refit.
 
     Returns:
         A row per left-out score: ``fold``, the columns of
@@ -106,7 +109,7 @@ def predict_left_out(left: LeftOut, settings: FitSettings, key: Array) -> pd.Dat
     """
     table, count, together = left.table, len(left.train), len(jax.devices())
     parts: list[pd.DataFrame] = []
-    with show_progress("refitting without some lineages", count) as advance:
+    with progress("refitting without some lineages", count) as advance:
         for start in range(0, count, together):
             # The last fold stands in for those that are missing: another number would be compiled.
             at = np.minimum(np.arange(start, start + together), count - 1)
@@ -118,7 +121,7 @@ def predict_left_out(left: LeftOut, settings: FitSettings, key: Array) -> pd.Dat
                 parts.append(rows.assign(fold=fold + 1, _model=model, _benchmark=benchmark))
             advance(min(together, count - start))
     rows = pd.concat(parts, ignore_index=True)
-    with show_progress("fitting the FLOPs law"):
+    with progress("fitting the FLOPs law"):
         active = np.where(np.isnan(table.active_params_b), table.params_b, table.active_params_b)
         of_flops = replace(lineages_as_families(table), params_b=active)
         plain = flops_law(left.n_train)(of_flops, left.train, key)
