@@ -94,6 +94,10 @@ HARNESS: dict[str, tuple[str, str, int]] = {
     "MUSR": ("leaderboard_musr", "acc_norm", 0),
     "MMLU-PRO": ("leaderboard_mmlu_pro", "acc", 5),
 }
+HEADER: tuple[str, ...] = (
+    "benchmark", "title", "leaderboard", "floor", "items", "independent",
+    "tasks", "metrics", "shots", "source",
+)  # fmt: skip
 
 
 def chance_floor(tasks: dict[str, tuple[int, int]]) -> tuple[float, int]:
@@ -104,8 +108,7 @@ def chance_floor(tasks: dict[str, tuple[int, int]]) -> tuple[float, int]:
 
 def build_benchmarks() -> list[list[str]]:
     """Builds the table of benchmarks: rows of cells, the header first."""
-    header = "benchmark title leaderboard floor items independent tasks metrics shots source"
-    cells: list[list[str]] = [header.split()]
+    cells: list[list[str]] = [list(HEADER)]
     for name, title, leaderboard, floor, items, source in BENCHMARKS:
         if floor is None or items is None:
             floor, items = chance_floor(TASKS[name])
