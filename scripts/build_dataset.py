@@ -27,6 +27,10 @@ MIT), each for one more table:
   over a fold's models, then over folds, then over benchmarks. ``published_errors.csv`` holds the
   same numbers, one in each row, the methods in the authors' order.
 
+An export of the second leaderboard in February 2025, ``--v2-export-2025``, gives the edition 2025
+of the leaderboard and the tables about it, by the rules of
+``scripts/bundled_tables/edition_2025.py``.
+
 Two exports of the leaderboards (CSV as their users download them) may be given too, for
 ``mixtures.csv``:
 
@@ -49,6 +53,7 @@ from pathlib import Path
 
 from bundled_tables.benchmarks import build_benchmarks
 from bundled_tables.crossval import build_errors, build_folds
+from bundled_tables.edition_2025 import build_edition_2025
 from bundled_tables.leaderboard import build_leaderboard
 from bundled_tables.mixtures import build_mixtures
 from bundled_tables.pretraining import build_pretraining
@@ -72,6 +77,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--v1-export", type=Path, help="first leaderboard, for mixtures.csv")
     parser.add_argument("--v2-export", type=Path, help="second leaderboard, for mixtures.csv")
     parser.add_argument(
+        "--v2-export-2025", type=Path, help="the same in 2025, for the edition 2025"
+    )
+    parser.add_argument(
         "--observational", type=Path, metavar="DIR", help="tables of ObsScaling, for the tasks"
     )
     parser.add_argument("--out", type=Path, default=OUT, help="folder to write to")
@@ -89,6 +97,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             tables["mixtures.csv"] = build_mixtures(*exports)
         elif any(exports):
             raise BuildError("mixtures.csv needs both exports: give --v1-export and --v2-export")
+        if arguments.v2_export_2025 is not None:
+            tables |= build_edition_2025(arguments.v2_export_2025, tables["leaderboard.csv"])
         if arguments.observational is not None:
             tables |= build_tasks(
                 arguments.observational, arguments.source, tables["leaderboard.csv"]

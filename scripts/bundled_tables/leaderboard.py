@@ -22,6 +22,7 @@ script, and so does a reason without a correction.
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from pathlib import Path
 
 from .benchmarks import BENCHMARKS
@@ -56,15 +57,17 @@ SOURCE_OF = {
 }
 
 
-def parse_reasons(model: str, text: str) -> dict[str, str]:
-    """Splits ``column: why | column: why`` into a reason per column."""
+def parse_reasons(
+    model: str, text: str, columns: Collection[str] = tuple(SOURCE_OF)
+) -> dict[str, str]:
+    """Splits ``column: why | column: why`` into a reason per column, one of ``columns``."""
     reasons: dict[str, str] = {}
     for entry in filter(None, text.split(" | ")):
         column, colon, why = entry.partition(": ")
-        if not colon or column not in SOURCE_OF or column in reasons or not why.strip():
+        if not colon or column not in columns or column in reasons or not why.strip():
             raise BuildError(
-                f"model_cards.csv: model {model!r}: reason {entry!r} is not 'column: why' with one"
-                f" of the columns {', '.join(SOURCE_OF)}, each once"
+                f"model {model!r}: reason {entry!r} is not 'column: why' with one of the columns"
+                f" {', '.join(columns)}, each once"
             )
         reasons[column] = why.strip()
     return reasons

@@ -8,7 +8,12 @@ import sys
 from dataclasses import asdict
 
 from sloth_jax.cli.console import Parser, show_progress, tell
-from sloth_jax.cli.options import add_floors_option, add_skills_option
+from sloth_jax.cli.options import (
+    add_edition_option,
+    add_floors_option,
+    add_skills_option,
+    edition_of,
+)
 
 
 def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -27,6 +32,7 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         metavar="TABLE",
         help="table of scores (default: the bundled leaderboard)",
     )
+    add_edition_option(parser)
     add_floors_option(parser)
     parser.add_argument(
         "--benchmarks", nargs="+", metavar="NAME", help="benchmarks to use (default: all)"
@@ -43,7 +49,12 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.identifiability.quality import suspect_scores
     from sloth_jax.provenance import versions
 
-    table = load_leaderboard(options.table, floors=options.floors, benchmarks=options.benchmarks)
+    table = load_leaderboard(
+        options.table,
+        floors=options.floors,
+        benchmarks=options.benchmarks,
+        edition=edition_of(options, options.table, "a table of your own"),
+    )
     for warning in table.warnings:
         tell(f"note: {warning}")
     with show_progress("checking"):

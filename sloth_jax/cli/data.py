@@ -6,7 +6,9 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sloth_jax.cli.console import Parser, tell
+from sloth_jax.cli.options import DEFAULT_EDITION, add_edition_option
 from sloth_jax.cli.output import CSV, check_outputs
+from sloth_jax.errors import InputError
 from sloth_jax.files import write_text
 
 if TYPE_CHECKING:
@@ -22,6 +24,7 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         epilog="example: sloth-jax data --out leaderboard.csv",
     )
     parser.add_argument("--out", metavar="TABLE.csv", help="write the table there")
+    add_edition_option(parser)
     parser.add_argument(
         "--uncorrected",
         action="store_true",
@@ -34,7 +37,10 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.data.reading import load_leaderboard
 
     check_outputs(options, CSV)
-    table = load_leaderboard(corrected=not options.uncorrected)
+    if options.uncorrected and options.edition not in (None, DEFAULT_EDITION):
+        raise InputError(f"--uncorrected is of edition {DEFAULT_EDITION}; leave out --edition")
+    edition = options.edition or DEFAULT_EDITION
+    table = load_leaderboard(corrected=not options.uncorrected, edition=edition)
     for warning in table.warnings:
         tell(f"note: {warning}")
     if options.out is not None:

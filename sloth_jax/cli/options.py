@@ -6,10 +6,13 @@ import argparse
 import logging
 
 from sloth_jax.cli.console import number
+from sloth_jax.data import EDITIONS, Edition
+from sloth_jax.errors import InputError
 from sloth_jax.inference.settings import INFERENCES, FitSettings
 from sloth_jax.law.options import SIZES, SURFACES
 
 DEFAULTS = FitSettings()
+DEFAULT_EDITION = next(iter(EDITIONS))
 
 
 def fraction(text: str) -> float:
@@ -46,6 +49,32 @@ def add_floors_option(parser: argparse._ActionsContainer) -> None:
     )
 
 
+def add_edition_option(parser: argparse._ActionsContainer) -> None:
+    """``--edition``, of the bundled leaderboard; None says that it is not given."""
+    parser.add_argument(
+        "--edition",
+        choices=tuple(EDITIONS),
+        help="edition of the bundled leaderboard; 2025 has models up to January 2025 too (default: "
+        f"{DEFAULT_EDITION})",
+    )
+
+
+def edition_of(options: argparse.Namespace, other: str | None, name: str) -> Edition:
+    """The edition of the bundled leaderboard, unless a table or option is given instead of it.
+
+    Args:
+        options: those of the command.
+        other: what was given for the other option, None for nothing.
+        name: what errors call the other option.
+
+    Raises:
+        InputError: if both are given.
+    """
+    if options.edition is not None and other is not None:
+        raise InputError(f"--edition is of the bundled leaderboard; leave it out with {name}")
+    return options.edition or DEFAULT_EDITION
+
+
 def add_fit_options(parser: argparse.ArgumentParser) -> None:
     """The table that the law is fitted to, tasks, and how it is fitted.
 
@@ -59,6 +88,7 @@ def _add_table_options(group: argparse._ArgumentGroup) -> None:
     group.add_argument(
         "--data", metavar="TABLE", help="scores to learn from (default: the bundled leaderboard)"
     )
+    add_edition_option(group)
     group.add_argument(
         "--add",
         action="append",

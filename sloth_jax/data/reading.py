@@ -18,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from sloth_jax.data import EDITIONS, Edition
 from sloth_jax.data.leaderboard import Leaderboard, error_of_share, index_families
 from sloth_jax.data.rows import ModelFacts, agree_by_family, hint_at_column, number_of, parse_models
 from sloth_jax.data.schema import Header, bundled_floors, match_benchmark, read_header
@@ -31,6 +32,7 @@ def load_leaderboard(
     floors: str | Path | pd.DataFrame | None = None,
     benchmarks: Sequence[str] | None = None,
     corrected: bool = True,
+    edition: Edition = "2024",
 ) -> Leaderboard:
     """Loads a table of models and scores.
 
@@ -46,15 +48,25 @@ def load_leaderboard(
             token count are left out, with a warning that names them.
         floors: table of chance floors, see :func:`load_floors`.
         benchmarks: names of the benchmarks to keep, in this order; None keeps all.
-        corrected: False (bundled table only) for sizes, tokens, families and lineages exactly as
-            published, faults included.
+        corrected: False (bundled table of 2024 only) for sizes, tokens, families and lineages
+            exactly as published, faults included.
+        edition: of the bundled table; ``"2025"`` has models up to January 2025 beside those of
+            ``"2024"``, and MATH scores of two sources.
 
     Raises:
         TableError: a table cannot be read or used.
-        ValueError: ``corrected=False`` together with a path.
+        ValueError: ``corrected=False`` or ``edition="2025"`` together with a path or each other,
+            or an unknown edition.
     """
+    if edition not in EDITIONS:
+        raise ValueError(f"edition is {edition!r}: choose one of {', '.join(EDITIONS)}")
+    if edition != "2024" and (path is not None or not corrected):
+        raise ValueError(
+            f"edition {edition!r} is a bundled table, with corrections: give no path, and leave"
+            " corrected as it is"
+        )
     if path is None:
-        table = read_bundled("leaderboard.csv")
+        table = read_bundled(EDITIONS[edition])
         if not corrected:
             table = _undo_corrections(table)
     elif corrected:

@@ -6,6 +6,7 @@ import json
 
 import numpy as np
 import pandas as pd
+import pytest
 from commands import run
 
 import sloth_jax
@@ -33,6 +34,29 @@ def test_data_describes_the_bundled_table(capsys):
     printed = capsys.readouterr().out
     assert "178 models" in printed
     assert "MATH Lvl 5" in printed
+
+
+def test_data_of_an_edition(tmp_path, capsys):
+    assert run("data", "--edition", "2025", "--out", tmp_path / "t.csv") == 0
+    table = sloth_jax.load_leaderboard(tmp_path / "t.csv")
+    assert table.models == sloth_jax.load_leaderboard(edition="2025").models
+    assert len(table.sources) == 3
+    assert "Open LLM Leaderboard v2, 2024-08" in table.sources
+
+
+@pytest.mark.parametrize(
+    ("arguments", "part"),
+    [
+        (("data", "--edition", "2025", "--uncorrected"), "leave out --edition"),
+        (("check", "table.csv", "--edition", "2024"), "leave it out with a table of your own"),
+        (("predict", "--data", "t.csv", "--query", "q.csv", "--edition", "2025"), "with --data"),
+        (("predict", "--fit", "f.nc", "--query", "q.csv", "--edition", "2025"), "with --fit"),
+        (("data", "--edition", "2023"), "invalid choice: '2023'"),
+    ],
+)
+def test_editions_are_of_the_bundled_table(arguments, part, capsys):
+    assert run(*arguments) == 2
+    assert part in capsys.readouterr().err
 
 
 def test_data_writes_a_table_that_predict_accepts(tmp_path, capsys):
