@@ -8,12 +8,7 @@ import sys
 from dataclasses import asdict
 
 from sloth_jax.cli.console import Parser, show_progress, tell
-from sloth_jax.cli.options import (
-    add_edition_option,
-    add_floors_option,
-    add_skills_option,
-    edition_of,
-)
+from sloth_jax.cli.options import add_edition_option, add_floors_option, add_skills_option
 
 
 def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -53,7 +48,7 @@ def _run(options: argparse.Namespace) -> None:
         options.table,
         floors=options.floors,
         benchmarks=options.benchmarks,
-        edition=edition_of(options, options.table, "a table of your own"),
+        edition=options.edition,
     )
     for warning in table.warnings:
         tell(f"note: {warning}")

@@ -6,9 +6,8 @@ import argparse
 from typing import TYPE_CHECKING
 
 from sloth_jax.cli.console import Parser, tell
-from sloth_jax.cli.options import DEFAULT_EDITION, add_edition_option
+from sloth_jax.cli.options import add_edition_option
 from sloth_jax.cli.output import CSV, check_outputs
-from sloth_jax.errors import InputError
 from sloth_jax.files import write_text
 
 if TYPE_CHECKING:
@@ -37,10 +36,7 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.data.reading import load_leaderboard
 
     check_outputs(options, CSV)
-    if options.uncorrected and options.edition not in (None, DEFAULT_EDITION):
-        raise InputError(f"--uncorrected is of edition {DEFAULT_EDITION}; leave out --edition")
-    edition = options.edition or DEFAULT_EDITION
-    table = load_leaderboard(corrected=not options.uncorrected, edition=edition)
+    table = load_leaderboard(corrected=not options.uncorrected, edition=options.edition)
     for warning in table.warnings:
         tell(f"note: {warning}")
     if options.out is not None:

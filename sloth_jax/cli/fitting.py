@@ -13,7 +13,7 @@ from jax import Array
 
 from sloth_jax.cli.console import show_progress, tell
 from sloth_jax.cli.notes import tell_of_fit
-from sloth_jax.cli.options import DEFAULTS, edition_of
+from sloth_jax.cli.options import DEFAULTS
 from sloth_jax.data.joining import add_models
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.reading import load_leaderboard
@@ -91,9 +91,8 @@ def training_table(options: argparse.Namespace, saved: Fit | None) -> Leaderboar
 def _read_table(options: argparse.Namespace) -> Leaderboard:
     # A floor may belong to a benchmark that only the last table adds.
     added = list(options.add or ())
-    edition = edition_of(options, options.data, "--data")
     floors = None if added else options.floors
-    table = load_leaderboard(options.data, floors=floors, edition=edition)
+    table = load_leaderboard(options.data, floors=floors, edition=options.edition)
     for path in added:
         table = add_models(table, path, floors=options.floors if path == added[-1] else None)
     if options.task:

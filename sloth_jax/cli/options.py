@@ -6,13 +6,11 @@ import argparse
 import logging
 
 from sloth_jax.cli.console import number
-from sloth_jax.data import EDITIONS, Edition
-from sloth_jax.errors import InputError
+from sloth_jax.data import EDITIONS
 from sloth_jax.inference.settings import INFERENCES, FitSettings
 from sloth_jax.law.options import SIZES, SURFACES
 
 DEFAULTS = FitSettings()
-DEFAULT_EDITION = next(iter(EDITIONS))
 
 
 def fraction(text: str) -> float:
@@ -55,24 +53,8 @@ def add_edition_option(parser: argparse._ActionsContainer) -> None:
         "--edition",
         choices=tuple(EDITIONS),
         help="edition of the bundled leaderboard; 2025 has models up to January 2025 too (default: "
-        f"{DEFAULT_EDITION})",
+        f"{next(iter(EDITIONS))})",
     )
-
-
-def edition_of(options: argparse.Namespace, other: str | None, name: str) -> Edition:
-    """The edition of the bundled leaderboard, unless a table or option is given instead of it.
-
-    Args:
-        options: those of the command.
-        other: what was given for the other option, None for nothing.
-        name: what errors call the other option.
-
-    Raises:
-        InputError: if both are given.
-    """
-    if options.edition is not None and other is not None:
-        raise InputError(f"--edition is of the bundled leaderboard; leave it out with {name}")
-    return options.edition or DEFAULT_EDITION
 
 
 def add_fit_options(parser: argparse.ArgumentParser) -> None:

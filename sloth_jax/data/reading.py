@@ -18,11 +18,12 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sloth_jax.data import EDITIONS, Edition
+from sloth_jax.data import EDITIONS
 from sloth_jax.data.leaderboard import Leaderboard, error_of_share, index_families
 from sloth_jax.data.rows import ModelFacts, agree_by_family, hint_at_column, number_of, parse_models
 from sloth_jax.data.schema import Header, bundled_floors, match_benchmark, read_header
 from sloth_jax.data.tables import RawTable, read_bundled, read_table
+from sloth_jax.errors import InputError, check_choice
 from sloth_jax.wording import did_you_mean, quoted, spelling
 
 
@@ -32,7 +33,7 @@ def load_leaderboard(
     floors: str | Path | pd.DataFrame | None = None,
     benchmarks: Sequence[str] | None = None,
     corrected: bool = True,
-    edition: Edition = "2024",
+    edition: str | None = None,
 ) -> Leaderboard:
     """Loads a table of models and scores.
 
@@ -48,25 +49,19 @@ def load_leaderboard(
             token count are left out, with a warning that names them.
         floors: table of chance floors, see :func:`load_floors`.
         benchmarks: names of the benchmarks to keep, in this order; None keeps all.
-        corrected: False (bundled table of 2024 only) for sizes, tokens, families and lineages
-            exactly as published, faults included.
-        edition: of the bundled table; ``"2025"`` has models up to January 2025 beside those of
-            ``"2024"``, and MATH scores of two sources.
+        corrected: False (edition 2024 only) for the published facts, faults included.
+        edition: of the bundled table; ``"2025"`` adds models up to January 2025 to ``"2024"``.
 
     Raises:
         TableError: a table cannot be read or used.
-        ValueError: ``corrected=False`` or ``edition="2025"`` together with a path or each other,
-            or an unknown edition.
+        ValueError: an edition or ``corrected=False`` with a path; the latter with 2025.
     """
-    if edition not in EDITIONS:
-        raise ValueError(f"edition is {edition!r}: choose one of {', '.join(EDITIONS)}")
-    if edition != "2024" and (path is not None or not corrected):
-        raise ValueError(
-            f"edition {edition!r} is a bundled table, with corrections: give no path, and leave"
-            " corrected as it is"
-        )
+    first, *_ = EDITIONS
+    check_choice("edition", edition or first, tuple(EDITIONS))
+    if edition and (path is not None or (edition != first and not corrected)):
+        raise InputError(f"edition {edition} is a bundled table with corrections: leave it out")
     if path is None:
-        table = read_bundled(EDITIONS[edition])
+        table = read_bundled(EDITIONS[edition or first])
         if not corrected:
             table = _undo_corrections(table)
     elif corrected:
@@ -213,6 +208,8 @@ def _gaps(board: Leaderboard, left_out: Sequence[str]) -> list[str]:
 
 
 _MOST_SOURCES = 8  # more are no leaderboards but notes
+_NO_ITEMS = "a score is a mean of at least one item"
+_NO_ERROR = "standard errors are fractions, like scores; did you mean percent? divide by 100"
 
 
 def _sampling(table: RawTable, scores: np.ndarray, header: Header) -> tuple[np.ndarray, np.ndarray]:
@@ -223,11 +220,11 @@ def _sampling(table: RawTable, scores: np.ndarray, header: Header) -> tuple[np.n
         rows = np.flatnonzero(np.isfinite(scores[:, j])).tolist()
         if name in header.about["items"]:
             position = header.about["items"][name]
-            counts = [_count(table, row, position) for row in rows]
+            counts = [_within(table, row, position, 1.0, math.inf, _NO_ITEMS) for row in rows]
             errors[rows, j] = error_of_share(scores[rows, j], np.array(counts))
         if name in header.about["se"]:
             position = header.about["se"][name]
-            given = np.array([_standard_error(table, row, position) for row in rows])
+            given = np.array([_within(table, row, position, 0.0, 1.0, _NO_ERROR) for row in rows])
             # Where no item or every item was right, programs write 0 for "not known".
             errors[rows, j] = np.where(given > 0.0, given, errors[rows, j])
         known = np.isfinite(errors[:, j]) & (scores[:, j] > 0.0) & (scores[:, j] < 1.0)
@@ -239,19 +236,11 @@ def _sampling(table: RawTable, scores: np.ndarray, header: Header) -> tuple[np.n
     return errors, items
 
 
-def _count(table: RawTable, row: int, position: int) -> float:
-    count = number_of(table, row, position)
-    if count < 1.0:
-        raise table.error("a score is a mean of at least one item", row, position)
-    return count
-
-
-def _standard_error(table: RawTable, row: int, position: int) -> float:
-    error = number_of(table, row, position)
-    if error < 0.0 or error >= 1.0:
-        what = "standard errors are fractions, like scores; did you mean percent? divide by 100"
+def _within(table: RawTable, row: int, position: int, low: float, high: float, what: str) -> float:
+    value = number_of(table, row, position)
+    if value < low or value >= high:
         raise table.error(what, row, position)
-    return error
+    return value
 
 
 def _sources(

@@ -47,9 +47,9 @@ def test_data_of_an_edition(tmp_path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "part"),
     [
-        (("data", "--edition", "2025", "--uncorrected"), "leave out --edition"),
-        (("check", "table.csv", "--edition", "2024"), "leave it out with a table of your own"),
-        (("predict", "--data", "t.csv", "--query", "q.csv", "--edition", "2025"), "with --data"),
+        (("data", "--edition", "2025", "--uncorrected"), "with corrections: leave it out"),
+        (("check", "table.csv", "--edition", "2024"), "with corrections: leave it out"),
+        (("predict", "--data", "t.csv", "--query", "q.csv", "--edition", "2025"), "with corrections: leave it out"),
         (("predict", "--fit", "f.nc", "--query", "q.csv", "--edition", "2025"), "with --fit"),
         (("data", "--edition", "2023"), "invalid choice: '2023'"),
     ],

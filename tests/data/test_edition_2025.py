@@ -139,9 +139,9 @@ def test_loading_an_edition(table):
 @pytest.mark.parametrize(
     ("options", "part"),
     [
-        ({"edition": "2023"}, "choose one of 2024, 2025"),
-        ({"edition": "2025", "corrected": False}, "leave corrected as it is"),
-        ({"edition": "2025", "path": "table.csv"}, "give no path"),
+        ({"edition": "2023"}, r"no edition .2023.*2024, 2025"),
+        ({"edition": "2025", "corrected": False}, "is a bundled table with corrections"),
+        ({"edition": "2025", "path": "table.csv"}, "leave it out"),
     ],
 )
 def test_what_an_edition_does_not_go_with(options, part):
