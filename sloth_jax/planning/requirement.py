@@ -141,7 +141,7 @@ def required(
     draws = objective.weight.shape[0]
 
     def chance(split: Split) -> np.ndarray:
-        return np.asarray(_count_reaching(objective, covariates(split), score), float) / draws
+        return np.asarray(_reached(objective, covariates(split), score)[0], float) / draws
 
     solved, (low, high), points_at = _line(chance, bounds, params_b, tokens_t)
     curve = points_at(np.linspace(low, high, _POINTS))
@@ -162,7 +162,7 @@ def required(
         flops=FLOPS_UNIT * family.active_fraction * float(size[0] * tokens[0]),
         probability=found,
         standard_error=float(np.sqrt(max(found * (1.0 - found), 1e-6) / max(worth, 1.0))),
-        mean=float(_mean(objective, covariates(_split(best)))),
+        mean=float(_reached(objective, covariates(_split(best)), score)[1][0]),
         family_models=int(count_family_models(fit.table, (family.name,))[0]),
         outside=beyond_in_words(fit.table, size, tokens, [family.name])[0],
         curve=pd.DataFrame(
@@ -277,13 +277,7 @@ def _first_reaching(
 
 
 @jax.jit
-def _count_reaching(objective: Objective, at: Covariates, score: float) -> Array:
-    """How many draws are at or above a score, ``(point,)``."""
-    reaching = map_in_chunks(lambda one: predicted_value(one, at) >= score, objective)
-    return jnp.sum(reaching, axis=0)
-
-
-@jax.jit
-def _mean(objective: Objective, at: Covariates) -> Array:
-    """Expected value at one point."""
-    return jnp.mean(jax.vmap(lambda one: predicted_value(one, at))(objective))
+def _reached(objective: Objective, at: Covariates, score: float) -> tuple[Array, Array]:
+    """How many draws are at or above a score, and the expected value, ``(point,)`` each."""
+    values = map_in_chunks(lambda one: predicted_value(one, at), objective)
+    return jnp.sum(values >= score, axis=0), jnp.mean(values, axis=0)
