@@ -68,12 +68,13 @@ class Commands:
         }
         self.seconds = {"fit": self.run("fit", folder)}
         (folder / "out.nc").rename(folder / "fit.nc")
-        # The first time some of it is compiled, which takes most of the time.
         self.seconds |= {kind: self.run(kind, folder) for kind in kinds if kind != "fit"}
+        # Once more, since the first time most of it was compiling.
+        self.compiled = {kind: self.run(kind, folder) for kind in kinds}
 
-    def start(self, kind: str, place: Path) -> subprocess.Popen[str]:
-        """Start a command in a folder."""
-        command = [sys.executable, "-m", "sloth_jax", *map(str, self.arguments[kind])]
+    def start(self, kind: str, place: Path, *more: str) -> subprocess.Popen[str]:
+        """Start a command in a folder, with more options."""
+        command = [sys.executable, "-m", "sloth_jax", *map(str, self.arguments[kind]), *more]
         pipe, own = subprocess.PIPE, self.environment
         return subprocess.Popen(command, stdout=pipe, stderr=pipe, env=own, cwd=place, text=True)
 
@@ -86,10 +87,10 @@ class Commands:
             raise sj.InputError(f"{process.args}: {said}")
         return time.perf_counter() - begin
 
-    def interrupt(self, kind: str, place: Path, second: float) -> dict[str, Any]:
+    def interrupt(self, kind: str, place: Path, second: float, *more: str) -> dict[str, Any]:
         """Interrupt a command at a moment, and look at what it said and left; a row."""
         place.mkdir(exist_ok=True)
-        process = self.start(kind, place)
+        process = self.start(kind, place, *more)
         try:
             process.communicate(timeout=second)
         except subprocess.TimeoutExpired:
@@ -141,13 +142,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         kinds = ("fit", "import") if options.smoke else KINDS
         commands = Commands(Path(scratch), draws, warmup, kinds)
-        tell(f"without interruption: {commands.seconds}")
+        tell(f"seconds without interruption: {commands.seconds}, compiled {commands.compiled}")
         for at in range(times):
             kind = kinds[at % len(kinds)]
-            # Every third in the first half second, where libraries are loaded.
-            within = 0.5 if at % 3 == 2 else commands.seconds[kind]
             place = commands.folder / (kind if kind == "nuts" else f"run{at}")
-            rows.append(commands.interrupt(kind, place, rng.uniform(0.0, within)))
+            # Every third has to compile; every third of the others is met loading libraries.
+            compiles = ("--no-cache",) if at % 3 == 2 else ()
+            within = commands.seconds[kind] if compiles else commands.compiled[kind]
+            second = rng.uniform(0.0, 0.5 if at % 9 in (3, 7) else within)
+            rows.append(commands.interrupt(kind, place, second, *compiles))
             row = rows[-1]
             tell(f"{kind} after {row['second']} s: code {row['code']}, {row['took']} s")
     found = pd.DataFrame(rows)

@@ -162,6 +162,7 @@ class QuantileMixture(NamedTuple):
         spread = _to(share, self.spread)
         return (value - _to(share, self.centre)) / spread, rate / spread
 
+    @jax.jit  # traced once, not at each of the places where scores are asked for
     def __call__(
         self, predictor: Float[Array, "*model benchmark"]
     ) -> Float[Array, "*model benchmark"]:

@@ -30,6 +30,8 @@ def maximise(value: Callable[[Array], Array], points: int) -> tuple[Array, Array
     Returns:
         The argument and the value, scalars. Of equal values, the smallest argument on the grid.
     """
+    # Compiled on its own it is traced once for the bracket and for its middle.
+    value = jax.jit(value)
     grid = jnp.linspace(0.0, 1.0, points)
     values = value(grid)
     top = jnp.argmax(values)
@@ -44,7 +46,7 @@ def maximise(value: Callable[[Array], Array], points: int) -> tuple[Array, Array
 
     low, high = lax.fori_loop(0, _SECTIONS, section, (below, above))
     middle = 0.5 * (low + high)
-    refined = value(middle[None])[0]
+    refined = value(jnp.stack([middle, middle]))[0]
     # The grid's own point stays where nothing beats it, at an end of the interval for instance.
     better = refined > values[top]
     return jnp.where(better, middle, grid[top]), jnp.where(better, refined, values[top])

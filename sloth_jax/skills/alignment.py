@@ -8,7 +8,6 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 from jax import Array
-from scipy.optimize import linear_sum_assignment
 
 from sloth_jax.errors import InputError
 from sloth_jax.law.products import matmul
@@ -131,5 +130,7 @@ def match_skills(loading: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np
             f"{loading.shape[1]} skills cannot each have a partner among {other.shape[1]}"
         )
     between = np.abs(np.asarray(congruence(jnp.asarray(loading), jnp.asarray(other))))
+    from scipy.optimize import linear_sum_assignment  # takes a third of a second to load
+
     rows, columns = linear_sum_assignment(-between)
     return between[rows, columns], columns
