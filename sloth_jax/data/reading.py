@@ -54,7 +54,7 @@ def load_leaderboard(
 
     Raises:
         TableError: a table cannot be read or used.
-        ValueError: an edition or ``corrected=False`` with a path; the latter with 2025.
+        ValueError: an edition or ``corrected=False`` with a path, or both with 2025.
     """
     first, *_ = EDITIONS
     check_choice("edition", edition or first, tuple(EDITIONS))

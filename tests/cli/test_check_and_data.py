@@ -49,7 +49,10 @@ def test_data_of_an_edition(tmp_path, capsys):
     [
         (("data", "--edition", "2025", "--uncorrected"), "with corrections: leave it out"),
         (("check", "table.csv", "--edition", "2024"), "with corrections: leave it out"),
-        (("predict", "--data", "t.csv", "--query", "q.csv", "--edition", "2025"), "with corrections: leave it out"),
+        (
+            ("predict", "--data", "t.csv", "--query", "q.csv", "--edition", "2025"),
+            "with corrections: leave it out",
+        ),
         (("predict", "--fit", "f.nc", "--query", "q.csv", "--edition", "2025"), "with --fit"),
         (("data", "--edition", "2023"), "invalid choice: '2023'"),
     ],
