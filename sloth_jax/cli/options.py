@@ -52,8 +52,7 @@ def add_edition_option(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--edition",
         choices=tuple(EDITIONS),
-        help="edition of the bundled leaderboard; 2025 has models up to January 2025 too (default: "
-        f"{next(iter(EDITIONS))})",
+        help=f"year of the bundled leaderboard's last models (default: {next(iter(EDITIONS))})",
     )
 
 
