@@ -50,9 +50,7 @@ def add_floors_option(parser: argparse._ActionsContainer) -> None:
 def add_edition_option(parser: argparse._ActionsContainer) -> None:
     """``--edition``, of the bundled leaderboard; None says that it is not given."""
     parser.add_argument(
-        "--edition",
-        choices=tuple(EDITIONS),
-        help=f"year of the bundled leaderboard's last models (default: {next(iter(EDITIONS))})",
+        "--edition", choices=tuple(EDITIONS), help="of the bundled leaderboard (default: the first)"
     )
 
 
