@@ -217,7 +217,7 @@ def draw_frontier(rows: pd.DataFrame, path: Path) -> None:
             ax.set_ylim(0.7 * sizes.min(), 1.5 * sizes.max())
             ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
             ax.set_title(target)
-        legend_below(figure, axes[0], 4)
+        axes[min(1, len(axes) - 1)].legend(fontsize=6, loc="lower right")
         figure.suptitle(
             f"The law leaves the best size open: the band of {FAMILIES[0]} spans a factor of "
             f"{factor:.2g} (median over budgets and panels). Dotted: fewest and most tokens of the "
@@ -246,7 +246,7 @@ def draw_back_test(rows: pd.DataFrame, path: Path) -> None:
         right.axvline(0.0, color=GREY, linewidth=1.0)
         right.hlines(place, -100.0 * rows["upper"], -100.0 * rows["lower"], **bar)
         right.plot(gain, place, "o", color=BLUE)
-        right.set_xlabel("gain of the recommended split (score points, mean of benchmarks)")
+        right.set_xlabel("gain of the recommended split (score points)")
         legend_below(figure, left, 3)
         figure.suptitle(
             f"Recommended instead of released: {gain.mean():+.2g} points on average, standard "

@@ -100,5 +100,7 @@ def test_mixtures(tmp_path):
     assert abs(done.summary["more_error_by_total"][0] - more) < 2e-5
     (ax,) = done.axes("mixtures")
     assert [label.get_text() for label in ax.get_yticklabels()] == models
-    assert labels(ax) == ["active parameters", "total parameters"]
-    assert shows(ax, rows["median"] - rows["score"])
+    points = 100.0 * (rows["median"] - rows["score"])
+    means = points.groupby(rows["size"]).mean()
+    assert labels(ax) == [f"{s} parameters count: {means[s]:+.1f} on average" for s in means.index]
+    assert shows(ax, points)

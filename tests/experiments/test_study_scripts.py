@@ -114,7 +114,7 @@ def test_compute_optimal(tmp_path):
         assert shows(ax, part[["params_b", "params_b_lower", "params_b_upper"]])
     sizes, losses = done.axes("backtest")
     assert shows(sizes, tested[["params_b", "recommended_params_b"]])
-    assert shows(losses, tested[["loss", "lower", "upper"]])
+    assert shows(losses, -100.0 * tested[["loss", "lower", "upper"]])
 
 
 def test_downstream(tmp_path):
