@@ -112,7 +112,7 @@ def _added(options: argparse.Namespace, rows: pd.DataFrame) -> dict[str, Any] | 
 
     if not options.add:
         return None
-    new = ~rows["model"].isin(load_leaderboard(options.data).models)
+    new = ~rows["model"].isin(load_leaderboard(options.data, edition=options.edition).models)
     own = rows[rows["lineage"].isin(rows.loc[new, "lineage"])]
     if own.empty:
         return None

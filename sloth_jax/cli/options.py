@@ -49,9 +49,8 @@ def add_floors_option(parser: argparse._ActionsContainer) -> None:
 
 def add_edition_option(parser: argparse._ActionsContainer) -> None:
     """``--edition``, of the bundled leaderboard; None says that it is not given."""
-    parser.add_argument(
-        "--edition", choices=tuple(EDITIONS), help="of the bundled leaderboard (default: the first)"
-    )
+    about = "of the bundled leaderboard; 2025 adds models up to January 2025 (default: 2024)"
+    parser.add_argument("--edition", choices=tuple(EDITIONS), help=about)
 
 
 def add_fit_options(parser: argparse.ArgumentParser) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from argparse import Namespace
 from dataclasses import replace
 
 import matplotlib.pyplot as plt
@@ -12,6 +13,7 @@ import pytest
 from commands import run
 from small import table
 
+from sloth_jax.cli.evaluate import _added
 from sloth_jax.cli.evaluation_page import verdict
 from sloth_jax.errors import InputError
 from sloth_jax.evaluation import left_out
@@ -130,6 +132,11 @@ def test_a_benchmark_that_no_other_lineage_has_is_not_predicted():
     scores[of_model == 0, :3] = np.nan  # now the first lineage shares nothing with the others
     with pytest.raises(InputError, match="2 lineages share benchmarks with 3 scores of others"):
         leave_out(replace(DATA, scores=scores), 0, 3)
+
+
+def test_models_of_an_edition_are_not_taken_for_added_ones():
+    rows = pd.DataFrame({"model": ["qwen2.5-7b"], "lineage": ["qwen2.5"]})
+    assert _added(Namespace(data=None, add=["mine.csv"], edition="2025"), rows) is None
 
 
 def test_tables_that_cannot_be_evaluated_are_refused(folder, capsys):
