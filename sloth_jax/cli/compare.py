@@ -40,16 +40,11 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from sloth_jax.cli.fitting import (
-        prepare_jax,
-        random_keys,
-        saved_fit,
-        saved_or_new,
-        training_table,
-    )
+    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
     from sloth_jax.cli.output import check_outputs, draw_figure, write_answer
     from sloth_jax.forecasting.query import load_query
+    from sloth_jax.inference.devices import random_keys
     from sloth_jax.planning.comparison import compare
     from sloth_jax.planning.targets import find_target
 

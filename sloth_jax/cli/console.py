@@ -12,13 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NoReturn
 
-from sloth_jax.cli.process import (
-    BAD_INPUT,
-    INTERRUPTED,
-    NOT_WRITTEN,
-    open_bars,
-    what_is_kept,
-)
+from sloth_jax.cli.process import BAD_INPUT, INTERRUPTED, NOT_WRITTEN, open_bars, what_is_kept
 from sloth_jax.errors import InputError, TableTooSmall
 
 NOT_ANSWERED = 1

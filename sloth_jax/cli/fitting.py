@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import logging
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 
 import jax
@@ -45,12 +44,6 @@ def prepare_jax(options: argparse.Namespace) -> None:
         jax.config.update("jax_enable_compilation_cache", False)
     else:
         use_compilation_cache()
-
-
-@partial(jax.jit, static_argnames=("seed", "count"))
-def random_keys(seed: int, count: int) -> tuple[Array, ...]:
-    """Independent random keys of a seed; compiled, because each would be a program otherwise."""
-    return tuple(jax.random.split(jax.random.key(seed), count))
 
 
 _OF_A_NEW_FIT = (

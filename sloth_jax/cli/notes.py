@@ -27,7 +27,7 @@ def tell_of_fit(fit: Fit, saved: str | None = None) -> None:
             for -v.
     """
     problems = _problems(fit)
-    notes = [f"skills may not be interpreted: {w} (sloth-jax check)" for w in fit.report.warnings()]
+    notes = against_interpretation(fit)
     for problem in problems:
         if saved:
             tell(f"warning: {problem}", logging.DEBUG)
@@ -40,6 +40,11 @@ def tell_of_fit(fit: Fit, saved: str | None = None) -> None:
         count = len(problems) + len(notes)
         summary += f" (-v repeats {count} warnings and notes of {saved})" if count else ""
     tell(summary)
+
+
+def against_interpretation(fit: Fit) -> list[str]:
+    """Why the skills of a fit may not be interpreted, a sentence each."""
+    return [f"skills may not be interpreted: {w} (sloth-jax check)" for w in fit.report.warnings()]
 
 
 def fit_as_json(fit: Fit) -> dict[str, Any]:

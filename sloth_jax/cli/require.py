@@ -72,15 +72,10 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from sloth_jax.cli.fitting import (
-        prepare_jax,
-        random_keys,
-        saved_fit,
-        saved_or_new,
-        training_table,
-    )
+    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
     from sloth_jax.cli.output import check_outputs, draw_figure, write_answer
+    from sloth_jax.inference.devices import random_keys
     from sloth_jax.planning.requirement import required
     from sloth_jax.planning.targets import find_target
 

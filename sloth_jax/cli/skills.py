@@ -44,14 +44,10 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from sloth_jax.cli.fitting import (
-        prepare_jax,
-        random_keys,
-        saved_fit,
-        saved_or_new,
-        training_table,
-    )
+    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.notes import against_interpretation
     from sloth_jax.cli.output import image_of, json_of, open_no_windows
+    from sloth_jax.inference.devices import random_keys
     from sloth_jax.skills.tables import may_interpret, skill_tables
 
     open_no_windows()
@@ -63,7 +59,9 @@ def _run(options: argparse.Namespace) -> None:
     table = training_table(options, saved)
     # The same keys as fit and predict: a fit that is not saved has the same skills.
     fit_key, _ = random_keys(options.seed, 2)
-    fit = saved_or_new(options, saved, table, fit_key)  # prints what forbids an interpretation
+    fit = saved_or_new(options, saved, table, fit_key)
+    for note in against_interpretation(fit) if saved else ():  # of a new one it is told already
+        tell(f"note: {note}")
     word = may_interpret(fit.report)
     if options.json and word != "yes":
         warn(_NOTES[word])

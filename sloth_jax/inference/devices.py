@@ -1,10 +1,12 @@
-"""CPU cores as JAX devices, so that chains and folds run side by side."""
+"""Before the work: CPU cores as JAX devices, and random keys."""
 
 from __future__ import annotations
 
 import os
+from functools import partial
 
 import jax
+from jax import Array
 
 
 def use_cores(most: int) -> None:
@@ -31,3 +33,9 @@ def use_cores(most: int) -> None:
         jax.config.update("jax_num_cpu_devices", max(1, min(os.cpu_count() or 1, most)))
     except RuntimeError:
         pass  # JAX has been used before: then as many as there are
+
+
+@partial(jax.jit, static_argnames=("seed", "count"))
+def random_keys(seed: int, count: int) -> tuple[Array, ...]:
+    """Independent random keys of a seed; compiled, because each would be a program otherwise."""
+    return tuple(jax.random.split(jax.random.key(seed), count))
