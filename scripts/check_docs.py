@@ -100,10 +100,15 @@ def as_run(command: str) -> str:
 
 
 def copy_tree(folder: Path) -> None:
-    """What git would clone, with changes that are not committed yet."""
+    """What git would clone, with changes that are not committed yet; without git, all files."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    names = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True).stdout
-    for name in filter(None, names.split("\0")):
+    if (ROOT / ".git").exists():
+        done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
+        names = done.stdout.split("\0")
+    else:
+        names = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*")]
+        names = [name for name in names if not name.startswith((".venv/", "out/"))]
+    for name in filter(None, names):
         if (ROOT / name).is_file():
             target = folder / name
             target.parent.mkdir(parents=True, exist_ok=True)
