@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING, Any
 
-from sloth_jax.cli.console import Parser, show_progress, tell, warn
+from sloth_jax.cli.console import Parser, show_progress, tell
 from sloth_jax.cli.options import add_source_options
 from sloth_jax.cli.planned import named_skills
 from sloth_jax.files import check_folder, frame_csv, write_folder
@@ -63,8 +63,6 @@ def _run(options: argparse.Namespace) -> None:
     for note in against_interpretation(fit) if saved else ():  # of a new one it is told already
         tell(f"note: {note}")
     word = may_interpret(fit.report)
-    if options.json and word != "yes":
-        warn(_NOTES[word])
     with show_progress("interpreting the skills"):
         skills = named_skills(fit)
         tables = skill_tables(skills, options.level)
