@@ -242,7 +242,7 @@ def draw_back_test(rows: pd.DataFrame, path: Path) -> None:
         left.set_xlabel("parameters (billions)")
         left.set_yticks(place, rows["family"])
         left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
-        gain, error = -100.0 * rows["loss"], 100.0 * float(rows["loss"].sem())
+        gain, error = -100.0 * rows["loss"], 100.0 * rows[["loss"]].sem().to_numpy(float)[0]
         right.axvline(0.0, color=GREY, linewidth=1.0)
         right.hlines(place, -100.0 * rows["upper"], -100.0 * rows["lower"], **bar)
         right.plot(gain, place, "o", color=BLUE)
