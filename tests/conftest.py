@@ -47,6 +47,7 @@ for start in SLOWEST_FIRST:
 SHARED_FITS = tuple(f"inference/test_{name}" for name in ("arviz", "checkpoint", "fit", "storage"))
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The slowest files first; a file is run by one worker, and so are those that share fits."""
 
