@@ -92,10 +92,10 @@ def shown(ax: Axes) -> np.ndarray:
     return np.concatenate([np.ravel(part) for part in parts])
 
 
-def shows(ax: Axes, numbers: Any) -> bool:
-    """Whether all of these numbers are drawn in a panel."""
+def shows(ax: Axes, numbers: Any, atol: float = 1e-6) -> bool:
+    """Whether all of these numbers are drawn in a panel, to the digits that a table keeps."""
     drawn, wanted = shown(ax), np.ravel(np.asarray(numbers, dtype=float))
-    near = np.isclose(drawn[:, None], wanted[None], rtol=1e-4, atol=1e-6)
+    near = np.isclose(drawn[:, None], wanted[None], rtol=1e-4, atol=atol)
     return bool(wanted.size) and bool(near.any(axis=0).all())
 
 
