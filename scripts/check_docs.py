@@ -102,10 +102,9 @@ def as_run(command: str) -> str:
 def copy_tree(folder: Path) -> None:
     """What git would clone, with changes that are not committed yet; without git, all files."""
     listed = ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
-    if (ROOT / ".git").exists():
-        done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True, check=True)
-        names = done.stdout.split("\0")
-    else:
+    done = subprocess.run(listed, cwd=ROOT, capture_output=True, text=True)
+    names = done.stdout.split("\0")
+    if done.returncode:
         names = [path.relative_to(ROOT).as_posix() for path in ROOT.rglob("*")]
         names = [name for name in names if not name.startswith((".venv/", "out/"))]
     for name in filter(None, names):
