@@ -36,7 +36,7 @@ from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.held_out import names_at
 from sloth_jax.planning.budget import FLOPS_UNIT
 from sloth_jax.planning.targets import MEAN
-from sloth_jax.plotting.figure_style import BLUE, GREEN, GREY, ORANGE
+from sloth_jax.plotting.figure_style import BLUE, GREEN, GREY, ORANGE, plain_number
 
 LEVEL = 0.9
 FAMILIES = ("meta-llama-3", "qwen2", "pythia")
@@ -215,7 +215,7 @@ def draw_frontier(rows: pd.DataFrame, path: Path) -> None:
             ax.set_xscale("log")
             ax.set_yscale("log")
             ax.set_ylim(0.7 * sizes.min(), 1.5 * sizes.max())
-            ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+            ax.yaxis.set_major_formatter(FuncFormatter(plain_number))
             ax.set_title(target)
         axes[min(1, len(axes) - 1)].legend(fontsize=6, loc="lower right")
         figure.suptitle(
@@ -241,7 +241,7 @@ def draw_back_test(rows: pd.DataFrame, path: Path) -> None:
         left.set_xscale("log")
         left.set_xlabel("parameters (billions)")
         left.set_yticks(place, rows["family"])
-        left.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        left.xaxis.set_major_formatter(FuncFormatter(plain_number))
         gain, error = -100.0 * rows["loss"], 100.0 * rows[["loss"]].sem().to_numpy(float)[0]
         right.axvline(0.0, color=GREY, linewidth=1.0)
         right.hlines(place, -100.0 * rows["upper"], -100.0 * rows["lower"], **bar)

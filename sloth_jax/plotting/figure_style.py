@@ -14,6 +14,17 @@ PURPLE, SKY, AMBER = "#CC79A7", "#56B4E9", "#E69F00"
 INK = "#1A1A1A"
 COLOURS = (BLUE, ORANGE, GREEN, PURPLE, AMBER, SKY, INK)  # of things side by side, in order
 
+
+def plain_number(value: float, _: object = None) -> str:
+    """Label of a tick: the number without needless decimals."""
+    return f"{value:g}"
+
+
+def percent(value: float, _: object = None) -> str:
+    """Label of a tick: a fraction as percent without needless decimals."""
+    return f"{100.0 * value:g}%"
+
+
 _STYLE: dict[Any, Any] = {
     "font.size": 9.0,
     "axes.spines.top": False,

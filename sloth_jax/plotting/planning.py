@@ -12,7 +12,7 @@ from matplotlib.ticker import FuncFormatter, PercentFormatter
 from sloth_jax.planning.budget import FLOPS_UNIT
 from sloth_jax.planning.optimal import Plan
 from sloth_jax.planning.requirement import Requirement
-from sloth_jax.plotting.figure_style import BLUE, COLOURS, GREY, ORANGE
+from sloth_jax.plotting.figure_style import BLUE, COLOURS, GREY, ORANGE, percent, plain_number
 
 _NEAR = 1.005  # a choice that is so close to a bound was stopped by it
 _BOUND = {"color": GREY, "linestyle": ":", "linewidth": 1.0}
@@ -20,19 +20,15 @@ _LETTERS = {"params_b": "B", "tokens_t": "T"}
 _UNITS = {"params_b": "parameters (billions)", "tokens_t": "tokens (trillions)"}
 
 
-def _plain(value: float, _: int) -> str:
-    return f"{value:g}"
-
-
 def _logarithmic(ax: Axes, name: str) -> None:
     ax.set_xscale("log")
-    ax.xaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.xaxis.set_major_formatter(FuncFormatter(plain_number))
     ax.set_xlabel(_UNITS[name])
 
 
 def _as_score(plan: Plan, ax: Axes) -> None:
     if plan.target.skill is None:
-        ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100.0 * value:g}%"))
+        ax.yaxis.set_major_formatter(FuncFormatter(percent))
         ax.set_ylabel(plan.target.label if len(plan.target.label) < 40 else "target")
     else:
         ax.set_ylabel(f"{plan.target.label} (sd of models)")
@@ -133,7 +129,7 @@ def plot_frontier(plan: Plan, name: str, *, ax: Axes) -> Axes:
         ax.axhline(bound, label=label, **_BOUND)
     ax.set_xscale("log")
     ax.set_yscale("log")
-    ax.yaxis.set_major_formatter(FuncFormatter(_plain))
+    ax.yaxis.set_major_formatter(FuncFormatter(plain_number))
     ax.set_xlabel("training FLOPs")
     ax.set_ylabel(_UNITS[name])
     ax.set_title(f"{plan.family.name}: best for {plan.target.label}")

@@ -17,7 +17,18 @@ from matplotlib.ticker import (
 from numpy.typing import ArrayLike
 
 from sloth_jax.errors import InputError
-from sloth_jax.plotting.figure_style import AMBER, BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY
+from sloth_jax.plotting.figure_style import (
+    AMBER,
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    percent,
+    plain_number,
+)
 
 # A line per method: colour, and dashes that tell them apart in grey print too. No line is ORANGE,
 # the colour of held-out points.
@@ -131,9 +142,9 @@ def plot_curves(
     # After everything is drawn: the limits then cover all panels that share this axis.
     ax.xaxis.set_major_locator(FixedLocator(_size_ticks(*ax.get_xlim(), sizes=size)))
     ax.xaxis.set_minor_locator(NullLocator())
-    ax.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+    ax.xaxis.set_major_formatter(FuncFormatter(plain_number))
     ax.yaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
-    ax.yaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{100.0 * value:g}%"))
+    ax.yaxis.set_major_formatter(FuncFormatter(percent))
     ax.set_xlabel("parameters (billions)")
     ax.set_ylabel("score")
     return ax

@@ -14,7 +14,7 @@ from matplotlib.axes import Axes
 from matplotlib.contour import QuadContourSet
 from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormatter
 
-from sloth_jax.plotting.figure_style import BLUE, COLOURS, GREY, ORANGE
+from sloth_jax.plotting.figure_style import BLUE, COLOURS, GREY, ORANGE, plain_number
 
 
 def _points(rows: pd.DataFrame, place: np.ndarray, colour: str, ax: Axes) -> None:
@@ -158,7 +158,7 @@ def plot_level_curves(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
     _label_inside(curves, ax)
     for axis in (ax.xaxis, ax.yaxis):
         axis.set_major_locator(LogLocator(subs=(1.0, 3.0)))
-        axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
+        axis.set_major_formatter(FuncFormatter(plain_number))
         axis.set_minor_formatter(NullFormatter())
     ax.set_title(skill)
     ax.set_xlabel("parameters (billions)")
