@@ -5,11 +5,10 @@ from __future__ import annotations
 import argparse
 import shlex
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from sloth_jax.cli.console import Parser, show_progress, tell
 from sloth_jax.cli.output import CSV, check_outputs, write_frame
-from sloth_jax.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -19,7 +18,6 @@ if TYPE_CHECKING:
 # Of sloth_jax.data.importing.reader, which loads pandas.
 _FORMATS = ("lm-eval", "open-llm-leaderboard-v1", "open-llm-leaderboard-v2", "table")
 _KINDS = ("merged", "moe", "flagged", "adapters")
-_LACKING = ("size not known", "training tokens not known")  # reasons that facts mend
 _SHOWN = 10  # notes, before the rest is counted
 
 
@@ -31,7 +29,7 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         description="Read scores in other formats into a table for --data or --add. Rows that\n"
         "cannot be used are counted by reason; values read off models' names are listed.\n"
         "What no result file knows, such as training tokens, comes from --facts.",
-        epilog="example: sloth-jax import results/ --out table.csv --rejected facts.csv\n"
+        epilog="example: sloth-jax import results/ --out table.csv --unknown facts.csv\n"
         "         sloth-jax import results/ --out table.csv --facts facts.csv\n"
         "         sloth-jax predict --data table.csv --query query.csv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
@@ -59,7 +57,13 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
     parser.add_argument(
         "--rejected",
         metavar="FILE.csv",
-        help="write the rows that were not kept, with reasons; filled in, it is a file for --facts",
+        help="write the rows that were not kept, with reasons",
+    )
+    parser.add_argument(
+        "--unknown",
+        metavar="FILE.csv",
+        help="write the models whose size or tokens are not known; filled in, it is a file for"
+        " --facts",
     )
     parser.add_argument(
         "--guessed", metavar="FILE.csv", help="write the values read off names, with reasons"
@@ -80,11 +84,11 @@ def _run(options: argparse.Namespace) -> None:
                 options.source, kind=options.format, without=options.without, facts=options.facts
             )
     except NothingKept as error:
-        _write(options.rejected, _rejected(error.found))
-        next_step = _next_step(options, error.found)
-        raise InputError(f"{error}{'; ' if next_step else ''}{next_step}") from None
+        _write(options.rejected, _listed(error.found.rejected))
+        raise
     guessed = pd.DataFrame(found.guessed, columns=["model", "column", "value", "because"])
-    _write(options.rejected, _rejected(found))
+    _write(options.rejected, _listed(found.rejected))
+    _write(options.unknown, _listed(found.unknown, facts=True))
     _write(options.guessed, guessed)
     _write(options.out, found.frame)
     for note in found.notes[:_SHOWN]:
@@ -95,6 +99,8 @@ def _run(options: argparse.Namespace) -> None:
     print(f"rows in: {found.rows_in}, kept: {len(found.rows)}, rejected: {len(found.rejected)}")
     for reason, count in found.reasons().items():
         print(f"  {count:>6}  {reason}")
+    for reason, count in found.reasons(found.unknown).items():
+        print(f"  {count:>6}  kept, {reason}")
     for column, count in guessed["column"].value_counts().items():
         print(f"  {count:>6}  {column} read off names")
     tell(f"Wrote {len(found.rows)} models to {options.out}")
@@ -105,30 +111,33 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _next_step(options: argparse.Namespace, found: Imported) -> str:
-    """What to run for the rows that were rejected for want of facts; empty where there are none."""
-    lacking = sum(row["reason"].startswith(_LACKING) for row in found.rejected)
-    if not lacking:
+    """What to run to give sizes and tokens that are not known; empty where all are."""
+    if not found.unknown:
         return ""
-    facts = options.rejected or str(Path(options.out).with_name("facts.csv"))
+    facts = options.unknown or str(Path(options.out).with_name("facts.csv"))
     words = ["sloth-jax", "import", options.source, "--out", options.out]
     for flag, value in (("--format", options.format), ("--guessed", options.guessed)):
         words += [flag, value] if value else []
     for flag, values in (("--without", options.without), ("--facts", options.facts)):
         words += [flag, *values] if values else []
-    what = f"size or tokens of {lacking} models are not known"
-    if options.rejected is None:
-        return f"{what}: list them with {shlex.join([*words, '--rejected', facts])}"
+    count = len(found.unknown)
+    of = "1 model is" if count == 1 else f"{count} models are"
+    what = f"size or tokens of {of} not known, and a fit integrates them out; to give them"
+    if options.unknown is None:
+        return f"{what}, list them with {shlex.join([*words, '--unknown', facts])}"
     again = shlex.join([*words, *([] if options.facts else ["--facts"]), facts])
-    return f"{what}: fill in params_b and tokens_t in {facts}, then run {again}"
+    return f"{what}, fill in params_b and tokens_t in {facts}, then run {again}"
 
 
-def _rejected(found: Imported) -> pd.DataFrame:
-    """Rejected rows as a table of facts, which is handed back when its gaps are filled in."""
+def _listed(rows: list[dict[str, Any]], *, facts: bool = False) -> pd.DataFrame:
+    """Rows with their reasons, on request as a table of facts, to be handed back filled in."""
     import pandas as pd
 
     from sloth_jax.data.schema import COLUMNS
 
-    return pd.DataFrame(found.rejected, columns=[*COLUMNS, "source", "row", "reason"])
+    return pd.DataFrame(
+        rows, columns=[*(COLUMNS if facts else ["model"]), "source", "row", "reason"]
+    )
 
 
 def _write(path: str | None, rows: pd.DataFrame) -> None:

@@ -55,7 +55,7 @@ def add_models(
     )
     known_floors = dict(zip(table.benchmarks, table.floors.tolist(), strict=True))
     known_floors |= {} if floors is None else load_floors(floors, names)
-    found = parse_leaderboard(merged, known_floors, tokens_may_be_missing=False)
+    found = parse_leaderboard(merged, known_floors)
     twins = _duplicates(found, row_of.keys() - set(table.models), table)
     warnings = (*table.warnings, *header.warnings, *replaced, *twins, *found.warnings)
     return replace(found, warnings=warnings)

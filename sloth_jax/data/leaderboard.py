@@ -31,9 +31,10 @@ class Leaderboard(Shown):
         family: ``(model,)`` position of each model's family in ``families``.
         lineage_of_family: ``(family,)`` position of each family's lineage in ``lineages``.
         post_trained_of_family: ``(family,)`` 1.0 for post-trained families, 0.0 for base ones.
-        params_b: ``(model,)`` parameters in billions; of a mixture of experts, all of them.
+        params_b: ``(model,)`` parameters in billions; of a mixture of experts, all of them; NaN
+            where not known.
         active_params_b: ``(model,)`` parameters active per token in billions; NaN where dense.
-        tokens_t: ``(model,)`` pretraining tokens in trillions.
+        tokens_t: ``(model,)`` pretraining tokens in trillions; NaN where not known.
         released: ``(model,)`` day or month of release as text; empty where not known.
         scores: ``(model, benchmark)`` fractions in [0, 1]; NaN where not evaluated.
         floors: ``(benchmark,)`` chance floors as fractions in [0, 1).
@@ -79,6 +80,11 @@ class Leaderboard(Shown):
     def observed(self) -> np.ndarray:
         """``(model, benchmark)`` True where the model was evaluated on the benchmark."""
         return ~np.isnan(self.scores)
+
+    @property
+    def known(self) -> np.ndarray:
+        """``(model,)`` True where both the size and the tokens of the model are known."""
+        return np.isfinite(self.params_b) & np.isfinite(self.tokens_t)
 
     def lineage_by_family(self) -> dict[str, str]:
         """Returns family -> lineage, by name."""

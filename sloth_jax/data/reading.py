@@ -37,16 +37,16 @@ def load_leaderboard(
 ) -> Leaderboard:
     """Loads a table of models and scores.
 
-    Columns are found under several spellings (``#Params (B)``, ``Model Family``...). ``lineage``
-    (default: the family), ``post_trained`` (default: false, with a warning), ``active_params_b``
-    and ``released`` may be missing; every column that is not one of :data:`COLUMNS` is a
+    Columns are found under several spellings (``#Params (B)``, ``Model Family``...). ``family``
+    (default: the model), ``lineage`` (default: the family), ``post_trained`` (default: false, with
+    a warning), ``active_params_b`` and ``released`` may be missing, and so may sizes and tokens of
+    any model: a fit integrates them out. Every column that is not one of :data:`COLUMNS` is a
     benchmark. Chance floors come from ``floors``, else from columns such as ``MMLU floor``, else
     from the bundled table of benchmarks, else they are 0 with a warning.
 
     Args:
         path: CSV or parquet (``.parquet``, ``.pq``) file, or a data frame, such as that of
-            :meth:`Leaderboard.to_frame`; None for the bundled table, whose models without a public
-            token count are left out, with a warning that names them.
+            :meth:`Leaderboard.to_frame`; None for the bundled table.
         floors: table of chance floors, see :func:`load_floors`.
         benchmarks: names of the benchmarks to keep, in this order; None keeps all.
         corrected: False (edition 2024 only) for the published facts, faults included.
@@ -68,7 +68,7 @@ def load_leaderboard(
         table = read_table(path)
     else:
         raise ValueError("corrected=False undoes corrections of the bundled table: give no path")
-    leaderboard = parse_leaderboard(table, floors, tokens_may_be_missing=path is None)
+    leaderboard = parse_leaderboard(table, floors)
     return leaderboard if benchmarks is None else leaderboard.select_benchmarks(benchmarks)
 
 
@@ -123,26 +123,25 @@ def _floor(table: RawTable, row: int, position: int) -> float:
 
 
 def parse_leaderboard(
-    table: RawTable,
-    floors: str | Path | pd.DataFrame | Mapping[str, float] | None,
-    *,
-    tokens_may_be_missing: bool,
+    table: RawTable, floors: str | Path | pd.DataFrame | Mapping[str, float] | None
 ) -> Leaderboard:
     """Checks the cells of a table and makes arrays of them.
 
-    ``floors`` are chance floors by benchmark, or the table that has them. Models without a token
-    count are an error, or where they may be missing left out with a warning.
+    ``floors`` are chance floors by benchmark, or the table that has them.
 
     Raises:
-        TableError: a cell cannot be used, or rows of a family contradict each other.
+        TableError: a cell cannot be used, rows of a family contradict each other, or of a model
+            nothing is known.
     """
-    header = read_header(table)
-    facts = parse_models(table, header.facts, tokens_may_be_missing=tokens_may_be_missing)
+    header = read_header(table, whole=False)
+    facts = parse_models(table, header.facts, whole=False)
     scores = _parse_scores(table, header.benchmarks)
+    for row in np.flatnonzero(np.isnan(scores).all(axis=1)).tolist():
+        if math.isnan(facts[row].params_b) and math.isnan(facts[row].tokens_t):
+            what = "neither size nor tokens nor a score is known of it: remove the row"
+            raise table.error(what, row, header.facts["model"])
     lineages, post_trained, family_warnings = _families(table, facts)
-    rows = sorted(range(len(facts)), key=lambda row: facts[row].model)
-    kept = [row for row in rows if not math.isnan(facts[row].tokens_t)]
-    left_out = [facts[row].model for row in rows if math.isnan(facts[row].tokens_t)]
+    kept = sorted(range(len(facts)), key=lambda row: facts[row].model)
     models = [facts[row] for row in kept]
     benchmarks = tuple(header.benchmarks)
     benchmark_floors, floor_warnings = _floors(table, floors, header)
@@ -164,7 +163,7 @@ def parse_leaderboard(
         sources=sources,
     )
     warnings = [*header.warnings, *family_warnings]
-    warnings += [f"{table.source}: {gap}" for gap in _gaps(board, left_out)]
+    warnings += [f"{table.source}: {gap}" for gap in _gaps(board)]
     return replace(board, warnings=(*warnings, *floor_warnings, *source_warnings))
 
 
@@ -194,13 +193,20 @@ def _families(
     return lineages, dict.fromkeys(silent, False) | post_trained, warnings
 
 
-def _gaps(board: Leaderboard, left_out: Sequence[str]) -> list[str]:
-    """Warnings of models that are left out, and of benchmarks and models without a score."""
+_MOST_NAMES = 12  # of models in a warning
+
+
+def _gaps(board: Leaderboard) -> list[str]:
+    """Warnings of unknown sizes and tokens, and of benchmarks and models without a score."""
     given = board.observed
     gaps = [f"no model has a score on {board.benchmarks[j]}" for j in np.flatnonzero(~given.any(0))]
-    if left_out:
-        names = ", ".join(left_out)
-        gaps.insert(0, f"left out, since their token counts are not public: {names}")
+    for values, what in ((board.tokens_t, "token counts"), (board.params_b, "sizes")):
+        unknown = np.flatnonzero(np.isnan(values)).tolist()
+        if unknown:
+            names = [board.models[m] for m in unknown[:_MOST_NAMES]]
+            names += ["..."] if len(unknown) > _MOST_NAMES else []
+            of = "1 model" if len(unknown) == 1 else f"{len(unknown)} models"
+            gaps.insert(0, f"{what} of {of} are not known: integrated out: {', '.join(names)}")
     if not given.any(1).all():
         names = ", ".join(board.models[m] for m in np.flatnonzero(~given.any(1)))
         gaps.append(f"models without a score: {names}")

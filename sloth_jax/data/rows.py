@@ -111,15 +111,14 @@ def _positive(table: RawTable, row: int, position: int, name: str, *, needed: bo
     return number
 
 
-def parse_models(
-    table: RawTable, columns: Mapping[str, int], *, tokens_may_be_missing: bool
-) -> list[ModelFacts]:
+def parse_models(table: RawTable, columns: Mapping[str, int], *, whole: bool) -> list[ModelFacts]:
     """Reads and checks the cells that describe models.
 
     Args:
         table: the cells.
         columns: position of each of :data:`COLUMNS` that is there.
-        tokens_may_be_missing: whether an empty token count is NaN instead of an error.
+        whole: whether family, size and tokens are needed; else a model without a family is a family
+            of its own, and an unknown size or token count is NaN.
 
     Returns:
         The facts, ``(row,)``.
@@ -130,7 +129,8 @@ def parse_models(
     models: list[ModelFacts] = []
     first_row: dict[str, int] = {}
     for row in range(len(table.rows)):
-        facts = _parse_model(table, row, columns, tokens_may_be_missing)
+        facts = _parse_model(table, row, columns, whole)
+        facts = facts._replace(family=facts.family or facts.model)
         first = first_row.setdefault(facts.model, row)
         if first != row:
             what = f"the model stands in row {table.numbers[first]} already: keep one row"
@@ -145,17 +145,11 @@ def facts_given(table: RawTable, row: int, columns: Mapping[str, int]) -> dict[s
     Raises:
         TableError: the model has no name, or a cell cannot be used.
     """
-    facts = _parse_model(table, row, columns, tokens_may_be_missing=True, whole=False)._asdict()
+    facts = _parse_model(table, row, columns, whole=False)._asdict()
     return {name: value for name, value in facts.items() if str(value) not in ("", "None", "nan")}
 
 
-def _parse_model(
-    table: RawTable,
-    row: int,
-    columns: Mapping[str, int],
-    tokens_may_be_missing: bool,
-    whole: bool = True,
-) -> ModelFacts:
+def _parse_model(table: RawTable, row: int, columns: Mapping[str, int], whole: bool) -> ModelFacts:
     text = {name: table.rows[row][position] for name, position in columns.items()}
     for name in ("model", "family") if whole else ("model",):
         if not text[name]:
@@ -163,26 +157,22 @@ def _parse_model(
             raise table.error(what, row, columns[name])
     numbers = {
         name: _positive(table, row, columns[name], name, needed=needed)
-        for name, needed in (
-            ("params_b", whole),
-            ("tokens_t", not tokens_may_be_missing),
-            ("active_params_b", False),
-        )
+        for name, needed in (("params_b", whole), ("tokens_t", whole), ("active_params_b", False))
         if name in columns
     }
-    params, active = numbers["params_b"], numbers.get("active_params_b", math.nan)
+    params, active = (numbers.get(name, math.nan) for name in ("params_b", "active_params_b"))
     if active > params:
         what = f"more active parameters than parameters (params_b is {params!r}): params_b counts"
         raise table.error(f"{what} all experts", row, columns["active_params_b"])
     kind = boolean_of(table, row, columns["post_trained"]) if "post_trained" in columns else None
     return ModelFacts(
         model=text["model"],
-        family=text["family"],
+        family=text.get("family", ""),
         lineage=text.get("lineage") or None,
         post_trained=kind,
         params_b=params,
         active_params_b=active,
-        tokens_t=numbers["tokens_t"],
+        tokens_t=numbers.get("tokens_t", math.nan),
         released=text.get("released", ""),
     )
 

@@ -91,8 +91,12 @@ class Header(NamedTuple):
     warnings: list[str]
 
 
-def read_header(table: RawTable) -> Header:
+def read_header(table: RawTable, *, whole: bool = True) -> Header:
     """Finds out what each column of a table means.
+
+    Args:
+        table: the cells.
+        whole: whether families, sizes and tokens are needed, as of a query.
 
     Raises:
         TableError: two columns mean the same, a needed one is missing, or one has no name.
@@ -118,15 +122,15 @@ def read_header(table: RawTable) -> Header:
                     column=header,
                 )
             columns[name] = position
-    _check_required(table, facts)
-    whole = about["source"].pop("", None)
+    _check_required(table, facts, whole)
+    of_all = about["source"].pop("", None)
     names = tuple(benchmarks)
     about = {
         kind: {match_benchmark(name, names) or name: at for name, at in columns.items()}
         for kind, columns in about.items()
     }
-    if whole is not None:
-        about["source"] = dict.fromkeys(benchmarks, whole) | about["source"]
+    if of_all is not None:
+        about["source"] = dict.fromkeys(benchmarks, of_all) | about["source"]
     warnings = [f"{table.source}: ignored columns: {', '.join(ignored)}"] if ignored else []
     return Header(facts, benchmarks, about, warnings)
 
@@ -177,13 +181,15 @@ def _benchmark(header: str, headers: Sequence[str], others: Mapping[str, int]) -
     return match_benchmark(name, tuple(others)) or name
 
 
-def _check_required(table: RawTable, facts: Mapping[str, int]) -> None:
+def _check_required(table: RawTable, facts: Mapping[str, int], whole: bool) -> None:
+    needed = REQUIRED if whole else ("model",)
     for name in REQUIRED:
         if name not in facts:
             unknown = [name for name in table.header if name and spelling(name) not in _COLUMN_OF]
-            hint = did_you_mean(name, unknown) or ": add it"
-            needed = ", ".join(REQUIRED)
-            raise table.error(f"column {name!r} is missing{hint} (needed: {needed})")
+            hint = did_you_mean(name, unknown)
+            if hint or name in needed:
+                text = f"column {name!r} is missing{hint or ': add it'}"
+                raise table.error(f"{text} (needed: {', '.join(needed)})")
 
 
 def with_facts(table: RawTable) -> RawTable:

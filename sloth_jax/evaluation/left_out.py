@@ -122,12 +122,20 @@ def predict_left_out(
             advance(min(together, count - start))
     rows = pd.concat(parts, ignore_index=True)
     with progress("fitting the FLOPs law"):
-        active = np.where(np.isnan(table.active_params_b), table.params_b, table.active_params_b)
-        of_flops = replace(lineages_as_families(table), params_b=active)
-        plain = flops_law(left.n_train)(of_flops, left.train, key)
+        plain = _predict_by_flops(left, key)
     predicted = plain[rows["fold"] - 1, rows.pop("_model"), rows.pop("_benchmark")]
     rows.insert(0, "fold", rows.pop("fold"))
     return rows.assign(flops_law=predicted, flops_error=np.abs(predicted - rows["score"]))
+
+
+def _predict_by_flops(left: LeftOut, key: Array) -> np.ndarray:
+    """Scores by the FLOPs law, ``(fold, model, benchmark)``; NaN of models of unknown FLOPs."""
+    known, table = left.table.known, left.table.subset(left.table.known)
+    active = np.where(np.isnan(table.active_params_b), table.params_b, table.active_params_b)
+    of_flops = replace(lineages_as_families(table), params_b=active)
+    found = np.full(left.train.shape, np.nan)
+    found[:, known] = flops_law(left.n_train)(of_flops, left.train[:, known], key)
+    return found
 
 
 def flops_law(n_train: int) -> Callable[[Leaderboard, np.ndarray, Array], np.ndarray]:

@@ -29,7 +29,7 @@ from sloth_jax.inference.nuts import begin_chains, transitions
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.predictive import predict_table
 from sloth_jax.inference.settings import INFERENCES, FitSettings, NutsSettings
-from sloth_jax.law.observations import Observations
+from sloth_jax.law.observations import Observations, linear_at
 from sloth_jax.law.options import SURFACES
 from sloth_jax.law.surface import fit_surface
 from sloth_jax.wording import did_you_mean, quoted
@@ -137,6 +137,7 @@ class _FitFold:
             draws, diverging = sample_observations(observations, fit_key, settings)
         else:
             draws = fit_observations(observations, fit_key, settings)
+        observations = linear_at(observations, draws.mode.covariates)
         laws = draws.law
         if settings.inference == "mode":
             count = settings.draws
@@ -155,6 +156,7 @@ def sample_observations(
     """Draws by NUTS, chain after chain, and whether transitions diverged, ``(chain, draw)``."""
     mode_key, chain_key = jax.random.split(key)
     mode = fit_observations(observations, mode_key, replace(settings, inference="mode")).mode
+    observations = linear_at(observations, mode.covariates)
     target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
     normal, nuts = by_curvature(target, mode.position), settings.nuts
     state = begin_chains(target, normal, chain_key, nuts)

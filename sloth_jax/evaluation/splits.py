@@ -135,8 +135,8 @@ def split_by_corner(table: Leaderboard, quantiles: tuple[float, ...] = QUANTILES
     """
     folds = []
     for q in quantiles:
-        large = table.params_b >= np.quantile(table.params_b, q)
-        folds.append(large & (table.tokens_t >= np.quantile(table.tokens_t, q)))
+        large = table.params_b >= np.nanquantile(table.params_b, q)
+        folds.append(large & (table.tokens_t >= np.nanquantile(table.tokens_t, q)))
     hidden = np.array([fold for fold in folds if fold.any()])
     return _split("by corner", table, hidden, hidden)
 

@@ -29,13 +29,8 @@ def load_observational() -> Leaderboard:
     """
     table = read_bundled("observational.csv")
     records = table.records()
-    public = [row for row, cells in enumerate(records) if cells["params_b"]]
-    kept = replace(
-        table,
-        rows=[table.rows[row] for row in public],
-        numbers=[table.numbers[row] for row in public],
-    )
-    found = parse_leaderboard(kept, OBSERVATIONAL_FLOORS, tokens_may_be_missing=True)
+    found = parse_leaderboard(table, OBSERVATIONAL_FLOORS)
+    found = found.subset(found.known)
     closed = sorted(cells["model"] for cells in records if not cells["params_b"])
     warning = f"{table.source}: left out, since their sizes are not public: {', '.join(closed)}"
     return replace(found, warnings=(warning, *found.warnings))

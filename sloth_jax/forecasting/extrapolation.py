@@ -42,8 +42,8 @@ def beyond(
         ``family_params_b`` and ``family_tokens_t``, the same for the scored models of its family;
         1 where it has none.
     """
-    scored = np.isfinite(table.scores).any(axis=1)
-    scored = scored if scored.any() else np.ones_like(scored)
+    scored = np.isfinite(table.scores).any(axis=1) & table.known
+    scored = scored if scored.any() else table.known
     queried = _ranges(np.asarray(params_b, float), np.asarray(tokens_t, float))
     seen = _ranges(table.params_b[scored], table.tokens_t[scored])
     found = {name: _factor(queried[name], seen[name]) for name in RANGES}

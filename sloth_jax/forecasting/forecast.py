@@ -22,14 +22,14 @@ from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.predictive import noisy_scores, repeated, table_scores
 from sloth_jax.law.arrays import on_device
-from sloth_jax.law.bins import fill_bins
+from sloth_jax.law.bins import fill_bins, lacking_among
 from sloth_jax.law.effects import Members, condition, draw_normals, name_numbers
 from sloth_jax.law.forward import Effects
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.products import einsum
 from sloth_jax.law.surface import Surface
-from sloth_jax.law.walk import walk_basis
+from sloth_jax.law.walk import place_on_walk, walk_basis
 from sloth_jax.showing import Shown
 
 if TYPE_CHECKING:  # takes a while to load
@@ -347,12 +347,15 @@ def _conditioned(fit: Fit, query: Query) -> tuple[Observations, _QueryIndices]:
         # A queried model is another one even if the table has its name.
         model_name=np.concatenate(model_name),
     )
-    start = np.asarray(fit.surface.from_smallest(table.params_b, table.active_params_b))[rows]
+    start = place_on_walk(whole.members.basis[rows])
+    lacking = lacking_among(whole.bins, rows, lineage)
+    covariates = whole.covariates and jax.device_put(whole.covariates.rows(rows))
     by_model = ("scores", "observed", "design", "standard_error", "source")
     observations = whole._replace(
         **on_device(**{name: getattr(whole, name)[rows] for name in by_model}),
         members=Members(**members),
-        bins=fill_bins(lineage, family, start) if rows.size else (),
+        covariates=covariates,
+        bins=fill_bins(lineage, family, start, lacking) if rows.size else (),
     )
     indices = on_device(
         lineage=np.array([lineages.index(name) for name in query.lineages]),

@@ -136,7 +136,7 @@ def query_of(table: RawTable, leaderboard: Leaderboard) -> Query:
     scored = [table.header[position] for position in header.benchmarks.values()]
     if scored:
         warnings.append(f"{table.source}: scores are not used to predict: {', '.join(scored)}")
-    given = parse_models(table, header.facts, tokens_may_be_missing=False)
+    given = parse_models(table, header.facts, whole=True)
     models, renamed = _with_known_names(table, given, leaderboard)
     families = tuple(facts.family for facts in models)
     lineages = agree_by_family(table, models, "lineage", leaderboard.lineage_by_family())

@@ -66,7 +66,11 @@ def check_identifiability(
         InputError: if the skills do not fit the table.
     """
     check_skills(skills, table)
-    table = table.subset(np.asarray(table.observed.any(axis=1)))
+    scored = np.asarray(table.observed.any(axis=1))
+    if not (scored & table.known).any():
+        return _unknown_sizes(table, skills)
+    unknown = int((scored & ~table.known).sum())
+    table = table.subset(scored & table.known)
     design = design_of(table, surface)
     rank, expected = local_rank(table, skills=skills, surface=surface, seed=seed)
     supported = supported_skills(table, surface=surface, seed=seed)
@@ -76,6 +80,10 @@ def check_identifiability(
     if not _fails(found):
         found += collinearity(design)
     found += too_few_rows(design)
+    if unknown:
+        models = "1 model" if unknown == 1 else f"{unknown} models"
+        text = f"{models} of unknown size or tokens are left out of this check, not of a fit"
+        found.append(Finding("note", "unknown_covariates", text))
     found += _of_skills(skills, len(table.families), design, supported)
     if rank < expected and not _fails(found):
         text = (
@@ -96,6 +104,28 @@ def check_identifiability(
         local_rank_expected=expected,
         supported_skills=supported,
         findings=tuple(sorted(found, key=lambda one: _ORDER[one.kind])),
+    )
+
+
+def _unknown_sizes(table: Leaderboard, skills: int) -> Report:
+    """The report of a table of which no model has both its size and its tokens."""
+    text = (
+        "no model has both a known size and known tokens: how skills follow from them cannot be "
+        "checked"
+    )
+    return Report(
+        skills=skills,
+        models=0,
+        families=0,
+        benchmarks=len(table.benchmarks),
+        design_rank=0,
+        design_columns=0,
+        condition_number=float("inf"),
+        within_singular_values=(),
+        local_rank=0,
+        local_rank_expected=0,
+        supported_skills=None,
+        findings=(Finding("fails", "no_variation", text),),
     )
 
 

@@ -62,7 +62,10 @@ def left_to_prior(table: Leaderboard, size: str) -> list[str]:
         params = np.where(np.isnan(table.active_params_b), params, table.active_params_b)
     found = []
     for values, name in ((params, "size"), (table.tokens_t, "tokens")):
-        if np.ptp(np.log(values[scored])) < 1e-9:
+        values = values[scored & np.isfinite(values)]
+        if not values.size:
+            found.append(f"no model has a known {name}: what is said of it comes from the prior")
+        elif np.ptp(np.log(values)) < 1e-9:
             found.append(
                 f"all models have the same {name}: how scores grow with {name} comes from the prior"
             )

@@ -18,7 +18,7 @@ from sloth_jax.inference.mode import Mode, Target, find_mode, target_of
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.stacking import leave_one_lineage_out, mixture_rows, stack
 from sloth_jax.law.hierarchical import SharedLaw, zero_raw_params
-from sloth_jax.law.observations import Observations
+from sloth_jax.law.observations import Observations, linear_at
 from sloth_jax.law.options import AVERAGED, Prior
 from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.surface import used_columns
@@ -90,6 +90,7 @@ def _approximate(
     """Draws of an approximation, and their log densities of scores, ``(draw, lineage)``."""
     mode_key, draw_key = jax.random.split(key)
     mode = _mode(observations, mode_key, settings)
+    observations = linear_at(observations, mode.covariates)
     target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
     normal = by_curvature(target, mode.position)
     draw = {"laplace": laplace, "svi": svi}[settings.inference]
@@ -110,6 +111,8 @@ def _average_surfaces(observations: Observations, key: Array, settings: FitSetti
 
     def one(used: Array) -> tuple[Draws, Array]:
         seen = observations._replace(design=observations.design * used[None])
+        if seen.covariates is not None:
+            seen = seen._replace(covariates=seen.covariates._replace(used=used))
         draws, density = _approximate(seen, key, settings)
         of_skill = jnp.broadcast_to(used[:, None], (used.size, skills))
         of_benchmark = jnp.broadcast_to(used[:, None], (used.size, benchmarks))
@@ -154,6 +157,7 @@ def unweighted(
         mode: where they were drawn around.
         settings: what is fitted and how.
     """
+    observations = linear_at(observations, mode.covariates)
     target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
     nothing = jnp.zeros(position.shape[0], position.dtype)
     weights = jnp.ones(1, position.dtype)

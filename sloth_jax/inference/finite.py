@@ -10,6 +10,7 @@ from sloth_jax.law.surface import fit_surface
 
 def furthest_in_words(table: Leaderboard) -> str:
     """The model whose size and tokens are furthest from all others', on log scales."""
+    table = table.subset(table.known) if table.known.any() else table
     away = np.hypot(
         *(
             np.asarray(axis)

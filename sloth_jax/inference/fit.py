@@ -10,7 +10,7 @@ from __future__ import annotations
 import logging
 import time
 from dataclasses import dataclass, replace
-from functools import partial
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
@@ -31,7 +31,7 @@ from sloth_jax.inference.draws import Draws, TargetOf, fit_observations, systema
 from sloth_jax.inference.finite import furthest_in_words
 from sloth_jax.inference.mode import Mode
 from sloth_jax.inference.nuts import run_chains
-from sloth_jax.inference.observe import observe
+from sloth_jax.inference.observe import around, observe
 from sloth_jax.inference.predictive import predict_table
 from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.inference.settings import FitSettings, changed
@@ -63,6 +63,8 @@ class Fit(Shown):
         diagnostics: whether to trust it.
         report: whether the table determines the law's skills and slopes; forecasts do without.
         seed: data of the random key.
+        covariates: where unknown sizes and tokens are linear, from their prior means, ``(unit,
+            model)``; None where all are known.
     """
 
     law: SharedLaw
@@ -75,11 +77,12 @@ class Fit(Shown):
     diagnostics: Diagnostics
     report: Report
     seed: tuple[int, ...]
+    covariates: Array | None = None
 
-    @property
+    @cached_property
     def observations(self) -> Observations:
         """Arrays of the table."""
-        return observe(self.table, self.surface)
+        return around(observe(self.table, self.surface), self.covariates)
 
     @property
     def pivot_benchmarks(self) -> tuple[int, ...]:
@@ -164,6 +167,7 @@ def fit(
         ),
         report=report,
         seed=tuple(int(part) for part in np.asarray(jax.random.key_data(key)).ravel()),
+        covariates=draws.mode.covariates,
     )
 
 
@@ -216,6 +220,7 @@ def _sample(
         start = replace(settings, inference="mode")
         mode = jax.block_until_ready(_fit_observations(observations, mode_key, start)).mode
         _check_mode(mode)
+        observations = around(observations, mode.covariates)
         make = TargetOf(settings.skills, settings.prior)
         normal = jax.block_until_ready(_curvature((observations, mode.pivots), mode.position, make))
     nuts, facts = settings.nuts, (observations, mode.pivots)

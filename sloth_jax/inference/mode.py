@@ -16,6 +16,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
+from sloth_jax.law.effects import covary
 from sloth_jax.law.hierarchical import (
     Density,
     RawParams,
@@ -24,12 +25,13 @@ from sloth_jax.law.hierarchical import (
     zero_raw_params,
 )
 from sloth_jax.law.links import learnt_link, standardise
-from sloth_jax.law.observations import Observations
+from sloth_jax.law.observations import Observations, linear_at
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots, TriangularLoadings, choose_pivots
 from sloth_jax.law.products import einsum, matmul
 
 _RATE = 0.05  # of Adam's first step, in standard deviations of the prior
+_COVARIATE_RATE = 0.2  # of the way from where a covariate is linear to its expectation, a step
 _JITTER = 0.3  # between random starts, in the same
 
 
@@ -41,12 +43,15 @@ class Mode(NamedTuple):
         pivots: loadings that fix the rotation of the skills.
         value: minus the log density there, scalar; NaN if every start diverged.
         gradient: length of its gradient there, scalar.
+        covariates: where unknown covariates are linear, from their prior means, ``(unit, model)``;
+            None where all are known.
     """
 
     position: Float[Array, "*fold parameter"]
     pivots: Pivots
     value: Float[Array, "*fold"]
     gradient: Float[Array, "*fold"]
+    covariates: Float[Array, "*fold unit model"] | None = None
 
 
 class Target(NamedTuple):
@@ -79,7 +84,8 @@ def find_mode(
 ) -> Mode:
     """Maximise the posterior density: a pure function of arrays.
 
-    The first start is at the principal components of the scores, further ones around it.
+    The first start is at the principal components of the scores, further ones around it. Unknown
+    covariates go along: at each step towards their expectation given the scores.
 
     Args:
         observations: arrays of a table, perhaps with a mask.
@@ -97,28 +103,55 @@ def find_mode(
 
     raw, pivots = _principal_start(observations, skills, prior)
     first, _ = ravel_pytree(raw)
-    target = target_of(observations, prior, pivots, skills)
-    value_and_gradient = jax.value_and_grad(target.potential)
+    value_and_gradient = _gradients(observations, prior, pivots, skills)
     optimiser = optax.adam(optax.cosine_decay_schedule(_RATE, steps))
 
-    def descend(start: Array) -> tuple[Array, Array, Array]:
+    def descend(start: Array) -> Mode:
         def step(_: Array, state: tuple) -> tuple:
-            position, inner = state[:2]
-            value, gradient = value_and_gradient(position)
+            (position, at), inner = state[:2]
+            value, gradient, ahead = value_and_gradient(position, at)
             updates, inner = optimiser.update(gradient, inner, position)
             size = jnp.sqrt(jnp.sum(gradient**2))
-            return optax.apply_updates(position, updates), inner, position, value, size
+            ahead = (optax.apply_updates(position, updates), ahead)
+            return ahead, inner, Mode(position, pivots, value, size, at)
 
         nothing = jnp.zeros((), start.dtype)
-        state = (start, optimiser.init(start), start, nothing, nothing)
-        *_, position, value, size = jax.lax.fori_loop(0, steps + 1, step, state)
-        return position, value, size
+        at = None if observations.covariates is None else observations.covariates.at
+        state = ((start, at), optimiser.init(start), Mode(start, pivots, nothing, nothing, at))
+        return jax.lax.fori_loop(0, steps + 1, step, state)[-1]
 
     jitter = _JITTER * jax.random.normal(key, (starts, first.size))
-    positions, values, sizes = jax.lax.map(descend, first[None, :] + jitter.at[0].set(0.0))
+    modes = jax.lax.map(descend, first[None, :] + jitter.at[0].set(0.0))
     # nanargmin, where none is a number too
-    best = jnp.argmin(jnp.where(jnp.isnan(values), jnp.inf, values))
-    return Mode(positions[best], pivots, values[best], sizes[best])
+    best = jnp.argmin(jnp.where(jnp.isnan(modes.value), jnp.inf, modes.value))
+    return jax.tree.map(lambda a: a[best], modes)
+
+
+def _gradients(
+    observations: Observations, prior: Prior, pivots: Pivots, skills: int
+) -> Callable[[Array, Array | None], tuple[Array, Array, Array | None]]:
+    """A function of the position and of where covariates are linear.
+
+    It gives minus the log density, its gradient, and where covariates should be linear next.
+    """
+
+    def value_and_gradient(position: Array, at: Array | None) -> tuple[Array, Array, Array | None]:
+        around = linear_at(observations, at)
+        if around.covariates is None or at is None:
+            target = target_of(around, prior, pivots, skills)
+            return *jax.value_and_grad(target.potential)(position), None
+
+        def potential(position: Array, at: Array) -> Array:
+            covariates = around.covariates._replace(at=at)
+            moved = around._replace(covariates=covariates)
+            return target_of(moved, prior, pivots, skills).potential(position)
+
+        # d potential / d at = sum_j g_j (V^-1 r)_j, what the scores pull at each covariate
+        value, (gradient, pull) = jax.value_and_grad(potential, argnums=(0, 1))(position, at)
+        expected = covary(around.bins, pull)
+        return value, gradient, at + _COVARIATE_RATE * (expected - at)
+
+    return value_and_gradient
 
 
 def _principal_start(

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.identifiability.covariate_prior import prior_of_covariates
 from sloth_jax.law.arrays import on_device
 from sloth_jax.law.bins import fill_bins
+from sloth_jax.law.covariates import Covariates
 from sloth_jax.law.effects import Members, name_numbers
-from sloth_jax.law.observations import Observations
+from sloth_jax.law.observations import Observations, linear_at
 from sloth_jax.law.surface import Surface
 from sloth_jax.law.walk import walk_basis
 
@@ -25,7 +28,13 @@ def observe(table: Leaderboard, surface: Surface) -> Observations:
     """
     observed = np.isfinite(table.scores)
     lineage = table.lineage_of_family[table.family]
-    start = surface.from_smallest(table.params_b, table.active_params_b)
+    params, active, tokens = table.params_b, table.active_params_b, table.tokens_t
+    prior = prior_of_covariates(table, surface.size)
+    if prior is not None:
+        params = np.where(np.isnan(params), np.exp(prior.log_params), params)
+        tokens = np.where(np.isnan(tokens), np.exp(prior.log_tokens), tokens)
+    start = surface.from_smallest(params, active)
+    post_trained = table.post_trained_of_family[table.family]
     members = on_device(
         lineage=lineage,
         family=table.family,
@@ -33,10 +42,12 @@ def observe(table: Leaderboard, surface: Surface) -> Observations:
         family_name=name_numbers("family", table.families),
         model_name=name_numbers("model", table.models),
     )
-    return Observations(
-        design=surface.of(table, table.post_trained_of_family[table.family]),
+    found = Observations(
+        design=surface.design(params, tokens, post_trained, active),
         members=Members(basis=walk_basis(start), **members),
-        bins=fill_bins(lineage, table.family, np.asarray(start)),
+        bins=fill_bins(
+            lineage, table.family, np.asarray(start), prior.covariances if prior else None
+        ),
         **on_device(
             scores=np.where(observed, table.scores, 0.0),
             observed=observed,
@@ -47,6 +58,26 @@ def observe(table: Leaderboard, surface: Surface) -> Observations:
             offset_free=_offset_free(table).astype(float),
         ),
     )
+    if prior is None:
+        return found
+    sized = np.isnan(table.params_b).any()
+    given = on_device(
+        log_params=prior.log_params,
+        log_tokens=prior.log_tokens,
+        active_params_b=active,
+        post_trained=post_trained,
+        used=np.ones(found.design.shape[1]),
+        unknown=prior.unknown,
+        direction=prior.direction,
+        sized=np.zeros(int(sized)),
+        at=np.zeros_like(prior.unknown),
+        slope=np.zeros((*prior.unknown.shape, found.design.shape[1])),
+    )
+    covariates = Covariates(surface=surface, **given)
+    return around(found._replace(covariates=covariates), covariates.at)
+
+
+around = jax.jit(linear_at)
 
 
 def _offset_free(table: Leaderboard) -> np.ndarray:

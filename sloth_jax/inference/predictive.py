@@ -8,6 +8,7 @@ from jax import Array
 from jaxtyping import Float
 
 from sloth_jax.inference.approximations import map_in_chunks
+from sloth_jax.law.covariates import covariate_effects
 from sloth_jax.law.effects import Coefficients, Normals, at_models, condition, draw_normals, no_draw
 from sloth_jax.law.forward import Effects, scores
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
@@ -69,6 +70,10 @@ def effects_of_table(
     found, normals = coefficients_of_table(observations, law, key)
     skills = law.params.loading.shape[1]
     skill, benchmark = at_models(found, observations.members, skills)
+    if observations.covariates is not None:
+        more = covariate_effects(law.params, observations.covariates, found.covariate)
+        assert more.benchmark is not None  # of every hierarchical law
+        skill, benchmark = skill + more.skill, benchmark + more.benchmark
     return Effects(skill, benchmark), normals
 
 

@@ -100,6 +100,8 @@ def save_fit(fit: Fit, path: str | Path) -> None:
         "diagonal": (of_loading, fit.pivots.diagonal),
         "above": (of_loading, fit.pivots.above),
     }
+    if fit.covariates is not None:
+        learnt["covariates"] = (("unit", "model"), fit.covariates)
     for place, value in jax.tree_util.tree_leaves_with_path(fit.law):
         name = _law_name(place)
         learnt[name] = (("draw", *(f"{name}_{axis}" for axis in range(1, value.ndim))), value)
@@ -197,6 +199,7 @@ def load_fit(path: str | Path, table: Leaderboard | None = None) -> Fit:
         diagnostics=Diagnostics(**facts["diagnostics"]),
         report=Report.from_dict(facts["report"]),
         seed=tuple(facts["seed"]),
+        covariates=learnt.get("covariates"),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -22,6 +23,9 @@ class Bins(NamedTuple):
         same_lineage: 1 for two models of one lineage, ``(bin, place, place)``.
         same_family: 1 for two models of one family, ``(bin, place, place)``.
         walk: covariance of the walk between models of one lineage, ``(bin, place, place)``.
+        covariance: prior covariance of unknown covariates, a unit matrix where known, ``(bin, unit,
+            place, place)``; None where no lineage of these bins lacks one.
+        factor: its lower triangular root, of the same shape.
     """
 
     rows: Array
@@ -30,23 +34,44 @@ class Bins(NamedTuple):
     same_lineage: Array
     same_family: Array
     walk: Array
+    covariance: Array | None = None
+    factor: Array | None = None
 
 
-def fill_bins(lineage: np.ndarray, family: np.ndarray, x: np.ndarray) -> tuple[Bins, ...]:
+Lacking = Mapping[int, tuple[np.ndarray, np.ndarray]]
+"""Lineage that lacks covariates -> rows of its models, their covariance ``(unit, row, row)``."""
+
+
+def fill_bins(
+    lineage: np.ndarray, family: np.ndarray, x: np.ndarray, lacking: Lacking | None = None
+) -> tuple[Bins, ...]:
     """Put lineages into bins, each lineage in one.
 
     Small lineages get bins of their own size where that makes at most half the work: a bin costs
-    the cube of its places.
+    the cube of its places. Those that lack covariates have bins of their own too.
 
     Args:
         lineage: of each model, ``(model,)``.
         family: of each model, ``(model,)``.
         x: log size from the table's smallest, standardised, ``(model,)``.
+        lacking: prior covariance of unknown covariates; None where all are known.
 
     Returns:
-        One kind of bins or two, the smaller first.
+        Bins of one kind or of several, the smaller first, those that lack covariates last.
     """
     places = 2 * -(-np.bincount(lineage) // 2)  # a pair of places belongs to one lineage
+    lacks = np.isin(np.arange(places.size), list(lacking or {}))
+    found = ()
+    for some in (np.where(lacks, 0, places), np.where(lacks, places, 0)):
+        if some.any():
+            found += _kinds_of_bins(some, lineage, family, x, lacking or {})
+    return found
+
+
+def _kinds_of_bins(
+    places: np.ndarray, lineage: np.ndarray, family: np.ndarray, x: np.ndarray, lacking: Lacking
+) -> tuple[Bins, ...]:
+    """One kind of bins or two, for the lineages that need places, ``(lineage,)``."""
     largest = int(places.max())
 
     def work(small: int) -> int:
@@ -62,7 +87,8 @@ def fill_bins(lineage: np.ndarray, family: np.ndarray, x: np.ndarray) -> tuple[B
     kinds = []
     for low, high in zip([0, *limits], limits, strict=False):
         chosen = np.flatnonzero((places > low) & (places <= high))
-        kinds.append(_bins(_deal(places, chosen), chosen, lineage, family, x))
+        bins = _bins(_deal(places, chosen), chosen, lineage, family, x)
+        kinds.append(_with_covariances(bins, lacking, chosen))
     return tuple(kinds)
 
 
@@ -107,3 +133,51 @@ def _bins(
         walk=same * np.einsum("lik,ljk->lij", basis, basis),
     )
     return Bins(**made)
+
+
+def lacking_among(bins: tuple[Bins, ...], rows: np.ndarray, lineage: np.ndarray) -> Lacking:
+    """What some models of bins lack, as for :func:`fill_bins` of these alone.
+
+    Args:
+        bins: of a whole table.
+        rows: the models, ``(row,)``.
+        lineage: their lineages by other numbers, ``(row,)``.
+    """
+    place = {row: at for at, row in enumerate(rows.tolist())}
+    found = {}
+    for some in bins:
+        if some.covariance is None:
+            continue
+        in_bin, real, blocks = (np.asarray(a) for a in (some.rows, some.real, some.covariance))
+        owner = np.repeat(np.asarray(some.lineage), 2, axis=1)
+        for b, of_bin in enumerate(owner):
+            for one in np.unique(of_bin[real[b] > 0.0]):
+                at = [
+                    p
+                    for p in np.flatnonzero((of_bin == one) & (real[b] > 0.0))
+                    if in_bin[b, p] in place
+                ]
+                if at:
+                    new = np.array([place[row] for row in in_bin[b, at].tolist()])
+                    found[int(lineage[new[0]])] = (new, blocks[b][:, at][:, :, at])
+    return found
+
+
+def _with_covariances(bins: Bins, lacking: Lacking, chosen: np.ndarray) -> Bins:
+    """The same with the prior covariances of their lineages' unknown covariates."""
+    if int(chosen[0]) not in lacking:
+        return bins
+    rows, real = np.asarray(bins.rows), np.asarray(bins.real) > 0.0
+    bin_at, place_at = np.nonzero(real)
+    where = dict(zip(rows[real].tolist(), zip(bin_at, place_at, strict=True), strict=True))
+    units = lacking[int(chosen[0])][1].shape[0]
+    covariance = np.tile(np.eye(rows.shape[1]), (rows.shape[0], units, 1, 1))
+    factor = covariance.copy()
+    for lineage in chosen.tolist():
+        of_lineage, block = lacking[lineage]
+        at = np.array([where[row] for row in of_lineage.tolist()])
+        index = (at[0, 0], slice(None), at[:, 1][:, None], at[:, 1][None, :])
+        # NumPy puts the dimension of the slice last between advanced indices.
+        covariance[index] = np.moveaxis(block, 0, -1)
+        factor[index] = np.moveaxis(np.linalg.cholesky(block), 0, -1)
+    return bins._replace(**on_device(covariance=covariance, factor=factor))

@@ -38,8 +38,10 @@ from jax import Array
 from jaxtyping import Float, Int, UInt
 
 from sloth_jax.law.bins import Bins
-from sloth_jax.law.elimination import block_log_density, solve
+from sloth_jax.law.elimination import Latent, block_log_density, solve
 from sloth_jax.law.products import einsum, matmul
+
+_COVARIATES = 2  # that may be unknown: log size and log tokens
 
 
 class Spread(NamedTuple):
@@ -97,6 +99,8 @@ class Problem(NamedTuple):
         loading: ``(benchmark, skill)``.
         skill: spread of effects on skills, ``(skill,)`` each.
         benchmark: spread of effects on single benchmarks, ``(benchmark,)`` each.
+        slope: how much unknown covariates move predictors, ``(unit, model, benchmark)``; None
+            where all are known.
     """
 
     residual: Float[Array, "model benchmark"]
@@ -105,6 +109,7 @@ class Problem(NamedTuple):
     loading: Float[Array, "benchmark skill"]
     skill: Spread
     benchmark: Spread
+    slope: Float[Array, "unit model benchmark"] | None = None
 
 
 def log_density(problem: Problem, bins: tuple[Bins, ...]) -> Float[Array, ""]:
@@ -126,7 +131,9 @@ def lineage_densities(
     return found[:lineages]
 
 
-def _blocks(problem: Problem, bins: Bins) -> tuple[Array, Array, Array, Array, Array]:
+def _blocks(
+    problem: Problem, bins: Bins
+) -> tuple[Array, Array, Array, Array, Array, Latent | None]:
     """Arguments of :func:`solve`."""
 
     def placed(values: Array) -> Array:
@@ -141,7 +148,11 @@ def _blocks(problem: Problem, bins: Bins) -> tuple[Array, Array, Array, Array, A
     benchmark += unit[:, None] * noise[:, :, None, :]
     empty = unit * (1.0 - bins.real)[:, None, :]
     skill = covariance(problem.skill, *alike) + empty[:, None]
-    return benchmark, skill, problem.loading, residual, seen
+    latent = None
+    if bins.covariance is not None and problem.slope is not None:
+        slope = jnp.transpose(problem.slope[:, bins.rows], (1, 0, 3, 2))
+        latent = Latent(bins.covariance, slope * seen[:, None])
+    return benchmark, skill, problem.loading, residual, seen, latent
 
 
 class Members(NamedTuple):
@@ -177,11 +188,14 @@ class Coefficients(NamedTuple):
         lineage: level and walk of each lineage, ``(lineage, coefficient, unit)``.
         family: of each family, beyond its lineage's, ``(family, coefficient, unit)``.
         model: departure of each model from its family, ``(model, unit)``.
+        covariate: departure of covariates from their prior means, of no use where known,
+            ``(covariate, model)``; of normal numbers there are always two, for log size and tokens.
     """
 
     lineage: Float[Array, "lineage coefficient unit"]
     family: Float[Array, "family coefficient unit"]
     model: Float[Array, "model unit"]
+    covariate: Float[Array, "covariate model"]
 
 
 class Normals(NamedTuple):
@@ -215,7 +229,7 @@ def draw_normals(members: Members, benchmarks: int, skills: int, key: Array) -> 
     names = (members.lineage_name, members.family_name, members.model_name)
     # One call for all: the generator is what takes long to compile.
     keys = jax.vmap(lambda name: jax.random.fold_in(key, name))(jnp.concatenate(names))
-    count = max(walk * width + 1, width + 3 * benchmarks)
+    count = max(walk * width + 1, width + 3 * benchmarks + _COVARIATES)
     drawn = jax.vmap(lambda one: jax.random.normal(one, (count,)))(keys)
     ends = [names[0].size, names[0].size + names[1].size]
     of_lineage, of_family, of_model = jnp.split(drawn, ends)
@@ -223,9 +237,10 @@ def draw_normals(members: Members, benchmarks: int, skills: int, key: Array) -> 
     def walks(values: Array) -> Array:
         return values[:, : walk * width].reshape(-1, walk, width)
 
-    effects = Coefficients(walks(of_lineage), walks(of_family), of_model[:, :width])
-    rest = of_model[:, width : width + 3 * benchmarks]
-    benchmark, again, items = jnp.split(rest, 3, axis=1)
+    end = width + 3 * benchmarks
+    covariate = of_model[:, end : end + _COVARIATES].T
+    effects = Coefficients(walks(of_lineage), walks(of_family), of_model[:, :width], covariate)
+    benchmark, again, items = jnp.split(of_model[:, width:end], 3, axis=1)
     return Normals(effects, benchmark, again, items, of_family[:, walk * width])
 
 
@@ -237,6 +252,7 @@ def no_draw(members: Members, benchmarks: int, skills: int) -> Normals:
         jnp.zeros((members.lineage_name.size, walk, width)),
         jnp.zeros((families, walk, width)),
         jnp.zeros((members.model_name.size, width)),
+        jnp.zeros((_COVARIATES, members.model_name.size)),
     )
     nothing = jnp.zeros((members.model_name.size, benchmarks))
     return Normals(effects, nothing, nothing, nothing, jnp.zeros(families))
@@ -286,10 +302,13 @@ def condition(
         lineage=scaled(spread.lineage, spread.lineage_walk, prior.lineage),
         family=scaled(spread.family, spread.family_walk, prior.family),
         model=spread.model[None] * prior.model[:models],
+        covariate=_draw_covariates(problem, bins, prior.covariate[:, :models]),
     )
     of_skill, of_benchmark = at_models(drawn, members, skills)
     foreseen = matmul(of_skill, problem.loading.T) + of_benchmark
     foreseen += jnp.sqrt(problem.variance) * noise
+    if problem.slope is not None:
+        foreseen += einsum("um,umj->mj", drawn.covariate, problem.slope)
     left = problem._replace(residual=problem.residual - foreseen)
     weight = jnp.zeros_like(problem.residual)
     for some in bins:
@@ -300,8 +319,41 @@ def condition(
     pulled = members.basis[:, :, None] * pull[:, None, :]
     of_lineage = jax.ops.segment_sum(pulled, members.lineage, prior.lineage.shape[0])
     of_family = jax.ops.segment_sum(pulled, members.family, prior.family.shape[0])
+    covariate = drawn.covariate
+    if problem.slope is not None:
+        covariate += covary(bins, einsum("mj,umj->um", weight, problem.slope))
     return Coefficients(
         lineage=drawn.lineage + scaled(spread.lineage**2, spread.lineage_walk**2, of_lineage),
         family=drawn.family + scaled(spread.family**2, spread.family_walk**2, of_family),
         model=drawn.model + spread.model[None] ** 2 * pull,
+        covariate=covariate,
     )
+
+
+def _draw_covariates(problem: Problem, bins: tuple[Bins, ...], unit: Array) -> Array:
+    """Draws of unknown covariates from their prior, of standard normals ``(covariate, model)``."""
+    if problem.slope is None:
+        return jnp.zeros((0, unit.shape[1]), unit.dtype)
+    found = jnp.zeros((problem.slope.shape[0], unit.shape[1]), unit.dtype)
+    for some in bins:
+        if some.factor is not None:
+            found += _times(some, some.factor, unit[: found.shape[0]])
+    return found
+
+
+def covary(
+    bins: tuple[Bins, ...], pull: Float[Array, "covariate model"]
+) -> Float[Array, "covariate model"]:
+    """Prior covariance of unknown covariates times what pulls at each; 0 where known."""
+    found = jnp.zeros_like(pull)
+    for some in bins:
+        if some.covariance is not None:
+            found += _times(some, some.covariance, pull)
+    return found
+
+
+def _times(some: Bins, matrix: Array, values: Array) -> Array:
+    """Matrices of bins times values of their models ``(covariate, model)``; 0 elsewhere."""
+    placed = jnp.swapaxes(values[:, some.rows], 0, 1) * some.real[:, None]
+    moved = einsum("lumn,lun->ulm", matrix, placed) * some.real[None]
+    return jnp.zeros_like(values).at[:, some.rows].add(moved)

@@ -66,26 +66,42 @@ def _inverse_jvp(primals, tangents):
     return (inverted, parts), (-moved, jnp.zeros_like(parts))
 
 
+class Latent(NamedTuple):
+    """Unknown covariates of the models of bins: a further unit beside the skills.
+
+    Unlike a skill it moves each score by a slope of its own: that of the surface at the model.
+
+    Attributes:
+        covariance: before scores, a unit matrix where there is none, ``(bin, unit, place, place)``.
+        slope: of predictors, 0 where a covariate is known, ``(bin, unit, benchmark, place)``.
+    """
+
+    covariance: Float[Array, "bin unit place place"]
+    slope: Float[Array, "bin unit benchmark place"]
+
+
 class Solved(NamedTuple):
     """What the scores of lineages say about their effects.
 
+    Units are skills, then unknown covariates.
+
     Attributes:
         weight: V^-1 r, residuals over their whole covariance, ``(bin, benchmark, place)``.
-        skill: expected effects on skills, ``(bin, skill, place)``.
+        unit: expected effects on skills, and expected covariates, ``(bin, unit, place)``.
         log_density: of the residuals of each pair of places given pairs before it, which add up
             to that of a lineage, ``(bin, place / 2)``.
-        benchmark_precision: inverse covariance of residuals given skills, 0 where not observed,
+        benchmark_precision: inverse covariance of residuals given units, 0 where not observed,
             ``(bin, benchmark, place, place)``.
-        skill_precision: inverse covariance of skills before scores, ``(bin, skill, place, place)``.
-        skill_covariance: of skills after scores, ``(bin, skill, place, skill, place)``.
+        unit_precision: inverse covariance of units before scores, ``(bin, unit, place, place)``.
+        unit_covariance: of units after scores, ``(bin, unit, place, unit, place)``.
     """
 
     weight: Float[Array, "bin benchmark place"]
-    skill: Float[Array, "bin skill place"]
+    unit: Float[Array, "bin unit place"]
     log_density: Float[Array, "bin pair"]
     benchmark_precision: Float[Array, "bin benchmark place place"]
-    skill_precision: Float[Array, "bin skill place place"]
-    skill_covariance: Float[Array, "bin skill place skill place"]
+    unit_precision: Float[Array, "bin unit place place"]
+    unit_covariance: Float[Array, "bin unit place unit place"]
 
 
 def solve(
@@ -94,6 +110,7 @@ def solve(
     loading: Float[Array, "benchmark skill"],
     residual: Float[Array, "bin benchmark place"],
     seen: Float[Array, "bin benchmark place"],
+    latent: Latent | None = None,
 ) -> Solved:
     """Condition the effects of lineages on their scores.
 
@@ -105,39 +122,81 @@ def solve(
         loading: ``(benchmark, skill)``.
         residual: 0 where not observed, ``(bin, benchmark, place)``.
         seen: 1 where observed, else 0, ``(bin, benchmark, place)``.
+        latent: unknown covariates; None where all are known.
     """
     bins, benchmarks, size = residual.shape
-    skills = loading.shape[1]
-    inverted, log_determinant = inverse(jnp.concatenate([benchmark, skill], axis=1))
+    prior = skill if latent is None else jnp.concatenate([skill, latent.covariance], axis=1)
+    units = prior.shape[1]
+    inverted, log_determinant = inverse(jnp.concatenate([benchmark, prior], axis=1))
     both = seen[:, :, :, None] * seen[:, :, None, :]
     r_inv = inverted[:, :benchmarks] * both
     s_inv = inverted[:, benchmarks:]
     # M = S^-1 + sum_j lambda_j lambda_j' (x) R_j,   h = sum_j lambda_j (x) R_j r_j
-    products = (loading[:, :, None] * loading[:, None, :]).reshape(benchmarks, -1)
-    gram = einsum("jk,ljn->lkn", products, r_inv.reshape(bins, benchmarks, -1))
-    gram = gram.reshape(bins, skills, skills, size, size)
-    unit = jnp.eye(skills, dtype=gram.dtype)[None, :, :, None, None]
-    joint = (gram + unit * s_inv[:, :, None]).transpose(0, 1, 3, 2, 4)
-    m_inv, log_joint = inverse(joint.reshape(bins, skills * size, skills * size))
-    m_inv = m_inv.reshape(bins, skills, size, skills, size)
+    gram = _gram(loading, latent, r_inv)
+    unit = jnp.eye(units, dtype=gram.dtype)[None, :, None, :, None]
+    joint = gram + unit * s_inv[:, :, :, None, :]
+    m_inv, log_joint = inverse(joint.reshape(bins, units * size, units * size))
+    m_inv = m_inv.reshape(bins, units, size, units, size)
     scaled = jnp.sum(r_inv * residual[:, :, None, :], axis=-1)
-    pull = einsum("jk,ljn->lkn", loading, scaled)
+    pull = _to_units(loading, latent, scaled)
     mean = jnp.sum(m_inv * pull[:, None, None], axis=(-1, -2))
-    weight = scaled - jnp.sum(r_inv * einsum("jk,lkn->ljn", loading, mean)[:, :, None], axis=-1)
+    moved = _to_benchmarks(loading, latent, mean)
+    weight = scaled - jnp.sum(r_inv * moved[:, :, None], axis=-1)
     # r' V^-1 r + log|V_r| + log|S| + log|M| + n log(2 pi)
     terms = residual * weight + seen * math.log(2.0 * math.pi)
     twice = jnp.sum(terms, axis=1).reshape(bins, -1, 2).sum(axis=-1)
     twice += jnp.sum(log_determinant, axis=1)
-    twice += jnp.sum(log_joint.reshape(bins, skills, -1), axis=1)
+    twice += jnp.sum(log_joint.reshape(bins, units, -1), axis=1)
     return Solved(weight, mean, -0.5 * twice, r_inv, s_inv, m_inv)
+
+
+def _to_units(loading: Array, latent: Latent | None, values: Array) -> Array:
+    """Sum over benchmarks of loadings times values ``(bin, benchmark, place)``, of each unit."""
+    found = einsum("jk,ljn->lkn", loading, values)
+    if latent is None:
+        return found
+    return jnp.concatenate([found, jnp.sum(latent.slope * values[:, None], axis=2)], axis=1)
+
+
+def _to_benchmarks(loading: Array, latent: Latent | None, values: Array) -> Array:
+    """Sum over units of loadings times values ``(bin, unit, place, ...)``, of each benchmark."""
+    skills = loading.shape[1]
+    found = einsum("jk,lkn...->ljn...", loading, values[:, :skills])
+    if latent is not None:
+        rest = (1,) * (values.ndim - 3)
+        for at in range(latent.slope.shape[1]):
+            slope = latent.slope[:, at]
+            found += slope.reshape(*slope.shape, *rest) * values[:, skills + at][:, None]
+    return found
+
+
+def _gram(loading: Array, latent: Latent | None, r_inv: Array) -> Array:
+    """Sum over benchmarks of loadings times precision, ``(bin, unit, place, unit, place)``."""
+    (bins, benchmarks, size, _), skills = r_inv.shape, loading.shape[1]
+    products = (loading[:, :, None] * loading[:, None, :]).reshape(benchmarks, -1)
+    gram = einsum("jk,ljn->lkn", products, r_inv.reshape(bins, benchmarks, -1))
+    gram = gram.reshape(bins, skills, skills, size, size).transpose(0, 1, 3, 2, 4)
+    if latent is None:
+        return gram
+    # R_j[m, n] g_j[n]
+    right = r_inv[:, None] * latent.slope[:, :, :, None, :]
+    beside = einsum("jk,lujmn->lkmun", loading, right)
+    below = einsum("lvjm,lujmn->lvmun", latent.slope, right)
+    left = jnp.concatenate([gram, jnp.transpose(beside, (0, 3, 4, 1, 2))], axis=1)
+    return jnp.concatenate([left, jnp.concatenate([beside, below], axis=1)], axis=3)
 
 
 @jax.custom_jvp
 def block_log_density(
-    benchmark: Array, skill: Array, loading: Array, residual: Array, seen: Array
+    benchmark: Array,
+    skill: Array,
+    loading: Array,
+    residual: Array,
+    seen: Array,
+    latent: Latent | None = None,
 ) -> Array:
     """Log density of all residuals, scalar; arguments as for :func:`solve`."""
-    return jnp.sum(solve(benchmark, skill, loading, residual, seen).log_density)
+    return jnp.sum(solve(benchmark, skill, loading, residual, seen, latent).log_density)
 
 
 @block_log_density.defjvp
@@ -145,24 +204,31 @@ def _block_log_density_jvp(primals, tangents):
     # With V the covariance of all residuals r and a = V^-1 r:
     #   d log N(r; 0, V) = a' dV a / 2 - tr(V^-1 dV) / 2 - a' dr
     # block by block: a gradient costs little more than the density.
-    loading = primals[2]
-    d_benchmark, d_skill, d_loading, d_residual, _ = tangents
+    loading, latent = primals[2], primals[5]
+    d_benchmark, d_skill, d_loading, d_residual, _, d_latent = tangents
+    skills = loading.shape[1]
     s = solve(*primals)
-    r_inv, s_inv, m_inv = s.benchmark_precision, s.skill_precision, s.skill_covariance
-    # Diagonal blocks of V^-1: R_j - R_j (lambda_j' M^-1 lambda_j) R_j
-    products = loading[:, :, None] * loading[:, None, :]
-    added = einsum("jkh,lkmhn->ljmn", products, m_inv)
+    r_inv, s_inv, m_inv = s.benchmark_precision, s.unit_precision, s.unit_covariance
+    # P_j = sum_k lambda_jk M^-1_k, and the diagonal blocks of V^-1: R_j - R_j P_j lambda_j R_j
+    spread = _to_benchmarks(loading, latent, m_inv)
+    added = einsum("jk,ljmkn->ljmn", loading, spread[:, :, :, :skills])
+    if latent is not None:
+        added += einsum("lujn,ljmun->ljmn", latent.slope, spread[:, :, :, skills:])
     within = r_inv - matmul(matmul(r_inv, added), r_inv)
     of_benchmark = s.weight[:, :, :, None] * s.weight[:, :, None, :] - within
     # lambda' a = S^-1 E[e],  lambda' V^-1 lambda = S^-1 - S^-1 M^-1 S^-1
-    pulled = jnp.sum(s_inv * s.skill[:, :, None, :], axis=-1)
+    pulled = jnp.sum(s_inv * s.unit[:, :, None, :], axis=-1)
     own = einsum("lkmkn->lkmn", m_inv)
-    of_skill = pulled[:, :, :, None] * pulled[:, :, None, :] - s_inv
-    of_skill += matmul(matmul(s_inv, own), s_inv)
-    # a_j' E[e_k] - sum_h lambda_jh tr(R_j M^-1_hk)
-    trace = einsum("ljmn,lkmhn->jkh", r_inv, m_inv)
-    of_loading = einsum("ljn,lkn->jk", s.weight, s.skill)
-    of_loading -= jnp.sum(trace * loading[:, None, :], axis=-1)
-    change = 0.5 * (jnp.sum(of_benchmark * d_benchmark) + jnp.sum(of_skill * d_skill))
+    of_unit = pulled[:, :, :, None] * pulled[:, :, None, :] - s_inv
+    of_unit += matmul(matmul(s_inv, own), s_inv)
+    # a_j' E[e_k] - tr(R_j P_jk)
+    of_loading = einsum("ljn,lkn->jk", s.weight, s.unit[:, :skills])
+    of_loading -= einsum("ljmn,ljmkn->jk", r_inv, spread[:, :, :, :skills])
+    change = 0.5 * (jnp.sum(of_benchmark * d_benchmark) + jnp.sum(of_unit[:, :skills] * d_skill))
     change += jnp.sum(of_loading * d_loading) - jnp.sum(s.weight * d_residual)
+    if latent is not None:
+        of_slope = s.weight[:, None] * s.unit[:, skills:, None]
+        of_slope -= einsum("ljmn,ljmun->lujn", r_inv, spread[:, :, :, skills:])
+        change += 0.5 * jnp.sum(of_unit[:, skills:] * d_latent.covariance)
+        change += jnp.sum(of_slope * d_latent.slope)
     return jnp.sum(s.log_density), change

@@ -20,6 +20,9 @@ every width.
 The predictor is measured in standard deviations of a benchmark's scores after the inverse link, so
 that one prior suits every benchmark.
 
+Where a size or a token count is not known, it is one more normal effect
+(:mod:`sloth_jax.law.covariates`).
+
 Where scores come from several sources ``s``, one of which reads the same answers differently, each
 differs from the main one by an offset ``o`` per benchmark, as large as the data ask for. A score
 whose standard error ``se`` is known counts for less the larger that is. The link's inverse takes it
@@ -41,12 +44,14 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from sloth_jax.law.covariates import predictor_slope
 from sloth_jax.law.effects import Problem, Spread, lineage_densities, log_density
 from sloth_jax.law.forward import Params, linear_predictor
 from sloth_jax.law.links import LearntLink, learnt_link, standardise
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots, TriangularLoadings
+from sloth_jax.law.products import einsum
 
 
 class RawParams(NamedTuple):
@@ -212,14 +217,20 @@ def effects_problem(
     assert isinstance(link, LearntLink)  # of every hierarchical law
     predictor, rate = link.inverse(shares(observations))
     common = linear_predictor(law.params, observations.design)
+    residual, slope = predictor - common - offset_of(law.offset, observations), None
+    if observations.covariates is not None:
+        # h(share) - eta(z0) = g (z - z0) + ..., of which z - prior mean is a normal effect
+        slope = predictor_slope(law.params, observations.covariates)
+        residual += einsum("um,umj->mj", observations.covariates.at, slope)
     problem = Problem(
-        residual=predictor - common - offset_of(law.offset, observations),
+        residual=residual,
         # noise^2 + (h'(share) se / (1 - c))^2
         variance=law.noise[None, :] ** 2 + sampling_variance(rate, observations),
         seen=seen.astype(predictor.dtype),
         loading=law.params.loading,
         skill=law.skill,
         benchmark=law.benchmark,
+        slope=slope,
     )
     # d eta / d score = h'(share) / (1 - c)
     change = jnp.log(rate) - jnp.log1p(-observations.floor)[None, :]

@@ -8,6 +8,7 @@ from jax import Array
 from jaxtyping import Bool, Float, Int
 
 from sloth_jax.law.bins import Bins
+from sloth_jax.law.covariates import Covariates, walk_in
 from sloth_jax.law.effects import Members
 
 
@@ -29,6 +30,8 @@ class Observations(NamedTuple):
         source: index of where each score is from, ``(model, benchmark)``.
         offset_free: 1 where a source may differ from the one that has most of a benchmark's scores,
             to which predictions are true, else 0, ``(source, benchmark)``.
+        covariates: sizes and tokens of which some are not known; None where all are. ``design``
+            and ``members.basis`` are then at :attr:`Covariates.at`.
     """
 
     scores: Float[Array, "model benchmark"]
@@ -41,3 +44,26 @@ class Observations(NamedTuple):
     items: Float[Array, " benchmark"]
     source: Int[Array, "model benchmark"]
     offset_free: Float[Array, "source benchmark"]
+    covariates: Covariates | None = None
+
+
+def linear_at(
+    observations: Observations, departure: Float[Array, "unit model"] | None
+) -> Observations:
+    """The same with unknown covariates linear around another place. Pure.
+
+    Args:
+        observations: arrays of a table.
+        departure: of covariates from their prior means; None where all are known.
+    """
+    if observations.covariates is None or departure is None:
+        return observations
+    covariates, design = observations.covariates.linear_at(departure)
+    observations = observations._replace(design=design, covariates=covariates)
+    if covariates.sized.size == 0:
+        return observations
+    basis = covariates.basis()
+    return observations._replace(
+        members=observations.members._replace(basis=basis),
+        bins=tuple(walk_in(some, basis) for some in observations.bins),
+    )

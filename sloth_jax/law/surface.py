@@ -189,7 +189,9 @@ def fit_surface(
         seen: which models have a score, ``(model,)``, bool; the range is theirs. None for all.
 
     Returns:
-        A :class:`Surface`. A log that never varies keeps its mean and gets standard deviation 1.
+        A :class:`Surface`, of the models whose size and tokens are both known. A log that never
+        varies keeps its mean and gets standard deviation 1; where no model has both, the axes are
+        those of models of 1 to 100 billion parameters and 0.1 to 10 trillion tokens.
 
     Raises:
         ValueError: if there is no such kind or size.
@@ -202,8 +204,12 @@ def fit_surface(
     if size == "active":
         params = np.where(np.isnan(rows.active_params_b), params, rows.active_params_b)
     logs = np.log(np.stack([params, np.asarray(rows.tokens_t, float)]))
-    centre, spread = logs.mean(axis=1), logs.std(axis=1)
+    known = np.isfinite(logs).all(axis=0)
+    if not known.any():
+        logs, known, seen = np.log([[1.0, 100.0], [0.1, 10.0]]), np.ones(2, bool), np.ones(2, bool)
+    centre, spread = logs[:, known].mean(axis=1), logs[:, known].std(axis=1)
     spread = np.where(spread > 1e-9, spread, 1.0)
+    seen = seen & known if (seen & known).any() else known
     unit = ((logs - centre[:, None]) / spread[:, None])[:, seen]
 
     def pair(values: np.ndarray) -> tuple[float, float]:

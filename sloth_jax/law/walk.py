@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import jax
 import jax.numpy as jnp
+import numpy as np
 from jax import Array
 from jaxtyping import Float
 
@@ -35,3 +36,9 @@ def walk_basis(x: Float[Array, "*place"]) -> Float[Array, "*place coefficient"]:
         away = along[..., None] - knots.reshape((1,) * x.ndim + (-1,))
         ramps.append(jnp.minimum(jnp.maximum(away, 0.0), longest.reshape((1,) * x.ndim + (-1,))))
     return jnp.concatenate([jnp.ones((*x.shape, 1), x.dtype), *(r / _STEP**0.5 for r in ramps)], -1)
+
+
+def place_on_walk(basis: np.ndarray) -> np.ndarray:
+    """The log sizes ``(...)`` that a basis ``(..., coefficient)`` is of."""
+    forward, backward = basis[..., 1 : 1 + _FORWARD], basis[..., 1 + _FORWARD :]
+    return _STEP**0.5 * (forward.sum(axis=-1) - backward.sum(axis=-1))

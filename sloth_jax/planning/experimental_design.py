@@ -24,6 +24,7 @@ from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.forecasting.intervals import tail_probabilities
 from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.fit import Fit
+from sloth_jax.law.bins import lacking_among
 from sloth_jax.law.dense import Cells, dense_covariance
 from sloth_jax.law.forward import Params, linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
@@ -186,9 +187,9 @@ def _joint(fit: Fit, query: Query, at: int | None, law: SharedLaw) -> _Joint:
     # Of a family that may be either, the shift is the share of the table's that are post-trained.
     shift = query.post_trained[0]
     shift = table.post_trained_of_family.mean() if np.isnan(shift) else shift
-    residual, variance, common = (
-        np.asarray(part, float)
-        for part in _residuals(law, observations, fit.surface.of(query, shift)[jnp.asarray(new)])
+    design = fit.surface.of(query, shift)[jnp.asarray(new)]
+    residual, variance, common, slope = jax.tree.map(
+        lambda part: np.asarray(part, float), _residuals(law, observations, design)
     )
     start = fit.surface.from_smallest(query.params_b, query.active_params_b)
     basis = np.concatenate([observations.members.basis, np.asarray(walk_basis(start))[new]])
@@ -203,6 +204,8 @@ def _joint(fit: Fit, query: Query, at: int | None, law: SharedLaw) -> _Joint:
     again = np.tile(np.asarray(law.noise, float) ** 2, 2)
     noise = np.concatenate([variance[:, model, benchmark], again], axis=1)
     covariance[:, *np.diag_indices(len(index))] += noise
+    if slope is not None:
+        covariance[:, :old, :old] += _by_unknown(observations, slope, model, benchmark)
     mean_new = common.reshape(len(common), -1)
     covariance_new = covariance[:, old:, old:]
     if old:
@@ -214,15 +217,32 @@ def _joint(fit: Fit, query: Query, at: int | None, law: SharedLaw) -> _Joint:
     return _Joint(mean_new, np.linalg.cholesky(covariance_new))
 
 
+def _by_unknown(
+    observations: Observations, slope: np.ndarray, model: np.ndarray, benchmark: np.ndarray
+) -> np.ndarray:
+    """Covariance of a lineage's scores by unknown covariates, ``(draw, score, score)``."""
+    rows, place = np.unique(model, return_inverse=True)
+    at = slope[:, :, model, benchmark]
+    found = np.zeros((len(slope), len(model), len(model)))
+    for own, blocks in lacking_among(observations.bins, rows, np.zeros_like(rows)).values():
+        whole = np.zeros((len(blocks), len(rows), len(rows)))
+        whole[:, own[:, None], own[None, :]] = blocks
+        # g_m Cov(z_m, z_n) g_n
+        between = whole[:, place[:, None], place[None, :]]
+        found += np.einsum("dus,ust,dut->dst", at, between, at)
+    return found
+
+
 @jax.jit
 def _residuals(
     law: SharedLaw, observations: Observations, design: Array
-) -> tuple[Array, Array, Array]:
-    """Residuals and variances of the table's scores, and predictors of new models, by each draw."""
+) -> tuple[Array, Array, Array, Array | None]:
+    """Residuals, variances, predictors of new models, slopes of unknown covariates, by draw."""
 
-    def one(law: SharedLaw) -> tuple[Array, Array, Array]:
+    def one(law: SharedLaw) -> tuple[Array, Array, Array, Array | None]:
         problem, _ = effects_problem(law, observations)
-        return problem.residual, problem.variance, linear_predictor(law.params, design)
+        common = linear_predictor(law.params, design)
+        return problem.residual, problem.variance, common, problem.slope
 
     return jax.vmap(one)(law)
 

@@ -33,7 +33,7 @@ def skill_tables(
         ``base_to_chat`` where no lineage has a base and a post-trained family.
     """
     table = skills.table
-    scored = table.observed.any(axis=1)
+    scored = table.observed.any(axis=1) & table.known
     sizes = _grid(table.params_b[scored]) if params_b is None else params_b
     tokens = _grid(table.tokens_t[scored]) if tokens_t is None else tokens_t
     found = {
@@ -67,7 +67,7 @@ def may_interpret(report: Report) -> str:
 
 def _grid(values: np.ndarray) -> np.ndarray:
     """Points between the least and the most, evenly spaced in the logarithm, ``(point,)``."""
-    low, high = values.min(), values.max()
+    low, high = (values.min(), values.max()) if values.size else (1.0, 1.0)
     if high < 4.0 * low:  # hardly any range: level curves need some
         low, high = low / 2.0, high * 2.0
     return np.geomspace(low, high, _POINTS)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 
 import build_dataset
+import numpy as np
 import pytest
 from bundled_files import BENCHMARKS, DATA, PUBLISHED, ROOT, needs_published, rows
 from bundled_tables import edition_2025
@@ -128,7 +129,9 @@ def test_all_rows_of_the_export_are_accounted_for(cards):
 
 def test_loading_an_edition(table):
     board = load_leaderboard(edition="2025")
-    assert set(board.models) == {model for model, row in table.items() if row["tokens_t"]}
+    assert set(board.models) == set(table)
+    known = {board.models[m] for m in np.flatnonzero(board.known)}
+    assert known == {model for model, row in table.items() if row["tokens_t"]}
     assert board.sources == ("", *SOURCES.values())
     column = board.source[:, board.benchmarks.index(MATH)]
     scored = board.observed[:, board.benchmarks.index(MATH)]

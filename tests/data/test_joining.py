@@ -46,8 +46,8 @@ def test_own_models_and_benchmarks_join_a_table(board, write):
     [
         ("beta-7b,beta,13,2,0.5", r"row 2 .*'params_b'.*the table has params_b 7.0"),
         ("beta-7b,gamma,7,2,0.5", "the table has family beta"),
-        ("new-7b,,7,2,0.5", r"row 2 .*family is empty"),
-        ("new-7b,beta,7,,0.5", r"row 2 .*'tokens_t'"),
+        ("new-7b,beta,7,0,0.5", r"row 2 .*'tokens_t'"),
+        ("new-7b,beta,,,", "neither size nor tokens nor a score"),
         ("new-7b,beta,7,2,50", r"row 2 .*scores are fractions"),
         ("new-7b,n,7,2,0.5\nnew-7b,n,7,2,0.4", "row 3 .*stands in row 2 already"),
     ],

@@ -160,6 +160,7 @@ def test_labelled_names_are_assigned_rightly_or_not_at_all():
 
 def test_the_registry_says_what_the_bundled_table_says():
     table = load_leaderboard()
+    table = table.subset(table.known)
     base = table.post_trained_of_family[table.family] < 0.5
     wrong = []
     for m in np.flatnonzero(base):

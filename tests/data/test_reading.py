@@ -197,7 +197,6 @@ BAD_TABLES = {
         ["row 3 (model 'beta-7b')", "stands in row 2 already"],
     ),
     "blank model": (edited("alpha-1b", ""), ["row 3, column 'model'", "model is empty"]),
-    "blank family": (edited("alpha,alpha", "NA,alpha"), ["row 3", "family is empty"]),
     "percent": (
         edited("0.45,NA", "45.2,NA"),
         [
@@ -215,11 +214,9 @@ BAD_TABLES = {
     "zero size": (edited("False,1,", "False,0,"), ["'params_b'", "value '0'", "positive"]),
     "tiny size": (edited("False,1,", "False,1e-999,"), ["'params_b'", "positive"]),
     "negative size": (edited("False,1,", "False,-1,"), ["'params_b'", "value '-1'", "positive"]),
-    "missing size": (edited("False,1,", "False,,"), ["'params_b'", "empty", "billions"]),
     "text size": (edited("False,1,", "False,1B,"), ["'params_b'", "value '1B'", "not a number"]),
     "infinite size": (edited("False,1,", "False,-Infinity,"), ["'params_b'", "infinite"]),
     "zero tokens": (edited("1.5,2023", "0.0,2023"), ["'tokens_t'", "positive", "trillions"]),
-    "missing tokens": (edited("1.5,2023", ",2023"), ["'tokens_t'", "fill in", "remove the row"]),
     "text tokens": (edited("1.5,2023", "1.5T,2023"), ["'tokens_t'", "value '1.5T'"]),
     "zero active": (edited("20,5,", "20,0,"), ["'active_params_b'", "positive"]),
     "too many active": (edited("20,5,", "20,21,"), ["value '21'", "params_b is 20.0"]),
@@ -297,9 +294,23 @@ def test_a_file_that_changes_while_it_is_read(write, monkeypatch):
         load_leaderboard(path)
 
 
+def test_sizes_tokens_and_families_may_be_unknown(write, board):
+    table = load_leaderboard(write(edited("False,1,,1.5", "False,,,")))
+    m = table.models.index("alpha-1b")
+    assert np.isnan([table.params_b[m], table.tokens_t[m]]).all()
+    assert table.known.tolist() == [model != "alpha-1b" for model in table.models]
+    assert (
+        sum("of 1 model are not known: integrated out: alpha-1b" in w for w in table.warnings) == 2
+    )
+    nothing = load_leaderboard(write("model,MMLU\na,0.5\nb,0.4\n", "nothing.csv"))
+    assert nothing.families == nothing.lineages == ("a", "b")
+    assert not nothing.known.any()
+    assert_same(load_leaderboard(table.to_frame()), table, but=("warnings",))
+
+
 def test_row_numbers_count_empty_rows(write):
     with pytest.raises(TableError, match="row 5 "):
-        load_leaderboard(write(edited("\nalpha-1b,alpha,", "\n\n,,,,,,,,,,\nalpha-1b,,")))
+        load_leaderboard(write(edited("\nalpha-1b,alpha,", "\n\n,,,,,,,,,,\n,alpha,")))
 
 
 def test_long_and_strange_values_stay_on_one_line(write):

@@ -41,7 +41,7 @@ def add_row(
     about: Mapping[str, Any] | None = None,
     rounded_down: bool = False,
 ) -> None:
-    """Keeps a row, with what it lacks read off its published name, or rejects it.
+    """Keeps a row, with what it lacks read off its published name, or rejects it without a score.
 
     ``given`` has facts by column, ``about`` cells about scores; ``rounded_down`` says that sizes
     are whole billions, rounded down.
@@ -54,16 +54,17 @@ def add_row(
     run, why = _run(published, facts, size, whole)
     family = family_in_name(published)
     tokens = facts["tokens_t"] or (run and run.tokens_t)
-    if not scores or size is None or tokens is None:
+    if not scores:
         del found.guessed[guesses:]
-        reason = f"training tokens not known: {why}" if scores else "no score"
-        if scores and size is None:
-            reason = "size not known: neither given nor in the name"
-        facts |= {"params_b": size, "family": facts["family"] or family}
-        facts["lineage"] = facts["lineage"] or (run and run.lineage)
-        found.reject(row, published, reason, facts.items())
+        found.reject(row, published, "no score")
         return
-    if not facts["tokens_t"]:
+    if size is None or tokens is None:
+        lacks = "size not known: neither given nor in the name"
+        lacks = lacks if size is None else f"training tokens not known: {why}"
+        of_run = {"params_b": size, "lineage": facts["lineage"] or (run and run.lineage)}
+        template = {**facts, **of_run, "family": facts["family"] or family, "model": published}
+        found.unknown.append({**template, "source": found.source, "row": row, "reason": lacks})
+    elif not facts["tokens_t"]:
         facts["tokens_t"] = found.guess(model, "tokens_t", tokens, why)
     facts["params_b"] = size
     if whole and run and run.params_b:

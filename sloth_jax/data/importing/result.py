@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,8 +31,9 @@ class Imported:
         format: one of :data:`FORMATS`.
         rows: canonical rows: the columns of a table, then benchmarks, fractions, and columns about
             scores (``MMLU se``, ``MMLU items``, ``MMLU source``).
-        rejected: what was not kept: ``source, row, reason``, and what is known of the model, in
-            the columns of a facts file.
+        rejected: what was not kept: ``source, row, model, reason``.
+        unknown: models that were kept without their size or tokens: the same, and what is known of
+            them, in the columns of a facts file.
         guessed: what was not given but read off a name: ``model, column, value, because``.
         notes: what was mapped, assumed or ignored, a sentence each.
         rows_in: rows, or runs, that the source holds.
@@ -44,6 +45,7 @@ class Imported:
     format: str
     rows: list[dict[str, Any]] = field(default_factory=list)
     rejected: list[dict[str, Any]] = field(default_factory=list)
+    unknown: list[dict[str, Any]] = field(default_factory=list)
     guessed: list[dict[str, Any]] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     rows_in: int = 0
@@ -64,18 +66,17 @@ class Imported:
         frame = pd.DataFrame(self.rows, columns=[*COLUMNS, *benchmarks])
         return frame.sort_values("model", kind="stable", ignore_index=True)
 
-    def reasons(self) -> dict[str, int]:
-        """Reason -> how many rows were rejected for it, the commonest first."""
+    def reasons(self, rows: Sequence[Mapping[str, Any]] | None = None) -> dict[str, int]:
+        """Reason -> how many rows were rejected for it, or of other rows, the commonest first."""
         # what is in quotes or brackets differs from row to row
-        kinds = [re.sub(r"[:(].*", "", row["reason"]).strip() for row in self.rejected]
+        rows = self.rejected if rows is None else rows
+        kinds = [re.sub(r"[:(].*", "", row["reason"]).strip() for row in rows]
         return {str(kind): int(count) for kind, count in pd.Series(kinds).value_counts().items()}
 
-    def reject(
-        self, row: int | str, model: str, reason: str, known: Iterable[tuple[str, Any]] = ()
-    ) -> None:
-        """Note that a row was not kept, and what is known of its model."""
+    def reject(self, row: int | str, model: str, reason: str) -> None:
+        """Note that a row was not kept."""
         place = {"source": self.source, "row": row, "model": model, "reason": reason}
-        self.rejected.append({**dict(known), **self.facts_of(model), **place})
+        self.rejected.append(place)
 
     def facts_of(self, model: str) -> Mapping[str, Any]:
         """What was given of a model, by its whole name or that without its owner."""
