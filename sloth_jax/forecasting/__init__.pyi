@@ -3,6 +3,7 @@ from .averaging import average, stacking_weights
 from .extrapolation import beyond
 from .forecast import Forecast, forecast, forecast_table
 from .response import fit_items, forecast_coverage, simulate_attempts
+from .unknown_covariates import unknown_covariates
 
 __all__ = [
     "Attempts",
@@ -18,4 +19,5 @@ __all__ = [
     "read_attempts",
     "simulate_attempts",
     "stacking_weights",
+    "unknown_covariates",
 ]
