@@ -85,6 +85,7 @@ def steps() -> list[Step]:
         Step("held_out_llama3", "held_out_llama3.py", (), same("held_out_llama3.png")),
         Step("own_models", "own_models.py", (), same("own_models.png")),
         Step("mixtures", "mixtures.py", (), same("mixtures.png")),
+        Step("unknown_tokens", "unknown_tokens.py", (), same("unknown_tokens.png")),
         Step("compute_optimal", "compute_optimal.py", (), plans),
         Step("skills", "skills.py", (), of_skills),
         Step("development", "development.py"),

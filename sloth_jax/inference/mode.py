@@ -137,13 +137,13 @@ def _gradients(
 
     def value_and_gradient(position: Array, at: Array | None) -> tuple[Array, Array, Array | None]:
         around = linear_at(observations, at)
-        if around.covariates is None or at is None:
+        covariates = around.covariates
+        if covariates is None or at is None:
             target = target_of(around, prior, pivots, skills)
             return *jax.value_and_grad(target.potential)(position), None
 
         def potential(position: Array, at: Array) -> Array:
-            covariates = around.covariates._replace(at=at)
-            moved = around._replace(covariates=covariates)
+            moved = around._replace(covariates=covariates._replace(at=at))
             return target_of(moved, prior, pivots, skills).potential(position)
 
         # d potential / d at = sum_j g_j (V^-1 r)_j, what the scores pull at each covariate

@@ -45,6 +45,7 @@ def observe(table: Leaderboard, surface: Surface) -> Observations:
     found = Observations(
         design=surface.design(params, tokens, post_trained, active),
         members=Members(basis=walk_basis(start), **members),
+        covariates=None,
         bins=fill_bins(
             lineage, table.family, np.asarray(start), prior.covariances if prior else None
         ),

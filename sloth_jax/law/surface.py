@@ -206,10 +206,11 @@ def fit_surface(
     logs = np.log(np.stack([params, np.asarray(rows.tokens_t, float)]))
     known = np.isfinite(logs).all(axis=0)
     if not known.any():
-        logs, known, seen = np.log([[1.0, 100.0], [0.1, 10.0]]), np.ones(2, bool), np.ones(2, bool)
+        logs = np.log([[1.0, 100.0], [0.1, 10.0]])
+        known = seen = np.ones(2, bool)
     centre, spread = logs[:, known].mean(axis=1), logs[:, known].std(axis=1)
     spread = np.where(spread > 1e-9, spread, 1.0)
-    seen = seen & known if (seen & known).any() else known
+    seen = np.asarray(seen & known if (seen & known).any() else known)
     unit = ((logs - centre[:, None]) / spread[:, None])[:, seen]
 
     def pair(values: np.ndarray) -> tuple[float, float]:

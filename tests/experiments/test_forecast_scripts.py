@@ -8,6 +8,7 @@ import mixtures
 import number_of_skills
 import numpy as np
 import own_models
+import unknown_tokens
 from running import labels, refused, run, shows, title
 
 # The quickest to compile, where it does not matter how the law is fitted.
@@ -104,3 +105,18 @@ def test_mixtures(tmp_path):
     means = points.groupby(rows["size"]).mean()
     assert labels(ax) == [f"{s} parameters count: {means[s]:+.1f} on average" for s in means.index]
     assert shows(ax, points, atol=2e-4)  # of differences of six digits
+
+
+def test_unknown_tokens(tmp_path):
+    done = run(unknown_tokens.main, tmp_path / "out", "--smoke", *MODE)
+    rows = done.csv("hidden")
+    assert set(rows["kind"]) == {"models", "lineages"}
+    for kind, some in rows.groupby("kind"):
+        inside = some["hidden"].between(some["lower"], some["upper"])
+        assert abs(done.summary[kind]["covered_90"] - inside.mean()) < 1e-4
+        assert (some["covariate"] == "tokens_t").all()
+    assert (rows.groupby("kind").size() >= 3).all()
+    (ax,) = done.axes("unknown_tokens")
+    drawn = rows[rows["kind"] == "lineages"].groupby("lineage").first()
+    assert {label.get_text() for label in ax.get_yticklabels()} == set(drawn.index)
+    assert shows(ax, drawn["hidden"])
