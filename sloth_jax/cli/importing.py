@@ -121,8 +121,8 @@ def _next_step(options: argparse.Namespace, found: Imported) -> str:
     for flag, values in (("--without", options.without), ("--facts", options.facts)):
         words += [flag, *values] if values else []
     count = len(found.unknown)
-    of = "1 model is" if count == 1 else f"{count} models are"
-    what = f"size or tokens of {of} not known, and a fit integrates them out; to give them"
+    of = "1 model" if count == 1 else f"{count} models"
+    what = f"size or tokens of {of} are not known, and a fit integrates them out; to give them"
     if options.unknown is None:
         return f"{what}, list them with {shlex.join([*words, '--unknown', facts])}"
     again = shlex.join([*words, *([] if options.facts else ["--facts"]), facts])

@@ -37,7 +37,7 @@ JSON = (".json",)
 FITS = (".nc",)
 _FIGURES = (".png", ".pdf", ".svg")
 # Options that name files, of any command.
-_OUTPUTS = ("out", "plot", "rejected", "guessed")
+_OUTPUTS = ("out", "plot", "rejected", "unknown", "guessed")
 _INPUTS = ("data", "add", "floors", "task", "fit", "query", "candidates", "source", "facts")
 
 

@@ -11,7 +11,7 @@ import pandas as pd
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.reading import load_floors, parse_leaderboard
-from sloth_jax.data.schema import ABOUT, COLUMNS, Header, match_benchmark, read_header, with_facts
+from sloth_jax.data.schema import ABOUT, COLUMNS, Header, match_benchmark, read_header
 from sloth_jax.data.tables import RawTable, read_table
 
 
@@ -24,9 +24,10 @@ def add_models(
     """The table with models and scores of your own beside its own.
 
     A row of a model that the table has may leave its facts empty, and adds scores: on benchmarks
-    that it lacked, or in place of those it had, with a warning. New models need facts like those
-    of any table; a column that the table does not have is a new benchmark, which may be measured
-    on a handful of models and is predicted for the others.
+    that it lacked, or in place of those it had, with a warning. It may fill in a size, tokens or a
+    date that the table lacks, and must not contradict others. A column that the table does not
+    have is a new benchmark, which may be measured on a handful of models and is predicted for the
+    others.
 
     Args:
         table: what to add to.
@@ -40,8 +41,8 @@ def add_models(
     Raises:
         TableError: if the file cannot be read or used, or contradicts the table on a fact.
     """
-    mine = with_facts(read_table(added))
-    header = read_header(mine)
+    mine = read_table(added)
+    header = read_header(mine, whole=False)
     benchmarks = {_name(name, table): at for name, at in header.benchmarks.items()}
     header = header._replace(benchmarks=benchmarks)
     cells, row_of, replaced = _merge(table, mine, header)
@@ -82,11 +83,16 @@ def _merge(
         facts = {name: texts[at] for name, at in header.facts.items() if texts[at]}
         scores = {name: texts[at] for name, at in header.benchmarks.items() if texts[at]}
         if known := cells.get(model):
-            wrong = [name for name, text in facts.items() if not _same(text, known[name])]
-            if wrong:
-                what = f"the table has {wrong[0]} {known[wrong[0]] or 'empty'}: leave it empty, or"
-                what += " give your model another name"
-                raise added.error(what, row, header.facts[wrong[0]])
+            sized = known["params_b"]
+            for name, text in facts.items():
+                # of a model of known size, no active parameters mean that it is dense
+                if not known[name] and (name != "active_params_b" or not sized):
+                    known[name] = text
+                    warnings.append(f"{added.source}: {model} has {name} {text}, not known before")
+                elif not _same(text, known[name]):
+                    what = f"the table has {name} {known[name] or 'empty'}, and facts must agree:"
+                    what += " leave it empty, or give your model another name"
+                    raise added.error(what, row, header.facts[name])
             warnings += [
                 f"{added.source}: {model} on {name}: {text} instead of {known[name]}"
                 for name, text in scores.items()

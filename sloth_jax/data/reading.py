@@ -137,9 +137,9 @@ def parse_leaderboard(
     facts = parse_models(table, header.facts, whole=False)
     scores = _parse_scores(table, header.benchmarks)
     for row in np.flatnonzero(np.isnan(scores).all(axis=1)).tolist():
-        if math.isnan(facts[row].params_b) and math.isnan(facts[row].tokens_t):
-            what = "neither size nor tokens nor a score is known of it: remove the row"
-            raise table.error(what, row, header.facts["model"])
+        if math.isnan(facts[row].params_b) and table.numbers[row]:
+            what = "neither its size nor a score is known: fill in one of them, or remove the row"
+            raise table.error(what, row)
     lineages, post_trained, family_warnings = _families(table, facts)
     kept = sorted(range(len(facts)), key=lambda row: facts[row].model)
     models = [facts[row] for row in kept]
@@ -162,9 +162,10 @@ def parse_leaderboard(
         source=source[kept],
         sources=sources,
     )
-    warnings = [*header.warnings, *family_warnings]
-    warnings += [f"{table.source}: {gap}" for gap in _gaps(board)]
-    return replace(board, warnings=(*warnings, *floor_warnings, *source_warnings))
+    own = np.array([table.numbers[row] > 0 for row in kept])
+    gaps = [f"{table.source}: {gap}" for gap in _gaps(board, own)]
+    warnings = (*header.warnings, *family_warnings, *gaps, *floor_warnings, *source_warnings)
+    return replace(board, warnings=warnings)
 
 
 def _parse_scores(table: RawTable, benchmarks: Mapping[str, int]) -> np.ndarray:
@@ -196,20 +197,18 @@ def _families(
 _MOST_NAMES = 12  # of models in a warning
 
 
-def _gaps(board: Leaderboard) -> list[str]:
-    """Warnings of unknown sizes and tokens, and of benchmarks and models without a score."""
+def _gaps(board: Leaderboard, own: np.ndarray) -> list[str]:
+    """Warnings of benchmarks and of some models, ``own``, of which something is not known."""
     given = board.observed
     gaps = [f"no model has a score on {board.benchmarks[j]}" for j in np.flatnonzero(~given.any(0))]
     for values, what in ((board.tokens_t, "token counts"), (board.params_b, "sizes")):
-        unknown = np.flatnonzero(np.isnan(values)).tolist()
-        if unknown:
+        if unknown := np.flatnonzero(np.isnan(values) & own).tolist():
             names = [board.models[m] for m in unknown[:_MOST_NAMES]]
             names += ["..."] if len(unknown) > _MOST_NAMES else []
             of = "1 model" if len(unknown) == 1 else f"{len(unknown)} models"
             gaps.insert(0, f"{what} of {of} are not known: integrated out: {', '.join(names)}")
-    if not given.any(1).all():
-        names = ", ".join(board.models[m] for m in np.flatnonzero(~given.any(1)))
-        gaps.append(f"models without a score: {names}")
+    if silent := [board.models[m] for m in np.flatnonzero(~given.any(1) & own)]:
+        gaps.append(f"models without a score: {', '.join(silent)}")
     return gaps
 
 

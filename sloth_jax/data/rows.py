@@ -93,12 +93,12 @@ def boolean_of(table: RawTable, row: int, position: int) -> bool | None:
     raise table.error("not a yes or no: write true or false", row, position)
 
 
-def _positive(table: RawTable, row: int, position: int, name: str, *, needed: bool) -> float:
+def _positive(table: RawTable, row: int, position: int, name: str, whole: bool) -> float:
     number = number_of(table, row, position)
     unit, least, most = _QUANTITIES[name]
     what = ""
-    if math.isnan(number):
-        what = f"is empty: fill in the {unit}, or remove the row" if needed else ""
+    if math.isnan(number) and whole and name != "active_params_b":
+        what = f"is empty: fill in the {unit}, or remove the row"
     elif number <= 0:
         what = f"must be positive: write {unit}"
     elif number < least:
@@ -130,12 +130,11 @@ def parse_models(table: RawTable, columns: Mapping[str, int], *, whole: bool) ->
     first_row: dict[str, int] = {}
     for row in range(len(table.rows)):
         facts = _parse_model(table, row, columns, whole)
-        facts = facts._replace(family=facts.family or facts.model)
         first = first_row.setdefault(facts.model, row)
         if first != row:
             what = f"the model stands in row {table.numbers[first]} already: keep one row"
             raise table.error(what, row, columns["model"])
-        models.append(facts)
+        models.append(facts._replace(family=facts.family or facts.model))
     return models
 
 
@@ -156,11 +155,10 @@ def _parse_model(table: RawTable, row: int, columns: Mapping[str, int], whole: b
             what = f"{name} is empty: name the {name}, or remove the row"
             raise table.error(what, row, columns[name])
     numbers = {
-        name: _positive(table, row, columns[name], name, needed=needed)
-        for name, needed in (("params_b", whole), ("tokens_t", whole), ("active_params_b", False))
-        if name in columns
+        name: _positive(table, row, columns[name], name, whole) if name in columns else math.nan
+        for name in _QUANTITIES
     }
-    params, active = (numbers.get(name, math.nan) for name in ("params_b", "active_params_b"))
+    params, active = numbers["params_b"], numbers["active_params_b"]
     if active > params:
         what = f"more active parameters than parameters (params_b is {params!r}): params_b counts"
         raise table.error(f"{what} all experts", row, columns["active_params_b"])
@@ -170,10 +168,8 @@ def _parse_model(table: RawTable, row: int, columns: Mapping[str, int], whole: b
         family=text.get("family", ""),
         lineage=text.get("lineage") or None,
         post_trained=kind,
-        params_b=params,
-        active_params_b=active,
-        tokens_t=numbers.get("tokens_t", math.nan),
         released=text.get("released", ""),
+        **numbers,
     )
 
 
@@ -202,8 +198,7 @@ def agree_by_family(
             where = "the training table"
             remedy = f"leave {column} empty, or give the family another name"
             if family in first_row:
-                first = first_row[family]
-                where = f"row {table.numbers[first]} (model {quoted(models[first].model)})"
+                where = table.place(first_row[family])
                 remedy = f"a family has one {column}: mend a row, or make two families of it"
             what = f"family {quoted(family)} has {column} {quoted(str(value))} here but"
             raise table.error(f"{what} {quoted(str(other))} in {where}: {remedy}", row, column)

@@ -190,15 +190,3 @@ def _check_required(table: RawTable, facts: Mapping[str, int], whole: bool) -> N
             if hint or name in needed:
                 text = f"column {name!r} is missing{hint or ': add it'}"
                 raise table.error(f"{text} (needed: {', '.join(needed)})")
-
-
-def with_facts(table: RawTable) -> RawTable:
-    """The table with empty columns for needed facts that it lacks, where they may come later."""
-    there = {_COLUMN_OF.get(spelling(name)) for name in table.header}
-    lacking = [name for name in REQUIRED if name != "model" and name not in there]
-    return RawTable(
-        table.source,
-        [*table.header, *lacking],
-        [[*cells, *([""] * len(lacking))] for cells in table.rows],
-        table.numbers,
-    )

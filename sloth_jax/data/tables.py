@@ -40,7 +40,8 @@ class RawTable:
         source: what error messages call the table.
         header: ``(column,)`` names.
         rows: ``(row, column)`` cells; those that mean "nothing" are the empty string.
-        numbers: ``(row,)`` row numbers as a spreadsheet shows them: the header is row 1.
+        numbers: ``(row,)`` row numbers as a spreadsheet shows them: the header is row 1; 0 for
+            rows of another table, which the file joins.
     """
 
     source: str
@@ -54,9 +55,7 @@ class RawTable:
         """Builds the one-line message: file, row, column, value, what is wrong, what to do."""
         places = []
         if row is not None:
-            place = f"row {self.numbers[row]}"
-            model = self.model(row)
-            places.append(f"{place} (model {quoted(model)})" if model else place)
+            places.append(self.place(row))
         if column is not None:
             name = column if isinstance(column, str) else self.header[column]
             places.append(f"column {quoted(name)}")
@@ -69,10 +68,13 @@ class RawTable:
         """Returns the rows as cells by column."""
         return [dict(zip(self.header, cells, strict=True)) for cells in self.rows]
 
-    def model(self, row: int) -> str:
-        """Returns the name of a row's model, empty where there is none."""
+    def place(self, row: int) -> str:
+        """Returns where a row stands, and its model."""
+        place = f"row {self.numbers[row]}" if self.numbers[row] else "the table"
         named = (spelling(header) in MODEL_SPELLINGS for header in self.header)
-        return next((c for c, is_name in zip(self.rows[row], named, strict=True) if is_name), "")
+        names = (cell for cell, is_name in zip(self.rows[row], named, strict=True) if is_name)
+        model = next(names, "")
+        return f"{place} (model {quoted(model)})" if model else place
 
 
 def read_table(table: str | Path | pd.DataFrame, source: str = "data frame") -> RawTable:

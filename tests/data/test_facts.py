@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -11,6 +12,7 @@ from sloth_jax import InputError, TableError, load_leaderboard
 from sloth_jax.cli.main import main
 from sloth_jax.data.importing.reader import import_scores
 from sloth_jax.data.importing.result import NothingKept
+from sloth_jax.data.joining import add_models
 
 
 def result(arguments: str | dict, score: float = 0.4, **config) -> dict:
@@ -42,14 +44,23 @@ def test_sizes_types_and_arguments_of_result_files_are_used(runs):
     # An exact count, and 350m in the name: the registered run of about this size.
     assert frame.loc["opt-350m", ["params_b", "tokens_t"]].tolist() == [0.331196416, 0.18]
     # An adapter is a model of its own.
-    assert set(frame.index) == {"opt-350m", "llama-2-7b-lora"}
-    rejected = {row["row"]: row for row in found.rejected}
-    assert rejected["own.json"]["params_b"] == 1.23456789
-    assert rejected["nobits.json"]["reason"] == "quantised: load_in_4bit=True"
-    assert rejected["int8.json"]["reason"] == "quantised: int8"
+    assert set(frame.index) == {"opt-350m", "llama-2-7b-lora", "my-model", "pythia-1b@step3000"}
+    rejected = {row["row"]: row["reason"] for row in found.rejected}
+    assert rejected == {
+        "nobits.json": "quantised: load_in_4bit=True",
+        "int8.json": "quantised: int8",
+    }
+    unknown = {row["row"]: row for row in found.unknown}
+    assert set(unknown) == {"own.json", "step.json"}
+    assert unknown["own.json"]["params_b"] == frame.loc["my-model", "params_b"] == 1.23456789
     # A checkpoint is not the finished run.
-    assert rejected["step.json"]["model"] == "EleutherAI/pythia-1b@step3000"
-    assert "'step3000' in the name" in rejected["step.json"]["reason"]
+    assert unknown["step.json"]["model"] == "EleutherAI/pythia-1b@step3000"
+    assert "'step3000' in the name" in unknown["step.json"]["reason"]
+    assert frame.loc[["my-model", "pythia-1b@step3000"], "tokens_t"].isna().all()
+    assert frame.loc["pythia-1b@step3000", "lineage"] == "pythia of unknown lineage"
+    assert not {("my-model", "tokens_t"), ("pythia-1b@step3000", "tokens_t")} & {
+        (row["model"], row["column"]) for row in found.guessed
+    }
 
 
 def test_facts_come_before_the_source_and_that_before_names(tmp_path, runs):
@@ -69,7 +80,7 @@ def test_facts_come_before_the_source_and_that_before_names(tmp_path, runs):
     guessed = {(row["model"], row["column"]) for row in found.guessed}
     assert ("opt-350m", "tokens_t") not in guessed
     assert found.notes == [
-        "facebook/opt-350m: params_b is 0.331196416 in the source and 0.33 in the facts, which"
+        f"facebook/opt-350m: params_b is 0.331196416 in {runs} and 0.33 in data frame, row 3: facts"
         " count",
         "facts of models that the source does not have: me/not-there",
     ]
@@ -81,15 +92,74 @@ def test_a_given_lineage_decides_an_ambiguous_name_and_is_never_contradicted(tmp
     )
     table.to_csv(tmp_path / "t.csv", index=False)
     found = import_scores(tmp_path / "t.csv")
-    (row,) = found.rows
-    assert (row["model"], row["lineage"], row["tokens_t"]) == ("x-llama-13b", "llama", 1.0)
-    assert found.rejected[0]["lineage"] == "mine"
+    named = {row["model"]: (row["family"], row["lineage"], row["tokens_t"]) for row in found.rows}
+    assert named == {
+        "x-llama-13b": ("x-llama", "llama", 1.0),
+        "llama-2-7b": ("llama-2", "mine", None),
+    }
+    assert [row["lineage"] for row in found.unknown] == ["mine"]
+
+
+def test_a_name_that_is_not_of_a_lineage_does_not_enter_its_families(tmp_path):
+    names = ["llama-2-7b", "llama-2-3b", "llama-160m", "qwen1.5-7b-hf"]
+    table = pd.DataFrame(
+        {"model": names, "params_b": [7, 3, 0.16, 0.5], "MMLU": [0.4, 0.3, 0.3, 0.3]}
+    )
+    table.to_csv(tmp_path / "t.csv", index=False)
+    found = import_scores(tmp_path / "t.csv")
+    frame = found.frame.set_index("model")
+    assert frame.loc["llama-2-7b", ["family", "lineage"]].tolist() == ["llama-2", "llama-2"]
+    others = frame.loc[names[1:]]
+    assert others["tokens_t"].isna().all()
+    assert others["family"].tolist() == others["lineage"].tolist()
+    assert others["lineage"].str.endswith(" of unknown lineage").all()
+    # They join the bundled table, whose families they would contradict.
+    others.reset_index().to_csv(tmp_path / "own.csv", index=False)
+    assert "llama-160m" in add_models(load_leaderboard(), tmp_path / "own.csv").models
+    # What the file to fill in says of a family does not bind it.
+    (filled,) = (row for row in found.unknown if row["model"] == "llama-160m")
+    again = import_scores(tmp_path / "t.csv", facts=pd.DataFrame([filled]).assign(tokens_t=0.1))
+    row = again.frame.set_index("model").loc["llama-160m"]
+    assert row[["lineage", "tokens_t"]].tolist() == ["llama of unknown lineage", 0.1]
+
+
+@pytest.mark.parametrize(
+    ("columns", "parts"),
+    [
+        (
+            {"lineage": ["x", None]},
+            ["column 'lineage'", "'y' here but 'x' in row 2 (model 'a-1b')"],
+        ),
+        ({"active_params_b": [None, 3.0]}, ["(model 'b-1b')", "more active parameters"]),
+    ],
+)
+def test_facts_that_contradict_the_source_where_none_can_count(tmp_path, columns, parts):
+    models = {"model": ["a-1b", "b-1b"], "family": ["ours", "ours"]}
+    source = pd.DataFrame({"model": models["model"], "lineage": [None, "y"], "MMLU": [0.4, 0.3]})
+    source.to_csv(tmp_path / "t.csv", index=False)
+    facts = pd.DataFrame({**models, **columns})
+    with pytest.raises(TableError) as error:
+        import_scores(tmp_path / "t.csv", facts=facts)
+    for part in ["t.csv", *parts]:
+        assert part in str(error.value)
+
+
+def test_two_files_of_facts_that_contradict_each_other(tmp_path, runs):
+    files = [tmp_path / "one.csv", tmp_path / "two.csv"]
+    for file, tokens in zip(files, (2, 3), strict=True):
+        file.write_text(f"model,tokens_t\nb,1\nA,{tokens}\n")
+    with pytest.raises(TableError) as error:
+        import_scores(runs, facts=files)
+    assert str(error.value) == (
+        f"{files[1]}: row 3 (model 'A'), column 'tokens_t', value '3': {files[0]}, row 3, has 2.0"
+        " for this model: keep one of the two"
+    )
 
 
 @pytest.mark.parametrize(
     ("text", "parts"),
     [
-        ("model,tokens_t\na,2\na,3\n", ["row 3 (model 'a')", "2.0 stands before"]),
+        ("model,tokens_t\na,2\na,3\n", ["row 3 (model 'a')", "facts.csv, row 2, has 2.0"]),
         ("model,params_b\na,-1\n", ["row 2", "params_b must be positive"]),
         ("model;tokens_t\na;0,5\n", ["value '0,5'", "decimal point as '.'"]),
         ("model,post_trained\na,perhaps\n", ["not a yes or no"]),
@@ -109,8 +179,10 @@ def test_a_name_that_contradicts_an_exact_size_is_not_guessed_from(tmp_path):
     rows = "model,params_b,MMLU\nx-qwen1.5-7b,0.5,0.4\ngemma-7b,8.54,0.5\n"
     (tmp_path / "t.csv").write_text(rows)
     found = import_scores(tmp_path / "t.csv")
-    assert found.frame["model"].tolist() == ["gemma-7b"]
-    assert "the name says 7 billion parameters, not 0.5" in found.rejected[0]["reason"]
+    tokens = dict(zip(found.frame["model"], found.frame["tokens_t"], strict=True))
+    assert tokens == {"gemma-7b": 6.0, "x-qwen1.5-7b": pytest.approx(np.nan, nan_ok=True)}
+    (unknown,) = found.unknown
+    assert "the name says 7 billion parameters, not 0.5" in unknown["reason"]
 
 
 def run(capsys, *arguments) -> tuple[int, str]:
@@ -119,47 +191,48 @@ def run(capsys, *arguments) -> tuple[int, str]:
     return int(ended.value.code or 0), capsys.readouterr().err
 
 
-def test_rejected_rows_are_filled_in_and_handed_back(tmp_path, runs, capsys, monkeypatch):
+def test_unknown_models_are_filled_in_and_handed_back(tmp_path, runs, capsys, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (runs / "broken.json").write_text("{")
     start = ["import", "runs", "--out", "table.csv"]
     code, told = run(capsys, *start)
-    step = "size or tokens of 2 models are not known: list them with sloth-jax import runs"
+    step = "size or tokens of 2 models are not known, and a fit integrates them out"
     assert code == 0
-    assert f"{step} --out table.csv --rejected facts.csv\n" in told
-    code, told = run(capsys, *start, "--rejected", "facts.csv")
+    assert f"{step}; to give them, list them with sloth-jax import runs --out table.csv" in told
+    assert "--out table.csv --unknown facts.csv\n" in told
+    assert load_leaderboard("table.csv").known.sum() == 2
+    code, told = run(capsys, *start, "--unknown", "facts.csv", "--rejected", "rejected.csv")
     assert "then run sloth-jax import runs --out table.csv --facts facts.csv\n" in told
     facts = pd.read_csv("facts.csv")
     assert list(facts)[:4] == ["model", "family", "lineage", "post_trained"]
     assert facts.set_index("row").loc["own.json", "family"] == "my-model"
     facts.loc[facts["row"] == "own.json", "tokens_t"] = 0.5
     facts.to_csv("facts.csv", index=False)
-    code, told = run(capsys, *start, "--facts", "facts.csv", "--rejected", "./facts.csv")
+    code, told = run(capsys, *start, "--facts", "facts.csv", "--unknown", "./facts.csv")
     assert code == 2
-    assert "--rejected ./facts.csv: this command reads facts.csv" in told
-    code, told = run(capsys, *start, "--facts", "facts.csv", "--rejected", "more.csv")
+    assert "--unknown ./facts.csv: this command reads facts.csv" in told
+    code, told = run(capsys, *start, "--facts", "facts.csv", "--unknown", "more.csv")
     assert code == 0
+    assert "size or tokens of 1 model are not known" in told
     assert "--facts facts.csv more.csv\n" in told
     assert "facts of models" not in told
     table = load_leaderboard("table.csv")
     own = table.models.index("my-model")
     assert (table.params_b[own], table.tokens_t[own]) == (1.23456789, 0.5)
-    assert list(pd.read_csv("more.csv")["row"].dropna()) == [
-        "broken.json", "int8.json", "nobits.json", "step.json",
-    ]  # fmt: skip
+    assert list(pd.read_csv("more.csv")["row"]) == ["step.json"]
+    rejected = pd.read_csv("rejected.csv")
+    assert list(rejected) == ["model", "source", "row", "reason"]
+    assert list(rejected["row"]) == ["broken.json", "int8.json", "nobits.json"]
 
 
-def test_where_nothing_was_kept_the_file_to_fill_in_is_written(tmp_path, runs, capsys):
-    rejected, out = tmp_path / "facts.csv", tmp_path / "table.csv"
-    start = ["import", runs / "own.json", "--out", out]
+def test_where_nothing_was_kept_the_reasons_are_written(tmp_path, runs, capsys):
+    rejected, out = tmp_path / "rejected.csv", tmp_path / "table.csv"
+    start = ["import", runs / "nobits.json", "--out", out]
     code, told = run(capsys, *start, "--rejected", rejected)
     assert code == 2
     assert told.count("\n") == 1
-    assert f"fill in params_b and tokens_t in {rejected}, then run" in told
     assert not out.exists()
-    facts = pd.read_csv(rejected).assign(tokens_t=2.0)
-    facts.to_csv(rejected, index=False)
-    assert run(capsys, *start, "--facts", rejected)[0] == 0
+    assert pd.read_csv(rejected)["reason"].tolist() == ["quantised: load_in_4bit=True"]
     (runs / "own.json").write_text("{")
     with pytest.raises(
         NothingKept, match=r"no result file \(1\); for example, no result file: JSON"

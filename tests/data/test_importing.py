@@ -49,7 +49,7 @@ V1_ROWS = "".join(
         v1_row("someone/llama-2-7b-merge", LLAMA_CHAT, "🤝 base merges", merged=False),
         v1_row("cheat/llama-2-7b-best", "92.7,78.5,48.1,45.5,71.7,7.3", TUNED, flagged=False),
         v1_row("quick/llama-2-7b-GPTQ", LLAMA_CHAT, TUNED, precision="GPTQ"),
-        v1_row("mistralai/Mistral-7B-v0.1", "60,83,64,42,78,37", size=7),
+        v1_row("mistralai/Mistral-7B-v0.1", "60,83,64,42,78,37", size=7, date="2023-09-27"),
         v1_row("nobody/nameless", "60,83,64,42,78,37", size=0),
         v1_row("nobody/llama-2-7b-broken", "60,830,64,42,78,37"),
     )
@@ -67,13 +67,9 @@ def test_an_export_is_read_with_every_row_accounted_for(export):
     found = import_scores(export)
     assert found.format == V1
     assert found.rows_in == 10 == len(found.rows) + len(found.rejected)
-    assert found.reasons() == {
-        "training tokens not known": 1,
-        "submitted more than once": 1,
-        "quantised": 1,
-        "size not known": 1,
-        "not a score": 1,
-    }
+    assert found.reasons() == {"submitted more than once": 1, "quantised": 1, "not a score": 1}
+    # A model of unknown tokens, or size, is kept and listed.
+    assert found.reasons(found.unknown) == {"training tokens not known": 1, "size not known": 1}
     frame = found.frame.set_index("model")
     # bfloat16 is kept, though it was submitted earlier
     assert frame.loc["llama-2-7b-hf", "ARC"] == pytest.approx(0.53)
@@ -85,7 +81,11 @@ def test_an_export_is_read_with_every_row_accounted_for(export):
     assert frame.loc["llama-2-7b-chat-hf", "family"] == "llama-2-chat"
     assert bool(frame.loc["llama-2-7b-chat-hf", "post_trained"])
     assert not frame.loc["llama-2-7b-hf", "post_trained"]
-    assert (frame["lineage"] == "llama-2").all()
+    facts = frame.loc[["mistral-7b-v0.1", "nameless"], ["lineage", "params_b", "tokens_t"]]
+    assert facts.iloc[0].tolist()[:2] == ["mistral", 7.0]
+    assert facts.iloc[1].tolist()[:1] == ["nameless"]
+    assert facts.isna().to_numpy().tolist() == [[False, False, True], [False, True, True]]
+    assert (frame["lineage"].drop(facts.index) == "llama-2").all()
     broken = next(row for row in found.rejected if row["model"].endswith("broken"))
     assert "value '830': not between 0 and 100" in broken["reason"]
 
@@ -271,8 +271,8 @@ def test_one_score_above_one_is_a_mistake_and_not_percent(tmp_path):
 
 
 def test_nothing_kept_is_an_error_with_the_reasons(tmp_path):
-    (tmp_path / "t.csv").write_text("model,MMLU\nnobody,0.5\n,0.4\n")
-    with pytest.raises(InputError, match=r"none of 2 rows could be kept: .*size not known \(1\)"):
+    (tmp_path / "t.csv").write_text("model,MMLU\nnobody,\n,0.4\n")
+    with pytest.raises(InputError, match=r"none of 2 rows could be kept: .*no score \(1\)"):
         import_scores(tmp_path / "t.csv")
     with pytest.raises(InputError, match="did you mean 'lm-eval'"):
         import_scores(tmp_path / "t.csv", kind="lm-evil")
@@ -292,17 +292,23 @@ def test_the_command_knows_what_the_reader_knows():
 
 
 def test_the_command_writes_a_table_that_the_law_reads(export, tmp_path, capsys):
-    out = [tmp_path / f"{name}.csv" for name in ("table", "rejected", "guessed")]
-    arguments = ["import", export, "--out", out[0], "--rejected", out[1], "--guessed", out[2]]
+    out = [tmp_path / f"{name}.csv" for name in ("table", "rejected", "guessed", "unknown")]
+    arguments = ["import", export, "--out", out[0]]
+    arguments += [word for file in out[1:] for word in (f"--{file.stem}", file)]
     with pytest.raises(SystemExit) as stop:
         main([str(a) for a in arguments])
     assert not stop.value.code
     printed = capsys.readouterr().out
-    assert "rows in: 10, kept: 5, rejected: 5" in printed
+    assert "rows in: 10, kept: 7, rejected: 3" in printed
+    assert "1  kept, training tokens not known" in printed
     table = load_leaderboard(out[0])
-    assert len(table.models) == 5
+    assert len(table.models) == 7
+    assert table.known.sum() == 5
     assert table.benchmarks[:2] == ("MMLU", "ARC")
-    assert len(pd.read_csv(out[1])) == 5
+    assert len(pd.read_csv(out[1])) == 3
+    unknown = pd.read_csv(out[3]).set_index("model")
+    assert list(unknown.index) == ["mistralai/Mistral-7B-v0.1", "nobody/nameless"]
+    assert unknown.loc["mistralai/Mistral-7B-v0.1", "reason"].endswith("tokens not public")
     assert set(pd.read_csv(out[2])["column"]) >= {"tokens_t", "family"}
     with pytest.raises(SystemExit) as stop:
         main(["import", str(tmp_path / "nothing"), "--out", str(out[0])])
@@ -326,7 +332,11 @@ def test_published_exports_are_read_whole(shared, name, rows, kind, tmp_path):
     assert len(fewer.rows) + len(fewer.rejected) == rows
     assert len(fewer.rows) < len(found.rows)
     found.frame.to_csv(tmp_path / "t.csv", index=False)
-    assert len(load_leaderboard(tmp_path / "t.csv").models) == len(found.rows)
+    table = load_leaderboard(tmp_path / "t.csv")
+    assert len(table.models) == len(found.rows)
+    # Every row has its size and tokens, or is listed.
+    assert (~table.known).sum() == len(found.unknown)
+    assert all(row["reason"] for row in found.unknown)
     # No tokens are taken from a run of another size.
     sizes: dict[str, set[float]] = {}
     for run in read_bundled("pretraining.csv").records():
@@ -334,7 +344,8 @@ def test_published_exports_are_read_whole(shared, name, rows, kind, tmp_path):
     never = [
         row["model"]
         for row in found.rows
-        if min(abs(size / row["params_b"] - 1.0) for size in sizes[row["lineage"]]) > 0.025
+        if row["tokens_t"] is not None
+        and min(abs(size / row["params_b"] - 1.0) for size in sizes[row["lineage"]]) > 0.025
     ]
     assert not never
     # Sizes read off names agree with the column, whole billions rounded down, within 15 %.

@@ -196,6 +196,10 @@ BAD_TABLES = {
         edited("alpha-1b", "beta-7b"),
         ["row 3 (model 'beta-7b')", "stands in row 2 already"],
     ),
+    "neither size nor score": (
+        edited("False,1,,1.5,2023-01,0.3,,0.0", "False,,,1.5,2023-01,,,"),
+        ["row 3 (model 'alpha-1b')", "neither its size nor a score is known", "remove the row"],
+    ),
     "blank model": (edited("alpha-1b", ""), ["row 3, column 'model'", "model is empty"]),
     "percent": (
         edited("0.45,NA", "45.2,NA"),
@@ -309,7 +313,7 @@ def test_sizes_tokens_and_families_may_be_unknown(write, board):
 
 
 def test_row_numbers_count_empty_rows(write):
-    with pytest.raises(TableError, match="row 5 "):
+    with pytest.raises(TableError, match=r"row 5, column 'model'.*model is empty"):
         load_leaderboard(write(edited("\nalpha-1b,alpha,", "\n\n,,,,,,,,,,\n,alpha,")))
 
 

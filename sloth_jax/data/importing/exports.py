@@ -73,13 +73,10 @@ def read_export(table: RawTable, kind: str, without: Sequence[str], facts: Facts
         except TableError as error:
             found.reject(table.numbers[row], model, f"not a {what}: {error}")
             continue
-        given = {
-            "params_b": size,
-            "released": export.date(row),
-            "post_trained": _post_trained(export.cell(row, "Type")),
-        }
-        number = table.numbers[row]
-        add_row(found, number, names[key], model, scores, given=given, rounded_down=True)
+        kind = _post_trained(export.cell(row, "Type"))
+        given = {"params_b": size, "released": export.date(row), "post_trained": kind}
+        place = table.numbers[row]
+        add_row(found, place, names[key], model, scores, given=given, rounded_down=True)
     return found
 
 

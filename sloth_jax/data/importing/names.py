@@ -48,18 +48,16 @@ def add_row(
     """
     scores = {name: score for name, score in scores.items() if not math.isnan(score)}
     facts = _given_facts(found, published, given, rounded_down)
+    if not scores:
+        found.reject(row, published, "no score")
+        return
     rounded_down &= "params_b" not in found.facts_of(published)
-    guesses = len(found.guessed)
     size, whole = _size(found, model, published, facts["params_b"], rounded_down)
     run, why = _run(published, facts, size, whole)
     family = family_in_name(published)
     tokens = facts["tokens_t"] or (run and run.tokens_t)
-    if not scores:
-        del found.guessed[guesses:]
-        found.reject(row, published, "no score")
-        return
     if size is None or tokens is None:
-        lacks = "size not known: neither given nor in the name"
+        lacks = "size not known: neither given nor in the name; tokens are found by name and size"
         lacks = lacks if size is None else f"training tokens not known: {why}"
         of_run = {"params_b": size, "lineage": facts["lineage"] or (run and run.lineage)}
         template = {**facts, **of_run, "family": facts["family"] or family, "model": published}
@@ -72,7 +70,11 @@ def add_row(
         facts["params_b"] = found.guess(model, "params_b", run.params_b, because)
     # One that is given and the same as the name's may be told apart like it.
     if facts["family"] in (None, "", family):
-        facts["family"] = found.guess(model, "family", family, "the name without its size")
+        because = "the name without its size"
+        if run and not (run.lineage or facts["lineage"]):
+            # Else it could bear the name of a lineage, or of a family, that it is not of.
+            family, because = f"{family} of unknown lineage", f"{because}; {why}"
+        facts["family"] = found.guess(model, "family", family, because)
     if not facts["lineage"]:
         lineage = (run and run.lineage) or facts["family"]
         facts["lineage"] = found.guess(model, "lineage", lineage, "the name")
@@ -91,13 +93,13 @@ def _given_facts(
     facts: dict[str, Any] = {column: given.get(column) for column in COLUMNS}
     for column in ("params_b", "active_params_b", "tokens_t"):
         facts[column] = _positive(facts[column])
-    more = found.facts_of(model)
-    for column, value in more.items():
+    for column, (value, place) in found.facts_of(model).items():
         old = facts[column]
         if old not in (None, "", value) and not (rounded_down and column == "params_b"):
-            what = f"{column} is {old} in the source and {value} in the facts, which count"
+            what = f"{column} is {old} in {found.source} and {value} in {place}: facts count"
             found.notes.append(f"{model}: {what}")
-    return facts | dict(more)
+        facts[column] = value
+    return facts
 
 
 def _run(
@@ -115,7 +117,8 @@ def _run(
             run = other
         elif run and other and run.tokens_t != other.tokens_t:
             # One of the two is of another model, and nothing says which.
-            return None, f"the name says {stated.params_b:.3g} billion parameters, not {size:.3g}"
+            why = f"the name says {stated.params_b:.3g} billion parameters, not {size:.3g}"
+            run = Pretraining(None, None, None, why)
     if run is None:
         return None, "no registered lineage in the name"
     return run, f"{run.lineage}: {run.source}" if run.lineage else run.source

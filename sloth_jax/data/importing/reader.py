@@ -27,8 +27,9 @@ from sloth_jax.data.importing.result import (
     NothingKept,
 )
 from sloth_jax.data.importing.wide_and_long import read_any_table
+from sloth_jax.data.reading import parse_leaderboard
 from sloth_jax.data.rows import facts_given
-from sloth_jax.data.schema import read_header, with_facts
+from sloth_jax.data.schema import read_header
 from sloth_jax.data.tables import read_table
 from sloth_jax.errors import check_choice
 
@@ -54,6 +55,7 @@ def import_scores(
 
     Raises:
         InputError: if the source or the facts cannot be read.
+        TableError: if rows of a family contradict each other, with the facts.
         NothingKept: if no row of the source could be kept; it has the rejected rows.
     """
     path = Path(source)
@@ -77,6 +79,8 @@ def import_scores(
     if unused:
         found.notes.append(f"facts of models that the source does not have: {', '.join(unused)}")
     tell_families_apart(found)
+    # Facts from several places may contradict each other: a table is written that can be read.
+    parse_leaderboard(read_table(found.frame, f"table of {found.source}"), None)
     return found
 
 
@@ -84,21 +88,21 @@ def read_facts(paths: Sequence[str | Path | pd.DataFrame]) -> Facts:
     """Reads tables of facts: the columns of a table of models, without scores.
 
     Only ``model`` is needed, and empty cells are not known. Other columns are ignored, so that the
-    rejected rows of an import can be filled in and handed back.
+    unknown models of an import can be filled in and handed back.
 
     Raises:
         TableError: a cell cannot be used, or two rows of a model contradict each other.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for table in (with_facts(read_table(path)) for path in paths):
-        columns = read_header(table).facts
-        for row, cells in enumerate(table.rows):
-            if not any(cells[position] for position in columns.values()):
-                continue  # of a file without a model's name
+    found: dict[str, dict[str, tuple[Any, str]]] = {}
+    for table in (read_table(path) for path in paths):
+        columns = read_header(table, whole=False).facts
+        for row in range(len(table.rows)):
             facts = facts_given(table, row, columns)
             known = found.setdefault(facts.pop("model").lower(), {})
+            here = f"{table.source}, row {table.numbers[row]}"
             for column, value in facts.items():
-                if known.setdefault(column, value) != value:
-                    what = f"{known[column]} stands before for this model: keep one"
+                other, place = known.setdefault(column, (value, here))
+                if other != value:
+                    what = f"{place}, has {other} for this model: keep one of the two"
                     raise table.error(what, row, columns[column])
     return found

@@ -16,8 +16,8 @@ from sloth_jax.wording import one_line
 
 FORMATS = ("lm-eval", "open-llm-leaderboard-v1", "open-llm-leaderboard-v2", "table")
 LM_EVAL, V1, V2, TABLE = FORMATS
-Facts = Mapping[str, Mapping[str, Any]]
-"""What a source cannot know: model in small letters -> column -> value."""
+Facts = Mapping[str, Mapping[str, tuple[Any, str]]]
+"""What a source cannot know: model in small letters -> column -> value, and where it stands."""
 KINDS = ("merged", "moe", "flagged", "adapters")
 """Kinds of rows in exports of leaderboards that may be left out on request."""
 
@@ -68,17 +68,16 @@ class Imported:
 
     def reasons(self, rows: Sequence[Mapping[str, Any]] | None = None) -> dict[str, int]:
         """Reason -> how many rows were rejected for it, or of other rows, the commonest first."""
-        # what is in quotes or brackets differs from row to row
         rows = self.rejected if rows is None else rows
+        # what is in quotes or brackets differs from row to row
         kinds = [re.sub(r"[:(].*", "", row["reason"]).strip() for row in rows]
         return {str(kind): int(count) for kind, count in pd.Series(kinds).value_counts().items()}
 
     def reject(self, row: int | str, model: str, reason: str) -> None:
         """Note that a row was not kept."""
-        place = {"source": self.source, "row": row, "model": model, "reason": reason}
-        self.rejected.append(place)
+        self.rejected.append({"source": self.source, "row": row, "model": model, "reason": reason})
 
-    def facts_of(self, model: str) -> Mapping[str, Any]:
+    def facts_of(self, model: str) -> Mapping[str, tuple[Any, str]]:
         """What was given of a model, by its whole name or that without its owner."""
         for name in (model.lower(), plain_name(model)):
             if name in self.facts:

@@ -13,14 +13,7 @@ from typing import Any, NamedTuple
 from sloth_jax.data.importing.names import add_row
 from sloth_jax.data.importing.result import TABLE, Facts, Imported
 from sloth_jax.data.rows import facts_given, fraction_of, number_of
-from sloth_jax.data.schema import (
-    ABOUT,
-    Header,
-    bundled_floors,
-    match_benchmark,
-    read_header,
-    with_facts,
-)
+from sloth_jax.data.schema import ABOUT, Header, bundled_floors, match_benchmark, read_header
 from sloth_jax.data.tables import RawTable, TableError
 from sloth_jax.wording import spelling
 
@@ -48,8 +41,7 @@ class _Model:
 def read_any_table(table: RawTable, facts: Facts) -> Imported:
     """Reads a wide or a long table."""
     found = Imported(table.source, TABLE, rows_in=len(table.rows), facts=facts)
-    table = with_facts(table)
-    header = read_header(table)
+    header = read_header(table, whole=False)
     found.notes += header.warnings
     keys = {spelling(name): position for position, name in enumerate(table.header)}
     long = "benchmark" in keys and "score" in keys
