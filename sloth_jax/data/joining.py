@@ -25,9 +25,8 @@ def add_models(
 
     A row of a model that the table has may leave its facts empty, and adds scores: on benchmarks
     that it lacked, or in place of those it had, with a warning. It may fill in a size, tokens or a
-    date that the table lacks, and must not contradict others. A column that the table does not
-    have is a new benchmark, which may be measured on a handful of models and is predicted for the
-    others.
+    date that the table lacks, and must not contradict others. A column that the table lacks is a
+    new benchmark, which a handful of models are enough to begin with.
 
     Args:
         table: what to add to.

@@ -71,9 +71,8 @@ class RawTable:
     def place(self, row: int) -> str:
         """Returns where a row stands, and its model."""
         place = f"row {self.numbers[row]}" if self.numbers[row] else "the table"
-        named = (spelling(header) in MODEL_SPELLINGS for header in self.header)
-        names = (cell for cell, is_name in zip(self.rows[row], named, strict=True) if is_name)
-        model = next(names, "")
+        cells = zip(self.header, self.rows[row], strict=True)
+        model = next((cell for name, cell in cells if spelling(name) in MODEL_SPELLINGS), "")
         return f"{place} (model {quoted(model)})" if model else place
 
 

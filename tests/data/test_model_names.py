@@ -145,7 +145,8 @@ def test_a_model_without_size_or_tokens_is_kept_and_one_without_a_score_is_not()
     assert sizeless["reason"].startswith("size not known: neither given nor in the name")
     assert "ambiguous, llama (1.0 T) or llama-2 (2.0 T)" in ambiguous["reason"]
     # What is to be filled in has the size that the name states, and no lineage.
-    assert (ambiguous["params_b"], ambiguous["lineage"]) == (13.0, None)
+    facts = [ambiguous[column] for column in ("params_b", "family", "lineage")]
+    assert facts == [13.0, None, None]
     assert found.rows[1]["family"] == "x-llama of unknown lineage"
 
 

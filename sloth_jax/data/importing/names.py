@@ -55,13 +55,15 @@ def add_row(
     size, whole = _size(found, model, published, facts["params_b"], rounded_down)
     run, why = _run(published, facts, size, whole)
     family = family_in_name(published)
+    placed = run is None or run.lineage or facts["lineage"]
     tokens = facts["tokens_t"] or (run and run.tokens_t)
     if size is None or tokens is None:
         lacks = "size not known: neither given nor in the name; tokens are found by name and size"
         lacks = lacks if size is None else f"training tokens not known: {why}"
         of_run = {"params_b": size, "lineage": facts["lineage"] or (run and run.lineage)}
-        template = {**facts, **of_run, "family": facts["family"] or family, "model": published}
-        found.unknown.append({**template, "source": found.source, "row": row, "reason": lacks})
+        of_run["family"] = facts["family"] or (family if placed else None)
+        place = {"model": published, "source": found.source, "row": row, "reason": lacks}
+        found.unknown.append(facts | of_run | place)
     elif not facts["tokens_t"]:
         facts["tokens_t"] = found.guess(model, "tokens_t", tokens, why)
     facts["params_b"] = size
@@ -71,7 +73,7 @@ def add_row(
     # One that is given and the same as the name's may be told apart like it.
     if facts["family"] in (None, "", family):
         because = "the name without its size"
-        if run and not (run.lineage or facts["lineage"]):
+        if not placed:
             # Else it could bear the name of a lineage, or of a family, that it is not of.
             family, because = f"{family} of unknown lineage", f"{because}; {why}"
         facts["family"] = found.guess(model, "family", family, because)
