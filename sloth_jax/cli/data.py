@@ -11,6 +11,8 @@ from sloth_jax.cli.output import CSV, check_outputs
 from sloth_jax.files import write_text
 
 if TYPE_CHECKING:
+    import numpy as np
+
     from sloth_jax.data.leaderboard import Leaderboard
 
 
@@ -46,6 +48,14 @@ def _run(options: argparse.Namespace) -> None:
         print(_description(table))
 
 
+def _range(values: np.ndarray, unit: str) -> str:
+    import numpy as np
+
+    unknown = int(np.isnan(values).sum())
+    more = f" (not known of {unknown} models)" if unknown else ""
+    return f"{np.nanmin(values):g} to {np.nanmax(values):g} {unit}{more}"
+
+
 def _description(table: Leaderboard) -> str:
     import numpy as np
 
@@ -56,8 +66,8 @@ def _description(table: Leaderboard) -> str:
         f"{len(table.models)} models of {len(table.families)} families and "
         f"{len(table.lineages)} lineages, {scored.sum()} scores on "
         f"{len(table.benchmarks)} benchmarks",
-        f"{table.params_b.min():g} to {table.params_b.max():g} billion parameters, "
-        f"{table.tokens_t.min():g} to {table.tokens_t.max():g} trillion tokens",
+        _range(table.params_b, "billion parameters"),
+        _range(table.tokens_t, "trillion tokens"),
         f"{'benchmark':<12} {'models':>6} {'floor':>6} {'lowest':>7} {'highest':>7}",
     ]
     for j, benchmark in enumerate(table.benchmarks):

@@ -206,7 +206,7 @@ def _gaps(board: Leaderboard, own: np.ndarray) -> list[str]:
             names = [board.models[m] for m in unknown[:_MOST_NAMES]]
             names += ["..."] if len(unknown) > _MOST_NAMES else []
             of = "1 model" if len(unknown) == 1 else f"{len(unknown)} models"
-            gaps.insert(0, f"{what} of {of} are not known: integrated out: {', '.join(names)}")
+            gaps.insert(0, f"{what} of {of} are not known and integrated out: {', '.join(names)}")
     if silent := [board.models[m] for m in np.flatnonzero(~given.any(1) & own)]:
         gaps.append(f"models without a score: {', '.join(silent)}")
     return gaps

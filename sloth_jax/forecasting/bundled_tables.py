@@ -29,10 +29,20 @@ def load_observational() -> Leaderboard:
     """
     table = read_bundled("observational.csv")
     records = table.records()
-    found = parse_leaderboard(table, OBSERVATIONAL_FLOORS)
-    found = found.subset(found.known)
-    closed = sorted(cells["model"] for cells in records if not cells["params_b"])
-    warning = f"{table.source}: left out, since their sizes are not public: {', '.join(closed)}"
+    closed = {
+        row for row, cells in enumerate(records) if not (cells["params_b"] and cells["tokens_t"])
+    }
+    public = [row for row in range(len(records)) if row not in closed]
+    found = parse_leaderboard(
+        replace(
+            table,
+            rows=[table.rows[row] for row in public],
+            numbers=[table.numbers[row] for row in public],
+        ),
+        OBSERVATIONAL_FLOORS,
+    )
+    names = ", ".join(sorted(records[row]["model"] for row in closed))
+    warning = f"{table.source}: left out, since their sizes or tokens are not public: {names}"
     return replace(found, warnings=(warning, *found.warnings))
 
 

@@ -32,7 +32,9 @@ def test_check_exits_with_one_where_an_assumption_fails(folder, capsys):
 def test_data_describes_the_bundled_table(capsys):
     assert run("data") == 0
     printed = capsys.readouterr().out
-    assert "178 models" in printed
+    assert "188 models" in printed
+    assert "trillion tokens (not known of 10 models)" in printed
+    assert "nan" not in printed
     assert "MATH Lvl 5" in printed
 
 
@@ -71,4 +73,4 @@ def test_data_writes_a_table_that_predict_accepts(tmp_path, capsys):
     np.testing.assert_array_equal(loaded.floors, bundled.floors)
     assert run("data", "--uncorrected", "--out", tmp_path / "u.csv") == 0
     assert (tmp_path / "t.csv").read_bytes() != (tmp_path / "u.csv").read_bytes()
-    assert "left out" in capsys.readouterr().err
+    assert "token counts of 13 models are not known and integrated out" in capsys.readouterr().err

@@ -227,6 +227,7 @@ def test_the_observational_table_leaves_out_what_is_not_public():
     board = load_observational()
     left_out = set(board.warnings[0].split(": ")[-1].split(", "))
     assert set(observational_frame().index) - set(board.models) == left_out
+    assert not any("integrated out" in warning for warning in board.warnings)
     assert "gpt-4-0613" in left_out
     assert "gpt-4-0613" not in board.models
     assert "gpt-4-0613" in observational_frame().index

@@ -61,8 +61,8 @@ def test_own_rows_fill_in_sizes_and_tokens_that_the_table_lacks(write):
     ]
     # What the table lacks was told of it, and is not told again of the rows that join it.
     assert [text for text in told if "integrated out" in text] == [
-        "sizes of 1 model are not known: integrated out: ours",
-        "token counts of 1 model are not known: integrated out: ours",
+        "sizes of 1 model are not known and integrated out: ours",
+        "token counts of 1 model are not known and integrated out: ours",
     ]
     with pytest.raises(TableError, match="the table has active_params_b empty, and facts must agr"):
         add_models(table, write("model,active_params_b,MMLU\nbeta-7b,2,0.5\n", "mine.csv"))

@@ -304,7 +304,8 @@ def test_sizes_tokens_and_families_may_be_unknown(write, board):
     assert np.isnan([table.params_b[m], table.tokens_t[m]]).all()
     assert table.known.tolist() == [model != "alpha-1b" for model in table.models]
     assert (
-        sum("of 1 model are not known: integrated out: alpha-1b" in w for w in table.warnings) == 2
+        sum("of 1 model are not known and integrated out: alpha-1b" in w for w in table.warnings)
+        == 2
     )
     nothing = load_leaderboard(write("model,MMLU\na,0.5\nb,0.4\n", "nothing.csv"))
     assert nothing.families == nothing.lineages == ("a", "b")
