@@ -24,16 +24,25 @@ def no_scores(frame: pd.DataFrame) -> pd.DataFrame:
     return frame
 
 
+def nothing_known(frame: pd.DataFrame) -> pd.DataFrame:
+    frame.loc[3, ["params_b", "MMLU", "ARC", "HellaSwag", "GSM8K"]] = np.nan
+    return frame
+
+
 # name: change of the table, what the one line must say
 BAD_TABLES = {
-    "missing column": (lambda f: f.drop(columns="tokens_t"), ["tokens_t", "missing"]),
+    "missing column": (lambda f: f.drop(columns="model"), ["'model'", "missing"]),
+    "misspelt column": (
+        lambda f: f.rename(columns={"tokens_t": "tokenz_t"}),
+        ["'tokens_t' is missing", "did you mean 'tokenz_t'?"],
+    ),
     "duplicated model": (edit(1, "model", "family0-0"), ["row 3", "family0-0", "row 2"]),
     "percent": (edit(2, "MMLU", 45.2), ["row 4", "MMLU", "45.2", "did you mean fractions?"]),
     "negative score": (edit(2, "ARC", -0.1), ["row 4", "ARC", "-0.1"]),
     "text score": (edit(0, "ARC", "good"), ["row 2", "ARC", "good"]),
     "zero size": (edit(0, "params_b", 0), ["row 2", "params_b", "positive"]),
     "negative tokens": (edit(0, "tokens_t", -1), ["row 2", "tokens_t", "positive"]),
-    "missing tokens": (edit(3, "tokens_t", ""), ["row 5", "tokens_t", "empty"]),
+    "neither size nor score": (nothing_known, ["row 5", "neither its size nor a score", "fill in"]),
     "infinite size": (edit(3, "params_b", "inf"), ["row 5", "params_b", "infinite"]),
     "no rows": (lambda f: f.iloc[:0], ["no rows"]),
     "no scores": (no_scores, ["without scores"]),

@@ -44,7 +44,7 @@ def test_own_models_are_added_and_their_family_is_known(folder, capsys):
     assert set(other["benchmark"]) == {"MMLU", "ARC", "HellaSwag", "GSM8K", "Mine"}
     (folder / "mine.csv").write_text("model,params_b,MMLU\nfamily0-0,99,0.3\n")
     assert predict(folder, *options[:-1], folder / "q.csv") == 2
-    refused(capsys, folder / "q.csv", "the table has params_b 1.0: leave it empty")
+    refused(capsys, folder / "q.csv", "the table has params_b 1.0, and facts must agree: leave")
 
 
 def test_parquet_tables_are_read(folder):
