@@ -61,7 +61,7 @@ def observe(table: Leaderboard, surface: Surface) -> Observations:
     )
     if prior is None:
         return found
-    sized = np.isnan(table.params_b).any()
+    sized = np.ones(()) if np.isnan(table.params_b).any() else None
     given = on_device(
         log_params=prior.log_params,
         log_tokens=prior.log_tokens,
@@ -70,11 +70,10 @@ def observe(table: Leaderboard, surface: Surface) -> Observations:
         used=np.ones(found.design.shape[1]),
         unknown=prior.unknown,
         direction=prior.direction,
-        sized=np.zeros(int(sized)),
         at=np.zeros_like(prior.unknown),
         slope=np.zeros((*prior.unknown.shape, found.design.shape[1])),
     )
-    covariates = Covariates(surface=surface, **given)
+    covariates = Covariates(surface=surface, sized=sized, **given)
     return around(found._replace(covariates=covariates), covariates.at)
 
 

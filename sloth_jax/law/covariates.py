@@ -42,8 +42,8 @@ class Covariates(NamedTuple):
         used: 1 for the columns of the surface that are used, ``(column,)``.
         unknown: 1 where a unit is unknown, else 0, ``(unit, model)``.
         direction: what a unit adds to log size and log tokens, ``(unit, 2, model)``.
-        sized: the units that move places on walks, empty where all sizes are known; ``(0,)`` or
-            ``(1,)``: only the shape counts.
+        sized: a number where some size is unknown, so that places on walks move along; None where
+            all sizes are known.
         at: the place, from the prior mean, ``(unit, model)``; 0 where known.
         slope: of the columns there, ``(unit, model, column)``; 0 where known.
     """
@@ -56,7 +56,7 @@ class Covariates(NamedTuple):
     used: Float[Array, " column"]
     unknown: Float[Array, "unit model"]
     direction: Float[Array, "unit 2 model"]
-    sized: Array
+    sized: Array | None
     at: Float[Array, "unit model"]
     slope: Float[Array, "unit model column"]
 

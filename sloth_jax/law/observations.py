@@ -60,7 +60,7 @@ def linear_at(
         return observations
     covariates, design = observations.covariates.linear_at(departure)
     observations = observations._replace(design=design, covariates=covariates)
-    if covariates.sized.size == 0:
+    if covariates.sized is None:
         return observations
     basis = covariates.basis()
     return observations._replace(
