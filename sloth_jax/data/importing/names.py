@@ -69,8 +69,7 @@ def add_row(
     if whole and run and run.params_b:
         because = f"given as {size:g}, rounded down; registered size of {run.lineage}"
         facts["params_b"] = found.guess(model, "params_b", run.params_b, because)
-    # One that is given and the same as the name's may be told apart like it.
-    if facts["family"] in (None, "", family):
+    if facts["family"] in (None, ""):
         facts["family"] = found.guess(model, "family", family, "the name without its size")
     if not facts["lineage"]:
         lineage = (run and run.lineage) or facts["family"]
@@ -146,17 +145,16 @@ def _size(
 
 
 def tell_families_apart(found: Imported) -> None:
-    """Gives families whose guessed members differ in lineage or post-training names of their own.
+    """Gives families named like models that differ in lineage or post-training names of their own.
 
-    ``dolphin-2.9`` of Llama 3 and of Qwen 2 are two families, whatever their names say.
+    ``dolphin-2.9`` of Llama 3 and of Qwen 2 are two families, also where facts repeat the name.
     """
-    guessed = {row["model"] for row in found.guessed if row["column"] == "family"}
     kinds: dict[str, set[tuple[str, bool]]] = {}
     for row in found.rows:
         kinds.setdefault(row["family"], set()).add((row["lineage"], row["post_trained"]))
     for row in found.rows:
         family, model = row["family"], row["model"]
-        if len(kinds[family]) == 1 or model not in guessed:
+        if len(kinds[family]) == 1 or family != family_in_name(model):
             continue
         words = ["chat" if row["post_trained"] else "base"]
         if len({lineage for lineage, _ in kinds[family]}) > 1:
