@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from sloth_jax.cli.console import Parser, show_progress, tell
 from sloth_jax.cli.output import CSV, check_outputs, write_frame
 from sloth_jax.errors import InputError
+from sloth_jax.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -97,7 +98,7 @@ def _run(options: argparse.Namespace) -> None:
         print(f"  {count:>6}  {reason}")
     for column, count in guessed["column"].value_counts().items():
         print(f"  {count:>6}  {column} read off names")
-    tell(f"Wrote {len(found.rows)} models to {options.out}")
+    tell(f"Wrote {counted(len(found.rows), 'model')} to {options.out}")
     if len(guessed) and options.guessed is None:
         tell("note: values read off names are guesses: list them with --guessed FILE.csv")
     if next_step := _next_step(options, found):
@@ -115,7 +116,7 @@ def _next_step(options: argparse.Namespace, found: Imported) -> str:
         words += [flag, value] if value else []
     for flag, values in (("--without", options.without), ("--facts", options.facts)):
         words += [flag, *values] if values else []
-    what = f"size or tokens of {lacking} models are not known"
+    what = f"size or tokens of {counted(lacking, 'model')} are not known"
     if options.rejected is None:
         return f"{what}: list them with {shlex.join([*words, '--rejected', facts])}"
     again = shlex.join([*words, *([] if options.facts else ["--facts"]), facts])

@@ -87,6 +87,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         SystemExit: always, with the exit code.
     """
     options = parser().parse_args(arguments)
+    options.whole_process = arguments is None
     listen(options.told)
     run_and_exit("sloth-jax", lambda: options.run(options))
 

@@ -46,6 +46,7 @@ from sloth_jax.planning.objective import (
     predictive_law_of,
 )
 from sloth_jax.planning.targets import MEAN, Target, find_target
+from sloth_jax.programs import kept
 from sloth_jax.showing import Shown
 from sloth_jax.skills.interpret import Skills
 
@@ -161,7 +162,7 @@ def compute_optimal(
         np.log(budgets / (FLOPS_UNIT * family.active_fraction)),
         np.asarray(bounds.logs()),
         covariates_of(fit, family),
-        spend_all=spend_all,
+        spend_all,
     )
     found = jax.tree.map(lambda a: np.asarray(a, np.float64), found)
     splits = _splits(found, budgets, tails)
@@ -206,6 +207,7 @@ class _Found(NamedTuple):
     at_best: Array
 
 
+@partial(kept, static=(5,))
 @partial(jax.jit, static_argnames="spend_all")
 def _search(
     objective: Objective,
@@ -213,7 +215,6 @@ def _search(
     log_budgets: ArrayLike,
     log_bounds: ArrayLike,
     covariates: Callable[[Split], Covariates],
-    *,
     spend_all: bool,
 ) -> _Found:
     """Search each budget by some of the draws, those of ``rows``."""
