@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from functools import partial
 
 import jax
 import jax.numpy as jnp
@@ -20,6 +21,7 @@ from sloth_jax.forecasting.forecast import forecast, forecast_table, predictive_
 from sloth_jax.forecasting.query import load_query
 from sloth_jax.inference.arviz_groups import lineage_log_likelihoods
 from sloth_jax.inference.fit import fit as fit_law
+from sloth_jax.inference.predictive import predict_table
 from sloth_jax.inference.storage import load_fit, save_fit
 
 MEASURED = """model,family,post_trained,params_b,tokens_t,MMLU,MMLU se,Mine,mine_items,source
@@ -189,3 +191,15 @@ def test_files_and_densities_know_of_both(fit, measured, tmp_path):
     found, other = (np.asarray(lineage_log_likelihoods(one)) for one in (fit, surprised))
     assert np.isfinite(found).all()
     assert found[:, lineage].mean() > other[:, lineage].mean() + 5.0
+
+
+def test_a_score_is_predicted_as_its_own_source_measures_it_where_that_is_asked(fit, measured):
+    law = jax.tree.map(lambda a: a[0], fit.law)
+    by_main, by_own = (jax.jit(partial(predict_table, own_source=asked)) for asked in (False, True))
+    main, own = (np.asarray(by(fit.observations, law)) for by in (by_main, by_own))
+    low = np.arange(len(measured.models)) % 3 == 0
+    np.testing.assert_array_equal(main[~low], own[~low])
+    assert (own[low, 0] < main[low, 0]).all()
+    # Hidden scores too: their source is known.
+    hidden = fit.observations._replace(observed=fit.observations.observed.at[0].set(False))
+    assert by_own(hidden, law)[0, 0] < by_main(hidden, law)[0, 0]
