@@ -92,6 +92,16 @@ class Requirement(Shown):
     def _rows(self) -> pd.DataFrame:
         return self.curve
 
+    def in_words(self) -> str:
+        """The requirement in two lines."""
+        unit, what = (" sd of models", "skill") if self.is_skill else ("", "score")
+        goal = f"{self.benchmark} >= {self.score:g}{unit} with probability {self.asked:g}"
+        at = f"params_b {self.params_b:.4g}, tokens_t {self.tokens_t:.4g} ({self.flops:.3g} FLOPs)"
+        chance = f"probability {self.probability:.3f} (Monte Carlo error {self.standard_error:.3f})"
+        if self.reached:
+            return f"{goal}: {at}\n{chance}, expected {what} {self.mean:.3f}"
+        return f"{goal}: not reached within bounds\nclosest: {at}, {chance}"
+
 
 def required(
     fit: Fit,
