@@ -15,7 +15,7 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         help="say which benchmark to measure a model on next",
         description="Benchmarks to measure a model on, the first that narrows the predictions of\n"
         "the others most for what it costs: known scores of the model are used.",
-        epilog="example: sloth-jax next --fit fit.nc --model llama-3-8b --steps 3 --equal-cost\n"
+        epilog="example: sloth-jax next --fit fit.nc --model gemma-2-9b --steps 3 --equal-cost\n"
         "         sloth-jax next --fit fit.nc --query query.csv --cost MMLU=1 GSM8K=20",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
