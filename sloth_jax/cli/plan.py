@@ -20,8 +20,6 @@ from sloth_jax.errors import InputError
 if TYPE_CHECKING:
     import numpy as np
 
-    from sloth_jax.planning import Plan
-
 
 def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
     """Add the command to the others."""
@@ -70,7 +68,7 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(options: argparse.Namespace) -> None:
     from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
-    from sloth_jax.cli.output import check_outputs, write_answer
+    from sloth_jax.cli.output import check_outputs, draw_figure, write_answer
     from sloth_jax.inference.devices import random_keys
     from sloth_jax.planning.optimal import compute_optimal
     from sloth_jax.planning.targets import parse_target
@@ -101,7 +99,9 @@ def _run(options: argparse.Namespace) -> None:
     names = [f"{budget:.3g} FLOPs" for budget in plan.frontier["flops"]]
     tell_of_extrapolation(names, tuple(plan.frontier["outside"]))
     if options.plot is not None:
-        _draw(plan, options.plot)
+        from sloth_jax.plotting import plan_panels
+
+        draw_figure(options.plot, plan_panels(plan))
     record = {
         "family": family.name,
         "family_models": plan.family_models,
@@ -128,19 +128,3 @@ def _budgets(options: argparse.Namespace) -> np.ndarray:
     if len(flops) != 2:
         raise InputError("--budgets needs two numbers in --flops, the least and the most")
     return np.geomspace(flops[0], flops[1], options.budgets)
-
-
-def _draw(plan: Plan, path: str) -> None:
-    from sloth_jax.cli.output import draw_figure
-    from sloth_jax.plotting import plot_frontier, plot_reached, plot_splits
-
-    budgets = plan.frontier["flops"]
-    if len(budgets) == 1:
-        draw_figure(path, [lambda ax: plot_splits(plan, budgets.iloc[0], ax=ax)])
-        return
-    panels = [
-        lambda ax: plot_frontier(plan, "params_b", ax=ax),
-        lambda ax: plot_frontier(plan, "tokens_t", ax=ax),
-        lambda ax: plot_reached(plan, ax=ax),
-    ]
-    draw_figure(path, panels)
