@@ -92,6 +92,21 @@ def steps() -> list[Step]:
         Step(
             "development_page", "development_table.py", (), (), "development.md", ("development",)
         ),
+        Step("more_data", "more_data.py", (), same("more_data.png")),
+        Step("more_data_page", "more_data_table.py", (), (), "more_data.md", ("more_data",)),
+        Step(
+            "next_benchmark_0",
+            "next_benchmark.py",
+            ("--kept", "0"),
+            (("next_benchmark.png", "next_benchmark_0.png"),),
+        ),
+        Step("next_benchmark_2", "next_benchmark.py", (), same("next_benchmark.png")),
+        Step(
+            "next_benchmark_page",
+            "next_benchmark_table.py",
+            page="next_benchmark.md",
+            needs=("next_benchmark_0", "next_benchmark_2"),
+        ),
         *calibrations,
         Step("calibration_page", "calibration_table.py", (), (), "calibration.md", calibrated),
         *comparisons,

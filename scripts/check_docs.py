@@ -166,6 +166,9 @@ def run_all(found: list[Example], folder: Path, only_list: bool) -> int:
         "PATH": f"{folder}/.venv/bin{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder.parent),  # completion in shells is installed there
         "SLOTH_JAX_QUICK": "1",  # of notebooks
+        # Many of them fit the same table: what one has compiled the next need not compile.
+        "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "compiled"),
+        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         "MPLBACKEND": "Agg",
     }
     env.pop("SLOTH_JAX_VENV", None)

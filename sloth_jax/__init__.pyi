@@ -28,6 +28,7 @@ from .planning.comparison import compare
 from .planning.elasticities import elasticity
 from .planning.experimental_design import next_measurement
 from .planning.family import Family
+from .planning.next_benchmark import next_benchmark
 from .planning.optimal import compute_optimal
 from .planning.requirement import required
 from .skills.downstream import fit_task_on_skills
@@ -81,6 +82,7 @@ __all__ = [
     "load_query",
     "load_task",
     "make_folds",
+    "next_benchmark",
     "next_measurement",
     "planning",
     "plotting",

@@ -16,6 +16,11 @@ def quoted(value: str) -> str:
     return repr(value if len(value) <= 60 else value[:57] + "...")
 
 
+def counted(count: int, one: str, several: str = "") -> str:
+    """Returns a count and what is counted, in the singular where it is 1."""
+    return f"{count} {one if count == 1 else several or one + 's'}"
+
+
 def spelling(name: str) -> str:
     """Reduces a name to its letters and digits, so that spellings can be compared."""
     return "".join(c for c in name.casefold() if c.isalnum()) or name

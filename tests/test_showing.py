@@ -36,7 +36,7 @@ def test_each_is_one_line(results):
     )
     assert lines["query"] == "Query(4 models: big, new-in-lineage, new and 1 more)"
     assert lines["forecast"] == "Forecast(4 models, 4 benchmarks, 60 draws, by laplace)"
-    assert lines["fit"].startswith("Fit(24 models, 4 benchmarks, 1 skills, smooth surface; laplace")
+    assert lines["fit"].startswith("Fit(24 models, 4 benchmarks, 1 skill, smooth surface; laplace")
     assert lines["skills"].startswith("Skills(skill 1; 4 benchmarks, 60 draws; ")
     assert lines["task"].startswith("Task(name='mine', models=tuple of 24, scores=float64[24]")
 

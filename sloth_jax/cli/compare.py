@@ -6,7 +6,6 @@ import argparse
 
 from sloth_jax.cli.console import Parser, show_progress, tell
 from sloth_jax.cli.options import add_output_options, add_source_options
-from sloth_jax.cli.planned import target_of
 
 
 def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -46,11 +45,11 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.forecasting.query import load_query
     from sloth_jax.inference.devices import random_keys
     from sloth_jax.planning.comparison import compare
-    from sloth_jax.planning.targets import find_target
+    from sloth_jax.planning.targets import find_target, parse_target
 
     prepare_jax(options)
     check_outputs(options)
-    target = target_of(options.target)
+    target = parse_target(options.target)
     saved = saved_fit(options)
     table = training_table(options, saved)
     query = load_query(options.candidates, table)

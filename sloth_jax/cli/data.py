@@ -9,6 +9,7 @@ from sloth_jax.cli.console import Parser, tell
 from sloth_jax.cli.options import add_edition_option
 from sloth_jax.cli.output import CSV, check_outputs
 from sloth_jax.files import write_text
+from sloth_jax.wording import counted
 
 if TYPE_CHECKING:
     import numpy as np
@@ -43,7 +44,7 @@ def _run(options: argparse.Namespace) -> None:
         tell(f"note: {warning}")
     if options.out is not None:
         write_text(options.out, table.to_csv_text())
-        tell(f"Wrote {len(table.models)} models to {options.out}")
+        tell(f"Wrote {counted(len(table.models), 'model')} to {options.out}")
     else:
         print(_description(table))
 

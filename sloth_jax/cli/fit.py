@@ -12,6 +12,7 @@ from sloth_jax.cli.output import FITS, check_outputs
 from sloth_jax.cli.process import on_interrupt, what_is_kept
 from sloth_jax.files import clear_leftovers
 from sloth_jax.interrupts import unbroken
+from sloth_jax.wording import counted
 
 
 def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -50,8 +51,9 @@ def _run(options: argparse.Namespace) -> None:
         checkpoint.unlink(missing_ok=True)
     tell_of_fit(fit)
     tell(
-        f"Wrote {options.out}: {len(table.models)} models of {len(table.families)} families, "
-        f"{len(table.benchmarks)} benchmarks"
+        f"Wrote {options.out}: {counted(len(table.models), 'model')} of "
+        f"{counted(len(table.families), 'family', 'families')}, "
+        f"{counted(len(table.benchmarks), 'benchmark')}"
     )
     tell(f"Next: sloth-jax predict --fit {shlex.quote(options.out)} --query QUERY.csv")
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import logging
+import os
 from dataclasses import replace
 from pathlib import Path
 
@@ -32,6 +33,8 @@ from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.fit import Fit, fit
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.storage import load_fit
+from sloth_jax.programs import keep_programs
+from sloth_jax.wording import counted
 
 
 def prepare_jax(options: argparse.Namespace) -> None:
@@ -43,7 +46,9 @@ def prepare_jax(options: argparse.Namespace) -> None:
     if options.no_cache:
         jax.config.update("jax_enable_compilation_cache", False)
     else:
-        use_compilation_cache()
+        folder = use_compilation_cache()
+        if options.whole_process and folder is not None and os.access(folder, os.W_OK):
+            keep_programs(folder)
 
 
 _OF_A_NEW_FIT = (
@@ -146,7 +151,8 @@ def fit_table(
     nuts = settings.nuts
     chains = f", {nuts.chains} chains of {nuts.warmup} + {nuts.draws} draws; this takes minutes"
     tell(
-        f"Fitting {len(table.models)} models on {len(table.benchmarks)} benchmarks "
+        f"Fitting {counted(len(table.models), 'model')} on "
+        f"{counted(len(table.benchmarks), 'benchmark')} "
         f"({settings.inference}{chains if settings.inference == 'nuts' else ''}) ..."
     )
     return fit(table, key=key, settings=settings, progress=show_progress, checkpoint=checkpoint)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from sloth_jax.cli.console import Parser, show_progress, tell
 from sloth_jax.cli.output import CSV, check_outputs, write_frame
+from sloth_jax.wording import counted
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -103,7 +104,7 @@ def _run(options: argparse.Namespace) -> None:
         print(f"  {count:>6}  kept, {reason}")
     for column, count in guessed["column"].value_counts().items():
         print(f"  {count:>6}  {column} read off names")
-    tell(f"Wrote {len(found.rows)} models to {options.out}")
+    tell(f"Wrote {counted(len(found.rows), 'model')} to {options.out}")
     if len(guessed) and options.guessed is None:
         tell("note: values read off names are guesses: list them with --guessed FILE.csv")
     if next_step := _next_step(options, found):
@@ -120,8 +121,7 @@ def _next_step(options: argparse.Namespace, found: Imported) -> str:
         words += [flag, value] if value else []
     for flag, values in (("--without", options.without), ("--facts", options.facts)):
         words += [flag, *values] if values else []
-    count = len(found.unknown)
-    of = "1 model" if count == 1 else f"{count} models"
+    of = counted(len(found.unknown), "model")
     what = f"size or tokens of {of} are not known, and a fit integrates them out; to give them"
     if options.unknown is None:
         return f"{what}, list them with {shlex.join([*words, '--unknown', facts])}"

@@ -21,6 +21,7 @@ from sloth_jax.cli import (
     evaluate,
     fit,
     importing,
+    next_benchmark,
     plan,
     predict,
     require,
@@ -32,7 +33,10 @@ from sloth_jax.cli.options import add_run_options
 # What stands for a file in a command's help.
 _FILES = ("TABLE", "QUERY", "CANDIDATES", "FLOORS", "FILE", "FIGURE", "FIT.nc", "FILE.csv")
 
-COMMANDS = (predict, fit, plan, require, compare, skills, evaluate, importing, check, data)
+COMMANDS = (
+    *(predict, fit, plan, require, compare, next_benchmark),
+    *(skills, evaluate, importing, check, data),
+)
 
 
 class _PrintCompletion(argparse.Action):
@@ -87,6 +91,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
         SystemExit: always, with the exit code.
     """
     options = parser().parse_args(arguments)
+    options.whole_process = arguments is None
     listen(options.told)
     run_and_exit("sloth-jax", lambda: options.run(options))
 

@@ -13,7 +13,7 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.forecasting.forecast import count_family_models
 from sloth_jax.identifiability.enough_scores import left_to_prior
 from sloth_jax.inference.fit import Fit
-from sloth_jax.wording import did_you_mean, spelling
+from sloth_jax.wording import counted, did_you_mean, spelling
 
 _SHOWN = 3  # notes of a kind, before the rest is counted
 
@@ -38,7 +38,8 @@ def tell_of_fit(fit: Fit, saved: str | None = None) -> None:
     summary = fit.diagnostics.summary()
     if saved:
         count = len(problems) + len(notes)
-        summary += f" (-v repeats {count} warnings and notes of {saved})" if count else ""
+        told = counted(count, "warning or note", "warnings and notes")
+        summary += f" (-v repeats {told} of {saved})" if count else ""
     tell(summary)
 
 

@@ -209,7 +209,7 @@ def add_family_options(parser: argparse.ArgumentParser) -> None:
         )
 
 
-def add_output_options(parser: argparse.ArgumentParser, rows: str) -> None:
+def add_output_options(parser: argparse.ArgumentParser, rows: str, *, plot: bool = True) -> None:
     """Where the answer goes and in what form; ``rows`` says what a table of it holds."""
     group = parser.add_argument_group("the output")
     group.add_argument(
@@ -222,6 +222,6 @@ def add_output_options(parser: argparse.ArgumentParser, rows: str) -> None:
         metavar="FILE",
         help=f"write the answer to a file instead: .csv, .csv.gz or .parquet {rows}, or .json",
     )
-    group.add_argument(
-        "--plot", metavar="FIGURE", help="draw a figure into this file (.png, .pdf or .svg)"
-    )
+    if plot:
+        about = "draw a figure into this file (.png, .pdf or .svg)"
+        group.add_argument("--plot", metavar="FIGURE", help=about)

@@ -14,14 +14,11 @@ from sloth_jax.cli.planned import (
     family_of,
     known_family,
     named_skills,
-    target_of,
 )
 from sloth_jax.errors import InputError
 
 if TYPE_CHECKING:
     import numpy as np
-
-    from sloth_jax.planning import Plan
 
 
 def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -71,13 +68,14 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(options: argparse.Namespace) -> None:
     from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
-    from sloth_jax.cli.output import check_outputs, write_answer
+    from sloth_jax.cli.output import check_outputs, draw_figure, write_answer
     from sloth_jax.inference.devices import random_keys
     from sloth_jax.planning.optimal import compute_optimal
+    from sloth_jax.planning.targets import parse_target
 
     prepare_jax(options)
     check_outputs(options)
-    family, bounds, target = family_of(options), bounds_of(options), target_of(options.target)
+    family, bounds, target = family_of(options), bounds_of(options), parse_target(options.target)
     flops = _budgets(options)
     saved = saved_fit(options)
     table = training_table(options, saved)
@@ -101,7 +99,9 @@ def _run(options: argparse.Namespace) -> None:
     names = [f"{budget:.3g} FLOPs" for budget in plan.frontier["flops"]]
     tell_of_extrapolation(names, tuple(plan.frontier["outside"]))
     if options.plot is not None:
-        _draw(plan, options.plot)
+        from sloth_jax.plotting import plan_panels
+
+        draw_figure(options.plot, plan_panels(plan))
     record = {
         "family": family.name,
         "family_models": plan.family_models,
@@ -112,7 +112,7 @@ def _run(options: argparse.Namespace) -> None:
         "bounds": asdict(bounds),
         "plans": plan.frontier.to_dict("records"),
     }
-    write_answer(options, fit, frame=plan.frontier, record=record, text=_table(plan))
+    write_answer(options, fit, frame=plan.frontier, record=record, text=plan.in_words())
 
 
 def _budgets(options: argparse.Namespace) -> np.ndarray:
@@ -128,46 +128,3 @@ def _budgets(options: argparse.Namespace) -> np.ndarray:
     if len(flops) != 2:
         raise InputError("--budgets needs two numbers in --flops, the least and the most")
     return np.geomspace(flops[0], flops[1], options.budgets)
-
-
-def _table(plan: Plan) -> str:
-    """The frontier as a table for a terminal."""
-    unit = "" if plan.target.skill is None else " (sd of models)"
-    head = ("FLOPs", "params_b", "tokens_t", "score", "as good: params_b")
-    lines = [
-        f"{plan.family.name}, best for {plan.target.label}{unit}; intervals of "
-        f"{100 * plan.level:g} %",
-        f"{head[0]:>9}  {head[1]:>24}  {head[2]:>24}  {head[3]:>20}  {head[4]:>18}",
-    ]
-
-    def with_ends(*values: float) -> str:
-        return "{:.3g} ({:.3g} to {:.3g})".format(*values)
-
-    for row in plan.frontier.to_dict("records"):
-        size, tokens = (
-            with_ends(*(row[f"{name}{end}"] for end in ("", "_lower", "_upper")))
-            for name in ("params_b", "tokens_t")
-        )
-        score = with_ends(row["mean"], row["lower"], row["upper"])
-        alike = f"{row['params_b_least']:.3g} to {row['params_b_most']:.3g}"
-        mark = "  outside" if row["outside"] else ""
-        lines.append(
-            f"{row['flops']:>9.3g}  {size:>24}  {tokens:>24}  {score:>20}  {alike:>18}{mark}"
-        )
-    return "\n".join(lines)
-
-
-def _draw(plan: Plan, path: str) -> None:
-    from sloth_jax.cli.output import draw_figure
-    from sloth_jax.plotting import plot_frontier, plot_reached, plot_splits
-
-    budgets = plan.frontier["flops"]
-    if len(budgets) == 1:
-        draw_figure(path, [lambda ax: plot_splits(plan, budgets.iloc[0], ax=ax)])
-        return
-    panels = [
-        lambda ax: plot_frontier(plan, "params_b", ax=ax),
-        lambda ax: plot_frontier(plan, "tokens_t", ax=ax),
-        lambda ax: plot_reached(plan, ax=ax),
-    ]
-    draw_figure(path, panels)

@@ -5,8 +5,6 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sloth_jax.errors import InputError
-
 if TYPE_CHECKING:
     from sloth_jax.data.leaderboard import Leaderboard
     from sloth_jax.inference.fit import Fit
@@ -46,26 +44,6 @@ def bounds_of(options: argparse.Namespace) -> Bounds:
         if getattr(options, f"{name}_bounds")
     }
     return Bounds(**given)
-
-
-def target_of(text: str) -> str | dict[str, float]:
-    """What ``--target`` says: a name, or names with weights.
-
-    Raises:
-        InputError: if a weight is not a number.
-    """
-    if "=" not in text:
-        return text
-    found: dict[str, float] = {}
-    for part in text.split(","):
-        name, _, weight = part.rpartition("=")
-        try:
-            found[name.strip()] = float(weight)
-        except ValueError:
-            raise InputError(
-                f"--target {text!r}: {weight.strip()!r} is not a number; write MMLU=2,GSM8K=1"
-            ) from None
-    return found
 
 
 def asks_for_skill(

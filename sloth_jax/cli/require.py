@@ -5,7 +5,6 @@ from __future__ import annotations
 import argparse
 import math
 from dataclasses import asdict
-from typing import TYPE_CHECKING
 
 from sloth_jax.cli.console import Parser, show_progress
 from sloth_jax.cli.options import (
@@ -22,9 +21,6 @@ from sloth_jax.cli.planned import (
     named_skills,
 )
 from sloth_jax.errors import InputError
-
-if TYPE_CHECKING:
-    from sloth_jax.planning import Requirement
 
 
 def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -114,7 +110,7 @@ def _run(options: argparse.Namespace) -> None:
         draw_figure(options.plot, [lambda ax: plot_requirement(found, ax=ax)])
     row = {name: value for name, value in vars(found).items() if name != "curve"}
     record = {**row, "bounds": asdict(bounds)}
-    write_answer(options, fit, frame=pd.DataFrame([row]), record=record, text=_sentences(found))
+    write_answer(options, fit, frame=pd.DataFrame([row]), record=record, text=found.in_words())
 
 
 def _check_given(options: argparse.Namespace) -> None:
@@ -126,14 +122,3 @@ def _check_given(options: argparse.Namespace) -> None:
     for name, value in (("--params-b", options.params_b), ("--tokens-t", options.tokens_t)):
         if value is not None and not (math.isfinite(value) and value > 0):
             raise InputError(f"{name} {value:g} is not a positive number")
-
-
-def _sentences(found: Requirement) -> str:
-    """A requirement in two lines."""
-    unit, what = (" sd of models", "skill") if found.is_skill else ("", "score")
-    goal = f"{found.benchmark} >= {found.score:g}{unit} with probability {found.asked:g}"
-    at = f"params_b {found.params_b:.4g}, tokens_t {found.tokens_t:.4g} ({found.flops:.3g} FLOPs)"
-    chance = f"probability {found.probability:.3f} (Monte Carlo error {found.standard_error:.3f})"
-    if found.reached:
-        return f"{goal}: {at}\n{chance}, expected {what} {found.mean:.3f}"
-    return f"{goal}: not reached within bounds\nclosest: {at}, {chance}"

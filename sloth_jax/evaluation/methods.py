@@ -8,6 +8,7 @@ that answer one question, the reference first.
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any, NamedTuple
 
 import jax
@@ -143,9 +144,11 @@ class _FitFold:
             count = settings.draws
             laws = jax.tree.map(lambda a: jnp.broadcast_to(a, (count, *a.shape[1:])), laws)
         keys = jax.random.split(draw_key, laws.noise.shape[0])
-        drawn = map_in_chunks(lambda one: predict_table(observations, *one), (laws, keys))
+        # A masked score is judged against what its own source measured.
+        predict = partial(predict_table, observations, own_source=True)
+        drawn = map_in_chunks(lambda one: predict(*one), (laws, keys))
         if diverging is not None:
-            means = map_in_chunks(lambda law: predict_table(observations, law), laws)
+            means = map_in_chunks(predict, laws)
             expected = means.reshape(*diverging.shape, *means.shape[1:])
         return _Fold(drawn.astype(jnp.float32), draws.log_ratio, expected, diverging)
 

@@ -30,7 +30,9 @@ from sloth_jax.law.observations import Observations
 from sloth_jax.law.products import einsum
 from sloth_jax.law.surface import Surface
 from sloth_jax.law.walk import place_on_walk, walk_basis
+from sloth_jax.programs import kept
 from sloth_jax.showing import Shown
+from sloth_jax.wording import counted
 
 if TYPE_CHECKING:  # takes a while to load
     import xarray as xr
@@ -73,8 +75,9 @@ class Forecast(Shown):
     outside: tuple[str, ...]
 
     def _line(self) -> str:
-        draws, models, benchmarks = self.draws.shape
-        return f"{models} models, {benchmarks} benchmarks, {draws} draws, by {self.inference}"
+        counts = zip(self.draws.shape, ("draw", "model", "benchmark"), strict=True)
+        draws, models, benchmarks = (counted(count, what) for count, what in counts)
+        return f"{models}, {benchmarks}, {draws}, by {self.inference}"
 
     def _rows(self) -> pd.DataFrame:
         return self.summary().drop(columns=["mean", "family_models"])
@@ -195,6 +198,7 @@ def _forecast_draws(fit: Fit, query: Query, key: Array) -> np.ndarray:
     return np.asarray(_scores(law, *x, _items(fit.table)), dtype=np.float64)
 
 
+@kept
 @jax.jit
 def _scores(law: PredictiveLaw, design: Array, basis: Array, items: ArrayLike) -> Array:
     items = jnp.asarray(items)
@@ -290,6 +294,7 @@ class PredictiveLaw(Shown):
         )
 
 
+@kept
 @jax.jit
 def _design(
     surface: Surface, shifted: Array, params_b: Any, tokens_t: Any, active_params_b: Any
@@ -367,6 +372,7 @@ def _conditioned(fit: Fit, query: Query) -> tuple[Observations, _QueryIndices]:
     return observations, _QueryIndices(**indices)
 
 
+@kept
 @jax.jit
 def _predictive_law(
     observations: Observations, query: _QueryIndices, law: SharedLaw, key: Array

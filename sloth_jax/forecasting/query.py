@@ -17,7 +17,7 @@ from sloth_jax.data.tables import RawTable
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.query_formats import parse_query_text, read_queried
 from sloth_jax.showing import Shown, some
-from sloth_jax.wording import did_you_mean, quoted, spelling
+from sloth_jax.wording import counted, did_you_mean, quoted, spelling
 
 _QUANTITIES = ("params_b", "tokens_t")
 # Numbers whose logarithms differ by less are one number, rounded.
@@ -51,7 +51,7 @@ class Query(Shown):
     warnings: tuple[str, ...] = ()
 
     def _line(self) -> str:
-        return f"{len(self.models)} models: {some(self.models)}"
+        return f"{counted(len(self.models), 'model')}: {some(self.models)}"
 
     def _rows(self) -> pd.DataFrame:
         return self.to_frame()

@@ -34,6 +34,7 @@ from sloth_jax.identifiability.design import (
 from sloth_jax.identifiability.local_rank import local_rank
 from sloth_jax.identifiability.report import Finding, Report
 from sloth_jax.identifiability.supported_skills import supported_skills
+from sloth_jax.wording import counted
 
 _ORDER = {"fails": 0, "weak": 1, "note": 2}
 
@@ -42,7 +43,7 @@ def check_skills(skills: int, table: Leaderboard) -> None:
     """Raise InputError unless the number of skills fits the table's number of benchmarks."""
     if not 1 <= skills <= len(table.benchmarks):
         raise InputError(
-            f"{skills} skills do not fit {len(table.benchmarks)} benchmarks: "
+            f"{skills} skills do not fit {counted(len(table.benchmarks), 'benchmark')}: "
             f"choose a number from 1 to {len(table.benchmarks)}"
         )
 
@@ -86,9 +87,10 @@ def check_identifiability(
         found.append(Finding("note", "unknown_covariates", text))
     found += _of_skills(skills, len(table.families), design, supported)
     if rank < expected and not _fails(found):
+        free, change = expected - rank, "changes" if expected - rank == 1 else "change"
         text = (
-            f"{expected - rank} directions of the law's parameters change no observed score: some "
-            "families or benchmarks have too few scores"
+            f"{counted(free, 'direction')} of the law's parameters {change} no observed score: "
+            "some families or benchmarks have too few scores"
         )
         found.append(Finding("fails", "local_rank", text))
     return Report(
@@ -150,7 +152,8 @@ def _of_skills(
         fails = skills > possible
         most, how = (possible, "at most") if fails else (clear, "clearly")
         text = (
-            f"{most} skills {how} stand out of the noise in what size, tokens and family explain: "
+            f"{counted(most, 'skill')} {how} {'stands' if most == 1 else 'stand'} out of the noise "
+            "in what size, tokens and family explain: "
             f"the last {skills - most} of {skills} may be anything"
         )
         found.append(Finding("fails" if fails else "weak", "too_many_skills", text))
@@ -164,7 +167,9 @@ def _of_benchmarks(table: Leaderboard) -> list[Finding]:
     for j, name in enumerate(table.benchmarks):
         scores = table.scores[seen[:, j], j]
         if scores.size < 3:
-            text = f"{name} has {scores.size} scores: too few to tell its bias and loadings"
+            text = (
+                f"{name} has {counted(scores.size, 'score')}: too few to tell its bias and loadings"
+            )
             found.append(Finding("fails", "few_scores", text, (name,)))
             continue
         if np.ptp(scores) < 1e-9:

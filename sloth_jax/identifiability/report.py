@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from sloth_jax.wording import counted
+
 
 @dataclass(frozen=True)
 class Finding:
@@ -95,8 +97,8 @@ class Report:
         within = ", ".join(f"{value:.3g}" for value in self.within_singular_values)
         lines = [
             verdict,
-            f"  {self.models} models of {self.families} families on {self.benchmarks} benchmarks, "
-            f"{self.skills} skills",
+            f"  {counted(self.models, 'model')} of {counted(self.families, 'family', 'families')} "
+            f"on {counted(self.benchmarks, 'benchmark')}, {counted(self.skills, 'skill')}",
             f"  design matrix: rank {self.design_rank} of {self.design_columns} columns, condition "
             f"number {self.condition_number:.1f}",
             f"  within families: singular values {within}",

@@ -40,7 +40,9 @@ from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import AVERAGED
 from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.surface import Surface, fit_surface
+from sloth_jax.programs import kept
 from sloth_jax.showing import Shown
+from sloth_jax.wording import counted
 
 LOG = logging.getLogger(__name__)
 DIVERGED = "every start of the fit diverged: look for extreme sizes or token counts in the table"
@@ -91,9 +93,10 @@ class Fit(Shown):
 
     def _line(self) -> str:
         return (
-            f"{len(self.table.models)} models, {len(self.table.benchmarks)} benchmarks, "
-            f"{self.settings.skills} skills, {self.settings.surface} surface; "
-            f"{self.diagnostics.summary()}"
+            f"{counted(len(self.table.models), 'model')}, "
+            f"{counted(len(self.table.benchmarks), 'benchmark')}, "
+            f"{counted(self.settings.skills, 'skill')}, "
+            f"{self.settings.surface} surface; {self.diagnostics.summary()}"
         )
 
     def _rows(self) -> pd.DataFrame:
@@ -245,7 +248,7 @@ def _check_mode(mode: Mode) -> None:
         raise Diverged(DIVERGED)
 
 
-_fit_observations = jax.jit(fit_observations, static_argnames="settings")
+_fit_observations = kept(jax.jit(fit_observations, static_argnames="settings"), (2,))
 _unweighted = jax.jit(unweighted, static_argnames="settings")
 
 

@@ -11,14 +11,18 @@ from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.law.covariates import covariate_effects
 from sloth_jax.law.effects import Coefficients, Normals, at_models, condition, draw_normals, no_draw
 from sloth_jax.law.forward import Effects, scores
-from sloth_jax.law.hierarchical import SharedLaw, effects_problem
+from sloth_jax.law.hierarchical import SharedLaw, effects_problem, offset_of
 from sloth_jax.law.observations import Observations
 
 _MODE_DRAWS = 1000  # of effects and noise around a mode
 
 
 def predict_table(
-    observations: Observations, law: SharedLaw, key: Array | None = None
+    observations: Observations,
+    law: SharedLaw,
+    key: Array | None = None,
+    *,
+    own_source: bool = False,
 ) -> Float[Array, "model benchmark"]:
     """Scores of all models of a table by one draw, those that were not observed among them.
 
@@ -29,11 +33,16 @@ def predict_table(
         law: one draw.
         key: random key of effects and noise; None for expected scores, without noise and with
             effects at their expectation.
+        own_source: whether a score is predicted as its own source measures it, also where it is
+            masked; otherwise as the main source does.
 
     Returns:
         Fractions, ``(model, benchmark)``.
     """
     effects, normals = effects_of_table(observations, law, key)
+    if own_source and effects.benchmark is not None:
+        offset = offset_of(law.offset, observations)
+        effects = effects._replace(benchmark=effects.benchmark + offset)
     if key is None:
         return scores(law.params, observations.design, effects)
     return noisy_scores(

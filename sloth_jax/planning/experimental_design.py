@@ -32,6 +32,14 @@ from sloth_jax.law.observations import Observations
 from sloth_jax.law.walk import walk_basis
 from sloth_jax.planning.budget import FLOPS_UNIT, WIDE_BOUNDS, Bounds
 from sloth_jax.planning.family import Family, as_family
+from sloth_jax.planning.outcomes import (
+    effective_draws,
+    foreseen,
+    scores_of,
+    thinned,
+    weighted_quantiles,
+    weights_of_draws,
+)
 from sloth_jax.planning.targets import MEAN, Target, find_target
 
 _SIZES = 8  # of candidates, where none are given
@@ -91,7 +99,7 @@ def next_measurement(
     small = candidates[["params_b", "tokens_t"]].to_numpy(float)
     flops = FLOPS_UNIT * family.active_fraction * small.prod(axis=1)
     _check_costs(flops, budget)
-    law = _thinned(fit.law, draws)
+    law = thinned(fit.law, draws)
     sizes = np.append(small[:, 0], params_b)
     tokens = np.append(small[:, 1], tokens_t)
     query = family.query(fit.table, sizes, tokens)
@@ -135,14 +143,6 @@ def _check_costs(flops: np.ndarray, budget: float) -> None:
             f"candidate {int(np.argmax(flops)) + 1} costs {flops.max():.3g} FLOPs, the budget "
             f"is {budget:g}"
         )
-
-
-def _thinned(law: SharedLaw, draws: int) -> SharedLaw:
-    """Draws of a law, evenly spaced; a mode's one is repeated."""
-    count = law.noise.shape[0]
-    used = draws if count == 1 else min(draws, count)
-    kept = np.linspace(0, count - 1, used).round().astype(int)
-    return jax.tree.map(lambda a: a[kept], law)
 
 
 def _range_of_sizes(
@@ -249,11 +249,9 @@ def _residuals(
 
 def _values(params: Params, target: Target, predictor: np.ndarray) -> np.ndarray:
     """Target of predictors ``(draw, any, benchmark)``."""
-    share = np.asarray(_shares(params, jnp.asarray(predictor)), float)
-    floor = np.asarray(params.floor, float)[:, None, :]
     weight = np.zeros(predictor.shape[2])
     weight[list(target.benchmarks)] = target.weights
-    return np.clip(floor + (1.0 - floor) * share, 0.0, 1.0) @ weight
+    return scores_of(params, predictor) @ weight
 
 
 def _width_now(
@@ -284,14 +282,12 @@ def _widths_after(
     happens = rng.integers(draws, size=futures)
     item_noise = rng.standard_normal((futures, benchmarks))
     turned_out = mean[happens] + np.einsum("fij,fj->fi", factor[happens], item_noise)
-    reached, rate = _foreseen(params, jnp.asarray(happens), jnp.asarray(turned_out))
-    reached, rate = np.asarray(reached, float), np.asarray(rate, float)
+    reached, rate = foreseen(params, happens, turned_out)
     # (draw, future): how well each draw foresaw the scores of each future
     off = np.linalg.solve(factor, (reached - mean[:, None]).transpose(0, 2, 1)).transpose(0, 2, 1)
     log_weight = -0.5 * (off**2).sum(axis=2) + np.log(rate).sum(axis=2)
     log_weight -= np.log(np.diagonal(factor, axis1=1, axis2=2)).sum(axis=1)[:, None]
-    weights = np.exp(log_weight - log_weight.max(axis=0))
-    weights /= weights.sum(axis=0)
+    weights = weights_of_draws(log_weight)
     conditional = large[:, None] + np.einsum("dij,dfj->dfi", gain, off)
     noise = np.einsum("dij,dkj->dki", own, rng.standard_normal((draws, _COPIES, benchmarks)))
     after = np.stack(
@@ -300,30 +296,8 @@ def _widths_after(
     repeated = np.repeat(weights / _COPIES, _COPIES, axis=0)
     found = np.array(
         [
-            np.diff(_weighted_quantiles(after[:, f].ravel(), repeated[:, f], tails))[0]
+            np.diff(weighted_quantiles(after[:, f].ravel(), repeated[:, f], tails))[0]
             for f in range(futures)
         ]
     )
-    return found, float((1.0 / (weights**2).sum(axis=0)).mean())
-
-
-@jax.jit
-def _shares(params: Params, predictor: Array) -> Array:
-    return jax.vmap(lambda one, eta: one.link(eta))(params, predictor)
-
-
-@jax.jit
-def _foreseen(params: Params, happens: Array, turned_out: Array) -> tuple[Array, Array]:
-    """Scores that futures bring, as predictors of every draw and their rates of change."""
-    links = jax.tree.map(lambda a: a[happens], params.link)
-    share = jax.vmap(lambda link, eta: link(eta[None])[0])(links, turned_out)
-    return jax.vmap(lambda one: one.link.inverse(share))(params)
-
-
-def _weighted_quantiles(
-    values: np.ndarray, weights: np.ndarray, probabilities: list[float]
-) -> np.ndarray:
-    """Quantiles of values with weights that sum to 1."""
-    order = np.argsort(values)
-    reached = np.cumsum(weights[order]) - 0.5 * weights[order]
-    return np.interp(probabilities, reached, values[order])
+    return found, effective_draws(weights)

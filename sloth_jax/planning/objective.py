@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -19,6 +19,7 @@ from jax.tree_util import Partial
 from jax.typing import ArrayLike
 
 from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
+from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.forward import Effects, linear_predictor, scores, skills as skills_of
 from sloth_jax.law.links import of_benchmarks
@@ -28,6 +29,7 @@ from sloth_jax.law.walk import walk_basis
 from sloth_jax.planning.budget import Split
 from sloth_jax.planning.family import Family
 from sloth_jax.planning.targets import Target
+from sloth_jax.programs import kept
 from sloth_jax.skills.interpret import Skills
 
 
@@ -61,6 +63,7 @@ class Covariates(NamedTuple):
     basis: Array
 
 
+@kept
 @jax.jit
 def covariates(surface: Surface, active_fraction: float | Array, split: Split) -> Covariates:
     """Covariates of sizes and tokens, ``(point,)``."""
@@ -91,6 +94,7 @@ def objective_of(law: PredictiveLaw, target: Target, fit: Fit, skills: Skills | 
     return _of_skill(law, items, weights, axis, -np.sum(skills.centre * axis, axis=1))
 
 
+@kept
 @jax.jit
 def _of_benchmarks(
     law: PredictiveLaw, at: ArrayLike, items: ArrayLike, weights: ArrayLike
@@ -177,6 +181,61 @@ def monotone_value(objective: Objective, at: Covariates) -> Array:
         return law_value(objective, at)
     params = objective.law.shared.params
     return linear_predictor(params, _design(objective, at), _family_effects(objective, at))[:, 0]
+
+
+@kept
+@jax.jit
+def reaching(objective: Objective, score: float) -> Array:
+    """Each draw's margin over a score, as a linear function of the covariates.
+
+    The predictor is linear in the covariates, and a measured score reaches another one where the
+    predictor is at or above a threshold, which each draw has of its own. So many sizes and tokens
+    are judged by one product, without the link.
+
+    Args:
+        objective: of a single benchmark, or of a skill.
+        score: to be reached, a fraction in (0, 1); of a skill, standard deviations of models.
+
+    Returns:
+        ``(draw, 1 + column + coefficient)``: the product with a 1 and a point's covariates is not
+        negative where :func:`predicted_value` of that point is at or above ``score``.
+    """
+
+    def one(objective: Objective) -> Array:
+        law = objective.law
+        columns, coefficients = law.shared.params.slope.shape[0], law.walk.shape[1]
+        # Without covariates, then with a 1 in each of them alone.
+        unit = jnp.eye(1 + columns + coefficients, dtype=law.walk.dtype)
+        at = Covariates(unit[:, 1 : 1 + columns], unit[:, 1 + columns :])
+        if objective.axis is not None:
+            value, threshold = predicted_value(objective, at), score
+        else:
+            effects, noise = law.effects(at.basis), law.shared.noise[None, :] * law.noise
+            assert effects.benchmark is not None  # of every hierarchical law
+            effects = effects._replace(benchmark=effects.benchmark + noise)
+            value = linear_predictor(law.shared.params, _design(objective, at), effects)[:, 0]
+            threshold = _threshold(objective, score)
+        return jnp.concatenate([value[:1] - threshold, value[1:] - value[:1]])
+
+    return map_in_chunks(one, objective)
+
+
+def _threshold(objective: Objective, score: float) -> Array:
+    """The predictor at which a measured score of one draw is just ``score``, scalar."""
+    params, noise = objective.law.shared.params, objective.law.item_noise[0]
+    # m + z sqrt(m (1 - m) / n) = score: of the two roots of the square, the one on the side of z
+    luck = noise**2 / objective.items
+    root = jnp.sqrt(luck**2 + 4.0 * luck * score * (1.0 - score))
+    middle = 2.0 * score + luck
+    made = jnp.where(
+        noise > 0.0, 2.0 * score**2 / (middle + root), (middle + root) / (2.0 + 2.0 * luck)
+    )
+    share = (made - params.floor) / (1.0 - params.floor)
+    # Every predictor reaches what lies below all that the link can give.
+    link: Any = params.link  # a learnt one, which has an inverse
+    lowest = link(jnp.full_like(share, -1e6)[None])[0]
+    found = link.inverse(jnp.maximum(share, lowest)[None])[0][0]
+    return jnp.where(share > lowest, found, -jnp.inf)[0]
 
 
 def _design(objective: Objective, at: Covariates) -> Array:

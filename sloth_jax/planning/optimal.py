@@ -46,6 +46,7 @@ from sloth_jax.planning.objective import (
     predictive_law_of,
 )
 from sloth_jax.planning.targets import MEAN, Target, find_target
+from sloth_jax.programs import kept
 from sloth_jax.showing import Shown
 from sloth_jax.skills.interpret import Skills
 
@@ -97,6 +98,32 @@ class Plan(Shown):
 
     def _rows(self) -> pd.DataFrame:
         return self.frontier
+
+    def in_words(self) -> str:
+        """The frontier as a table for a terminal."""
+        unit = "" if self.target.skill is None else " (sd of models)"
+        head = ("FLOPs", "params_b", "tokens_t", "score", "as good: params_b")
+        lines = [
+            f"{self.family.name}, best for {self.target.label}{unit}; intervals of "
+            f"{100 * self.level:g} %",
+            f"{head[0]:>9}  {head[1]:>24}  {head[2]:>24}  {head[3]:>20}  {head[4]:>18}",
+        ]
+
+        def with_ends(*values: float) -> str:
+            return "{:.3g} ({:.3g} to {:.3g})".format(*values)
+
+        for row in self.frontier.to_dict("records"):
+            size, tokens = (
+                with_ends(*(row[f"{name}{end}"] for end in ("", "_lower", "_upper")))
+                for name in ("params_b", "tokens_t")
+            )
+            score = with_ends(row["mean"], row["lower"], row["upper"])
+            alike = f"{row['params_b_least']:.3g} to {row['params_b_most']:.3g}"
+            mark = "  outside" if row["outside"] else ""
+            lines.append(
+                f"{row['flops']:>9.3g}  {size:>24}  {tokens:>24}  {score:>20}  {alike:>18}{mark}"
+            )
+        return "\n".join(lines)
 
 
 _SHOWN_SPLITS = 65  # of a budget, in Plan.splits
@@ -161,7 +188,7 @@ def compute_optimal(
         np.log(budgets / (FLOPS_UNIT * family.active_fraction)),
         np.asarray(bounds.logs()),
         covariates_of(fit, family),
-        spend_all=spend_all,
+        spend_all,
     )
     found = jax.tree.map(lambda a: np.asarray(a, np.float64), found)
     splits = _splits(found, budgets, tails)
@@ -206,6 +233,7 @@ class _Found(NamedTuple):
     at_best: Array
 
 
+@partial(kept, static=(5,))
 @partial(jax.jit, static_argnames="spend_all")
 def _search(
     objective: Objective,
@@ -213,7 +241,6 @@ def _search(
     log_budgets: ArrayLike,
     log_bounds: ArrayLike,
     covariates: Callable[[Split], Covariates],
-    *,
     spend_all: bool,
 ) -> _Found:
     """Search each budget by some of the draws, those of ``rows``."""

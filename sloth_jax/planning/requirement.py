@@ -26,14 +26,17 @@ from sloth_jax.planning.objective import (
     objective_of,
     predicted_value,
     predictive_law_of,
+    reaching,
 )
 from sloth_jax.planning.targets import MEAN, find_target
+from sloth_jax.programs import kept
 from sloth_jax.showing import Shown
 from sloth_jax.skills.interpret import Skills
 
 _POINTS = 129  # of the curve
 _SPLITS = 65  # of a budget, of which the most probable one counts
-_HALVINGS = 12  # of the curve's step that holds the answer: to a part in 5e5 of the curve
+_LOOKS = 3  # each at the step of the last one that holds the answer: to a part in 2e6 of it
+_BLOCK = 1024  # points at a time: bounds the memory
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -89,6 +92,16 @@ class Requirement(Shown):
     def _rows(self) -> pd.DataFrame:
         return self.curve
 
+    def in_words(self) -> str:
+        """The requirement in two lines."""
+        unit, what = (" sd of models", "skill") if self.is_skill else ("", "score")
+        goal = f"{self.benchmark} >= {self.score:g}{unit} with probability {self.asked:g}"
+        at = f"params_b {self.params_b:.4g}, tokens_t {self.tokens_t:.4g} ({self.flops:.3g} FLOPs)"
+        chance = f"probability {self.probability:.3f} (Monte Carlo error {self.standard_error:.3f})"
+        if self.reached:
+            return f"{goal}: {at}\n{chance}, expected {what} {self.mean:.3f}"
+        return f"{goal}: not reached within bounds\nclosest: {at}, {chance}"
+
 
 def required(
     fit: Fit,
@@ -137,19 +150,21 @@ def required(
     is_skill = target.skill is not None
     _check_question(None if is_skill else score, probability, params_b, tokens_t)
     objective = objective_of(predictive_law_of(fit, family, key), target, fit, skills)
-    covariates = covariates_of(fit, family)
-    draws = objective.weight.shape[0]
+    covariates, lines = covariates_of(fit, family), np.asarray(reaching(objective, score), float)
 
     def chance(split: Split) -> np.ndarray:
-        return np.asarray(_reached(objective, covariates(split), score)[0], float) / draws
+        at = np.concatenate([np.asarray(part, float) for part in covariates(split)], axis=1)
+        blocks = np.array_split(at, -(-len(at) // _BLOCK))
+        above = [(lines[:, :1] + lines[:, 1:] @ block.T >= 0.0).mean(axis=0) for block in blocks]
+        return np.concatenate(above)
 
-    solved, (low, high), points_at = _line(chance, bounds, params_b, tokens_t)
-    curve = points_at(np.linspace(low, high, _POINTS))
-    best = _first_reaching(points_at, curve, (low, high), probability)
+    solved, limits, points_at = _line(chance, bounds, params_b, tokens_t)
+    curve = points_at(np.linspace(*limits, _POINTS))
+    best = _first_reaching(points_at, curve, limits, probability)
     found = float(best.chance[0])
     size, tokens = np.exp(best.log_params), np.exp(best.log_tokens)
     # Draws of a chain resemble each other: the error is that of so many independent ones.
-    worth = float(np.fmin(draws, fit.diagnostics.min_ess))
+    worth = float(np.fmin(len(lines), fit.diagnostics.min_ess))
     return Requirement(
         family=family.name,
         benchmark=target.label,
@@ -162,7 +177,7 @@ def required(
         flops=FLOPS_UNIT * family.active_fraction * float(size[0] * tokens[0]),
         probability=found,
         standard_error=float(np.sqrt(max(found * (1.0 - found), 1e-6) / max(worth, 1.0))),
-        mean=float(_reached(objective, covariates(_split(best)), score)[1][0]),
+        mean=float(_mean(objective, covariates(_split(best)))[0]),
         family_models=int(count_family_models(fit.table, (family.name,))[0]),
         outside=beyond_in_words(fit.table, size, tokens, [family.name])[0],
         curve=pd.DataFrame(
@@ -197,7 +212,7 @@ class _Points(NamedTuple):
     log_tokens: np.ndarray
     chance: np.ndarray
 
-    def at(self, index: int) -> _Points:
+    def at(self, index: int | np.integer) -> _Points:
         """One of them, ``(1,)`` each."""
         return _Points(*(values[index : index + 1] for values in self))
 
@@ -207,6 +222,7 @@ def _split(points: _Points) -> Split:
 
 
 _PointsAt = Callable[[np.ndarray], _Points]
+_split_at = jax.jit(split_at)
 
 
 def _line(
@@ -220,10 +236,8 @@ def _line(
     if params_b is None and tokens_t is None:
 
         def best_of_budgets(log_budget: np.ndarray) -> _Points:
-            u = jnp.linspace(0.0, 1.0, _SPLITS)[None, :]
-            splits = split_at(
-                u, jnp.ones_like(u), jnp.asarray(log_budget)[:, None], jnp.asarray(logs)
-            )
+            u = np.linspace(0.0, 1.0, _SPLITS)[None, :]
+            splits = _split_at(u, np.ones_like(u), log_budget[:, None], logs)
             size, tokens = (np.asarray(a, float) for a in splits)
             found = chance(Split(*(a.ravel() for a in splits))).reshape(size.shape)
             best = np.arange(len(log_budget)), found.argmax(axis=1)
@@ -256,28 +270,26 @@ def _first_reaching(
     """The first point on a line that is probable enough, or the most probable one.
 
     A probability need not grow along the line, so the whole curve is looked at before the step in
-    front of the first point is halved, again and again.
+    front of the first point is, again and again.
     """
-    reaching = np.flatnonzero(curve.chance >= wanted)
-    if not len(reaching):
+    reached = np.flatnonzero(curve.chance >= wanted)
+    if not len(reached):
         # of equals, the one with more
         return curve.at(len(curve.chance) - 1 - int(curve.chance[::-1].argmax()))
-    best = curve.at(int(reaching[0]))
-    if reaching[0] == 0:
-        return best
-    low, high = np.linspace(*limits, _POINTS)[reaching[0] - 1 : reaching[0] + 1]
-    for _ in range(_HALVINGS):
-        middle = 0.5 * (low + high)
-        found = points_at(np.array([middle]))
-        if found.chance[0] >= wanted:
-            best, high = found, middle
-        else:
-            low = middle
+    best, places = curve.at(reached[0]), np.linspace(*limits, _POINTS)
+    for _ in range(_LOOKS - 1):
+        if not len(reached) or not reached[0]:
+            break
+        # Its last point is the one that was found.
+        places = np.linspace(places[reached[0] - 1], places[reached[0]], _POINTS)
+        closer = points_at(places)
+        reached = np.flatnonzero(closer.chance >= wanted)
+        best = closer.at(reached[0]) if len(reached) else best
     return best
 
 
+@kept
 @jax.jit
-def _reached(objective: Objective, at: Covariates, score: float) -> tuple[Array, Array]:
-    """How many draws are at or above a score, and the expected value, ``(point,)`` each."""
-    values = map_in_chunks(lambda one: predicted_value(one, at), objective)
-    return jnp.sum(values >= score, axis=0), jnp.mean(values, axis=0)
+def _mean(objective: Objective, at: Covariates) -> Array:
+    """The expected value, ``(point,)``."""
+    return jnp.mean(map_in_chunks(lambda one: predicted_value(one, at), objective), axis=0)

@@ -36,6 +36,26 @@ class Target:
         return len(self.benchmarks) > 1
 
 
+def parse_target(text: str) -> str | dict[str, float]:
+    """A target in one text: a name, or names with weights, as ``MMLU=2,GSM8K=1``.
+
+    Raises:
+        InputError: if a weight is not a number.
+    """
+    if "=" not in text:
+        return text
+    found: dict[str, float] = {}
+    for part in text.split(","):
+        name, _, weight = part.rpartition("=")
+        try:
+            found[name.strip()] = float(weight)
+        except ValueError:
+            raise InputError(
+                f"target {text!r}: {weight.strip()!r} is not a number; write MMLU=2,GSM8K=1"
+            ) from None
+    return found
+
+
 def find_target(
     wanted: str | Mapping[str, float], names: tuple[str, ...], labels: tuple[str, ...] = ()
 ) -> Target:

@@ -2,7 +2,14 @@ from .calibration import plot_coverage, plot_pit
 from .comparison import heatmap_size, plot_differences, plot_heatmap
 from .figure_style import AMBER, BLUE, COLOURS, GREEN, GREY, INK, ORANGE, PURPLE, SKY, style
 from .held_out import plot_errors, plot_predicted
-from .planning import plot_candidates, plot_frontier, plot_reached, plot_requirement, plot_splits
+from .planning import (
+    plan_panels,
+    plot_candidates,
+    plot_frontier,
+    plot_reached,
+    plot_requirement,
+    plot_splits,
+)
 from .scores import plot_curves, plot_intervals
 from .skill_figures import skill_figures
 from .skills import (
@@ -27,6 +34,7 @@ __all__ = [
     "PURPLE",
     "SKY",
     "heatmap_size",
+    "plan_panels",
     "plot_best_models",
     "plot_candidates",
     "plot_congruence",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -206,3 +207,15 @@ def plot_candidates(rows: pd.DataFrame, *, ax: Axes) -> Axes:
     ax.set_xlabel(f"score, {100 * rows['level'].iloc[0]:g} % intervals")
     ax.legend(fontsize=7, loc="upper left", bbox_to_anchor=(1.0, 1.0))
     return ax
+
+
+def plan_panels(plan: Plan) -> list[Callable[[Axes], Axes]]:
+    """What draws each panel of a plan: of one budget its splits, of several where they lead."""
+    budgets = plan.frontier["flops"]
+    if len(budgets) == 1:
+        return [lambda ax: plot_splits(plan, budgets.iloc[0], ax=ax)]
+    return [
+        lambda ax: plot_frontier(plan, "params_b", ax=ax),
+        lambda ax: plot_frontier(plan, "tokens_t", ax=ax),
+        lambda ax: plot_reached(plan, ax=ax),
+    ]

@@ -32,6 +32,7 @@ from sloth_jax.showing import Shown
 from sloth_jax.skills.alignment import align, canonical_order, whitening
 from sloth_jax.skills.gradient_projection import rotate_loading
 from sloth_jax.skills.rotation import rotate
+from sloth_jax.wording import counted
 
 if TYPE_CHECKING:  # takes a while to load
     import xarray as xr
@@ -74,7 +75,8 @@ class Skills(Shown):
     def _line(self) -> str:
         draws, benchmarks, _ = self.loading.shape
         return (
-            f"{', '.join(self.labels)}; {benchmarks} benchmarks, {draws} draws; "
+            f"{', '.join(self.labels)}; {counted(benchmarks, 'benchmark')}, "
+            f"{counted(draws, 'draw')}; "
             f"{self.agreeing:.0%} of the rotation's starts agree"
         )
 

@@ -18,6 +18,7 @@ NAMES = (
     "plan",
     "require",
     "compare",
+    "next",
     "skills",
     "evaluate",
     "import",

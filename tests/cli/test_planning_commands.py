@@ -67,6 +67,25 @@ def test_compare_on_the_command_line(folder, capsys):
     assert "lies outside the training table" in capsys.readouterr().err
 
 
+def test_next_on_the_command_line(folder, capsys):
+    (folder / "one.csv").write_text("model,family,params_b,tokens_t\nmine,family0,64,2\n")
+    ask = ("next", "--fit", folder / "fit.nc", "--query", folder / "one.csv", "--steps", 2)
+    assert run(*ask, "--equal-cost") == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0].startswith("mine, 0 of 4 benchmarks known; mean width of 90 % intervals")
+    assert len(lines) == 5
+    assert run(*ask, "--cost", "mmlu=1e-6", "--wanted", "ARC,GSM8K", "--json") == 0
+    found = json.loads(capsys.readouterr().out)
+    assert (found["model"], found["level"]) == ("mine", 0.9)
+    first = found["steps"][0]
+    assert (first["benchmark"], first["cost"]) == ("MMLU", 1e-6)
+    assert first["lower"] <= first["width"] <= first["upper"]
+    assert run(*ask, "--out", folder / "next.csv") == 0
+    rows = pd.read_csv(folder / "next.csv")
+    assert rows["step"].tolist() == [1, 2]
+    assert set(rows["cost"]) <= {14042, 1172, 10042, 1319}  # items
+
+
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
@@ -89,6 +108,12 @@ def test_compare_on_the_command_line(folder, capsys):
             ("require", "--benchmark", "MMLU", "--score", 0.5, "--family", "a", "--tokens-t", -2),
             "--tokens-t -2 is not a positive number",
         ),
+        (("next", "--model", "family0-9"), "no model 'family0-9' in the training table; did you"),
+        (("next", "--model", "family0-1"), "family0-1: 0 of 4 benchmarks unknown; a choice needs"),
+        (("next", "--query", "candidates.csv"), "2 models are queried: ask for one at a time"),
+        (("next", "--model", "family0-1", "--cost", "MMLU"), "cost 'MMLU': write a name and a"),
+        (("next", "--model", "family0-1", "--cost", "Elo=1"), "cost of 'Elo': no such benchmark"),
+        (("next", "--model", "family0-1", "--wanted", "Elo"), "wanted 'Elo': no such benchmark"),
         (("require", "--benchmark", "Elo", "--score", 0.5, "--family", "a"), "no target 'Elo'"),
     ],
 )

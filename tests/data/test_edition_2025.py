@@ -229,3 +229,24 @@ def test_the_documentation_counts_what_is_there(table):
     changed = [row for row in rows(DATA / "remeasured_2025.csv") if row["benchmark"] == MATH]
     both = sum(bool(row[MATH]) for row in rows(DATA / "leaderboard.csv"))
     assert f"{len(changed)} of {both} models changed by more than rounding" in text
+
+
+def test_tokens_are_those_of_the_registry():
+    registered = [
+        (run, float(size))
+        for run in rows(DATA / "pretraining.csv")
+        for size in run["sizes_b"].split()
+    ]
+    looked_at = 0
+    for model in rows(DATA / "leaderboard_2025.csv"):
+        tokens = {
+            float(run["tokens_t"])
+            for run, size in registered
+            if run["lineage"] == model["lineage"] == model["family"]  # not trained any further
+            and abs(size / float(model["params_b"]) - 1.0) < SIZE_TOLERANCE
+            and run["tokens_t"]
+        }
+        if tokens and model["tokens_t"]:
+            assert float(model["tokens_t"]) in tokens, model["model"]
+            looked_at += 1
+    assert looked_at > 80

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import io
 from dataclasses import replace
+from functools import partial
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 import pandas as pd
 import pytest
@@ -15,10 +17,11 @@ from sloth_jax.data.joining import add_models
 from sloth_jax.data.leaderboard import error_of_share
 from sloth_jax.data.reading import load_leaderboard
 from sloth_jax.data.tables import TableError
-from sloth_jax.forecasting.forecast import forecast, forecast_table
+from sloth_jax.forecasting.forecast import forecast, forecast_table, predictive_law
 from sloth_jax.forecasting.query import load_query
 from sloth_jax.inference.arviz_groups import lineage_log_likelihoods
 from sloth_jax.inference.fit import fit as fit_law
+from sloth_jax.inference.predictive import predict_table
 from sloth_jax.inference.storage import load_fit, save_fit
 
 MEASURED = """model,family,post_trained,params_b,tokens_t,MMLU,MMLU se,Mine,mine_items,source
@@ -153,17 +156,26 @@ def test_a_score_of_few_items_weighs_less(fit, measured):
 def test_forecasts_scatter_by_the_number_of_items(fit, measured):
     text = "model,family,params_b,tokens_t\nbig,family0,12,2\n"
     query = load_query(pd.read_csv(io.StringIO(text)), measured)
+    items = np.nan_to_num(measured.items, nan=np.inf)
+    scores = jax.jit(jax.vmap(lambda law, x, basis: law.scores(x, basis, items), (0, 0, None)))
 
-    def drawn(fit):
-        # Several forecasts: the variance of 200 draws alone is a third off.
-        keys = [jax.random.key(seed) for seed in range(20)]
-        return np.array([forecast(fit, query, key=key).draws[:, 0, 3] for key in keys])
+    def drawn(key):
+        """Scores with the luck of the items and, by the same laws and effects, without."""
+        law = predictive_law(fit, query, key)
+        x, basis = law.design(fit, query.params_b, query.tokens_t, query.active_params_b)
+        sure = replace(law, item_noise=jnp.zeros_like(law.item_noise))
+        return [np.asarray(scores(one, x, basis))[:, 0, 3] for one in (law, sure)]
 
-    without = replace(fit, table=replace(measured, items=np.full(4, np.nan)))
-    few, many = drawn(fit), drawn(without)
-    p = many.mean()
-    added = few.var(axis=1).mean() - many.var(axis=1).mean()
-    assert added == pytest.approx(p * (1 - p) / 40, rel=0.5)
+    # Several draws of effects and noise: the variance of 200 draws alone is a tenth off.
+    few, many = np.array([drawn(jax.random.key(seed)) for seed in range(20)]).swapaxes(0, 1)
+    assert (forecast(fit, query, key=jax.random.key(0)).draws[:, 0, 3] == few[0]).all()
+    np.testing.assert_allclose(
+        np.mean((few - many) ** 2), np.mean(many * (1 - many)) / 40, rtol=0.1
+    )
+    # To learn from scores of few items is another matter: the effects are less sure by them.
+    known = replace(fit, table=replace(measured, items=np.full(4, np.nan)))
+    surer = [forecast(known, query, key=jax.random.key(seed)).draws[:, 0, 3] for seed in range(20)]
+    assert np.mean(np.var(surer, axis=1)) < np.mean(np.var(many, axis=1))
 
 
 def test_files_and_densities_know_of_both(fit, measured, tmp_path):
@@ -179,3 +191,15 @@ def test_files_and_densities_know_of_both(fit, measured, tmp_path):
     found, other = (np.asarray(lineage_log_likelihoods(one)) for one in (fit, surprised))
     assert np.isfinite(found).all()
     assert found[:, lineage].mean() > other[:, lineage].mean() + 5.0
+
+
+def test_a_score_is_predicted_as_its_own_source_measures_it_where_that_is_asked(fit, measured):
+    law = jax.tree.map(lambda a: a[0], fit.law)
+    by_main, by_own = (jax.jit(partial(predict_table, own_source=asked)) for asked in (False, True))
+    main, own = (np.asarray(by(fit.observations, law)) for by in (by_main, by_own))
+    low = np.arange(len(measured.models)) % 3 == 0
+    np.testing.assert_allclose(main[~low], own[~low], atol=1e-12)
+    assert (own[low, 0] < main[low, 0]).all()
+    # Hidden scores too: their source is known.
+    hidden = fit.observations._replace(observed=fit.observations.observed.at[0].set(False))
+    assert by_own(hidden, law)[0, 0] < by_main(hidden, law)[0, 0]

@@ -1,7 +1,7 @@
 """Exports of the Open LLM Leaderboards.
 
-The first leaderboard has percent. The second has scores relative to chance, and beside them, in
-columns that end in Raw, fractions.
+The first leaderboard has percent. The second has fractions in columns that end in Raw, and mostly,
+beside them, scores relative to chance. Its later exports have names in ``fullname``, exact sizes.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ _BENCHMARKS = {
 }
 _NOTES = {
     V1: "scores were percent",
-    V2: "scores are the Raw columns, fractions with the decimals that the export has; the others"
+    V2: "scores are the Raw columns, fractions with the decimals that the export has; any others"
     " are relative to chance",
 }
 _QUANTISED = re.compile(r"4bit|8bit|gptq|awq|gguf", re.IGNORECASE)
@@ -43,12 +43,15 @@ class _Export(NamedTuple):
         return self.table.rows[row][self.at[name]] if name in self.at else ""
 
     def date(self, row: int) -> str:
-        return (self.cell(row, "date") or self.cell(row, "Submission Date"))[:10]
+        dates = (self.cell(row, name) for name in ("date", "Submission Date", "Upload To Hub Date"))
+        return next(filter(None, dates), "")[:10]
 
 
 def recognise_export(table: RawTable) -> str | None:
     """Which of the leaderboards a table is an export of, if any."""
     header = set(table.header)
+    if header.issuperset(f"{name} Raw" for name in _BENCHMARKS[V2]):
+        return V2
     if not any(name.startswith("Average") for name in header):
         return None
     return next((kind for kind, names in _BENCHMARKS.items() if header.issuperset(names)), None)
@@ -56,7 +59,9 @@ def recognise_export(table: RawTable) -> str | None:
 
 def read_export(table: RawTable, kind: str, without: Sequence[str], facts: Facts) -> Imported:
     """Reads an export of a leaderboard; arguments as those of :func:`import_scores`."""
-    export = _Export(table, {name: position for position, name in enumerate(table.header)})
+    at = {name: position for position, name in enumerate(table.header)}
+    # Beside full names, Model is a link for a page.
+    export = _Export(table, at | ({"Model": at["fullname"]} if "fullname" in at else {}))
     columns, unit = _score_columns(export, kind)
     found = Imported(table.source, kind, rows_in=len(table.rows), facts=facts)
     found.notes.append(_NOTES[kind])
@@ -75,23 +80,20 @@ def read_export(table: RawTable, kind: str, without: Sequence[str], facts: Facts
             continue
         kind = _post_trained(export.cell(row, "Type"))
         given = {"params_b": size, "released": export.date(row), "post_trained": kind}
-        place = table.numbers[row]
-        add_row(found, place, names[key], model, scores, given=given, rounded_down=True)
+        place, whole = table.numbers[row], size.is_integer()
+        add_row(found, place, names[key], model, scores, given=given, rounded_down=whole)
     return found
 
 
 def _score_columns(export: _Export, kind: str) -> tuple[dict[str, int], float]:
     """Benchmark -> position of its scores, and what is 1 there."""
     names = _BENCHMARKS[kind]
-    for name in ("Model", "Precision", "#Params (B)", *names):
+    columns = {name: f"{name} Raw" if kind == V2 else name for name in names}
+    why = f"{kind} has it{' (those without Raw are relative to chance)' if kind == V2 else ''}"
+    for name in ("Model", "Precision", "#Params (B)", *columns.values()):
         if name not in export.at:
-            raise export.table.error(f"column {name!r} is missing: an export of {kind} has it")
-    if kind == V1:
-        return {name: export.at[name] for name in names}, 100.0
-    if not all(f"{name} Raw" in export.at for name in names):
-        what = "columns that end in Raw are missing: the others are relative to chance"
-        raise export.table.error(what)
-    return {name: export.at[f"{name} Raw"] for name in names}, 1.0
+            raise export.table.error(f"column {name!r} is missing: an export of {why}")
+    return {name: export.at[at] for name, at in columns.items()}, 100.0 if kind == V1 else 1.0
 
 
 def _kinds(export: _Export, found: Imported) -> dict[str, set[int]]:

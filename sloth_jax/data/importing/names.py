@@ -20,6 +20,7 @@ from sloth_jax.data.schema import COLUMNS
 
 # A size column holds whole billions, rounded down. A name that agrees with it is more precise.
 _SIZE_SLACK = 0.15
+_UNKNOWN = " of unknown lineage"
 _NOMINAL = 0.1  # so far exact counts may be from names, relative: opt-350m has 331 million
 
 
@@ -70,12 +71,11 @@ def add_row(
     if whole and run and run.params_b:
         because = f"given as {size:g}, rounded down; registered size of {run.lineage}"
         facts["params_b"] = found.guess(model, "params_b", run.params_b, because)
-    # One that is given and the same as the name's may be told apart like it.
-    if facts["family"] in (None, "", family):
+    if facts["family"] in (None, ""):
         because = "the name without its size"
         if not placed:
             # Else it could bear the name of a lineage, or of a family, that it is not of.
-            family, because = f"{family} of unknown lineage", f"{because}; {why}"
+            family, because = family + _UNKNOWN, f"{because}; {why}"
         facts["family"] = found.guess(model, "family", family, because)
     if not facts["lineage"]:
         lineage = (run and run.lineage) or facts["family"]
@@ -152,17 +152,16 @@ def _size(
 
 
 def tell_families_apart(found: Imported) -> None:
-    """Gives families whose guessed members differ in lineage or post-training names of their own.
+    """Gives families named like models that differ in lineage or post-training names of their own.
 
-    ``dolphin-2.9`` of Llama 3 and of Qwen 2 are two families, whatever their names say.
+    ``dolphin-2.9`` of Llama 3 and of Qwen 2 are two families, also where facts repeat the name.
     """
-    guessed = {row["model"] for row in found.guessed if row["column"] == "family"}
     kinds: dict[str, set[tuple[str, bool]]] = {}
     for row in found.rows:
         kinds.setdefault(row["family"], set()).add((row["lineage"], row["post_trained"]))
     for row in found.rows:
         family, model = row["family"], row["model"]
-        if len(kinds[family]) == 1 or model not in guessed:
+        if len(kinds[family]) == 1 or family.removesuffix(_UNKNOWN) != family_in_name(model):
             continue
         words = ["chat" if row["post_trained"] else "base"]
         if len({lineage for lineage, _ in kinds[family]}) > 1:

@@ -1,0 +1,91 @@
+"""``sloth-jax next``: which benchmarks to evaluate a model on next."""
+
+from __future__ import annotations
+
+import argparse
+
+from sloth_jax.cli.console import Parser, number, show_progress, tell
+from sloth_jax.cli.options import add_output_options, add_source_options
+
+
+def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
+    """Add the command to the others."""
+    parser = commands.add_parser(
+        "next",
+        help="say which benchmark to measure a model on next",
+        description="Benchmarks to measure a model on, the first that narrows the predictions of\n"
+        "the others most for what it costs: known scores of the model are used.",
+        epilog="example: sloth-jax next --fit fit.nc --model gemma-2-9b --steps 3 --equal-cost\n"
+        "         sloth-jax next --fit fit.nc --query query.csv --cost MMLU=1 GSM8K=20",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    which = parser.add_mutually_exclusive_group(required=True)
+    which.add_argument("--model", metavar="NAME", help="a model of the training table, by name")
+    which.add_argument(
+        "--query", metavar="QUERY", help="a model without scores: a file as for predict, one row"
+    )
+    parser.add_argument(
+        "--steps",
+        type=number(1),
+        default=3,
+        metavar="N",
+        help="benchmarks to pick one after the other (default: 3)",
+    )
+    parser.add_argument(
+        "--wanted",
+        metavar="A,B",
+        help="benchmarks whose predictions are to become narrow (default: all that are unknown)",
+    )
+    price = parser.add_mutually_exclusive_group()
+    price.add_argument(
+        "--cost",
+        nargs="+",
+        metavar="NAME=COST",
+        help="cost of benchmarks, any unit (default: their numbers of items)",
+    )
+    price.add_argument("--equal-cost", action="store_true", help="every benchmark costs the same")
+    add_source_options(parser)
+    add_output_options(parser, "with a row per step", plot=False)
+    parser.set_defaults(run=_run)
+
+
+def _run(options: argparse.Namespace) -> None:
+    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.notes import tell_of_new_families
+    from sloth_jax.cli.output import check_outputs, write_answer
+    from sloth_jax.forecasting.query import load_query
+    from sloth_jax.inference.devices import random_keys
+    from sloth_jax.planning.next_benchmark import Question, in_words, next_benchmark, parse_costs
+
+    prepare_jax(options)
+    check_outputs(options)
+    saved = saved_fit(options)
+    table = training_table(options, saved)
+    model = options.model
+    if options.query is not None:
+        model = load_query(options.query, table)
+        for warning in model.warnings:
+            tell(f"note: {warning}")
+        tell_of_new_families(model.families, table)
+    costs = (
+        dict.fromkeys(table.benchmarks, 1.0)
+        if options.equal_cost
+        else parse_costs(options.cost or ())
+    )
+    wanted = options.wanted and [name.strip() for name in options.wanted.split(",")]
+    question = Question.of(table, model, wanted=wanted, costs=costs)  # refuses before a fit
+    fit_key, key = random_keys(options.seed, 2)
+    fit = saved_or_new(options, saved, table, fit_key)
+    with show_progress("searching"):
+        rows = next_benchmark(
+            fit,
+            model,
+            key=key,
+            steps=options.steps,
+            wanted=wanted,
+            costs=costs,
+            level=options.level,
+        )
+    record = {"model": question.name, "level": options.level, "steps": rows.to_dict("records")}
+    text = in_words(rows, question, options.level)
+    write_answer(options, fit, frame=rows, record=record, text=text)
