@@ -14,7 +14,7 @@ from commands import run
 from small import table
 
 from sloth_jax.cli.evaluate import _added
-from sloth_jax.cli.evaluation_page import verdict
+from sloth_jax.plotting.evaluation_page import verdict
 from sloth_jax.errors import InputError
 from sloth_jax.evaluation import left_out
 from sloth_jax.evaluation.left_out import (
