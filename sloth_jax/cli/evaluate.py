@@ -51,7 +51,6 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(options: argparse.Namespace) -> None:
     import jax
 
-    from sloth_jax.plotting.evaluation_page import page_of, verdict
     from sloth_jax.cli.fitting import fit_settings, prepare_jax, training_table
     from sloth_jax.evaluation.left_out import (
         benchmark_scores,
@@ -60,6 +59,7 @@ def _run(options: argparse.Namespace) -> None:
         summary_of,
     )
     from sloth_jax.evaluation.methods import FOLD_SETTINGS
+    from sloth_jax.plotting.evaluation_page import page_of, verdict
     from sloth_jax.provenance import versions
 
     prepare_jax(options)
