@@ -45,7 +45,6 @@ from sloth_jax.evaluation.published import (
     published_errors,
     published_groups,
 )
-from sloth_jax.evaluation.rank_deficiency import rank_deficiencies
 from sloth_jax.evaluation.scoring import (
     Difference,
     benchmark_means,
@@ -54,6 +53,7 @@ from sloth_jax.evaluation.scoring import (
     published_mean,
 )
 from sloth_jax.files import write_text
+from sloth_jax.identifiability.rank_deficiency import rank_deficiencies
 from sloth_jax.law.surface import LINEAR, fit_surface, log_flops
 from sloth_jax.plotting.comparison import heatmap_size, plot_differences, plot_heatmap
 from sloth_jax.plotting.scores import plot_curves

@@ -45,7 +45,6 @@ from sloth_jax.evaluation.held_out import names_at
 from sloth_jax.evaluation.methods import FOLD_SETTINGS, FitMethod
 from sloth_jax.evaluation.scoring_rules import crps
 from sloth_jax.forecasting.intervals import central_interval
-from sloth_jax.forecasting.tasks import LEAST, bundled_tasks
 from sloth_jax.law.surface import log_flops
 from sloth_jax.plotting.tasks import (
     plot_family_errors,
@@ -61,6 +60,7 @@ from sloth_jax.skills.downstream import (
     without_families,
 )
 from sloth_jax.skills.labels import propose_labels
+from sloth_jax.skills.tasks import LEAST, bundled_tasks
 
 LEVEL = 0.9
 JOINT, NO_FAMILIES = "law, jointly", "law, jointly, no families"

@@ -107,6 +107,8 @@ def steps() -> list[Step]:
             page="next_benchmark.md",
             needs=("next_benchmark_0", "next_benchmark_2"),
         ),
+        Step("completion", "completion.py"),
+        Step("completion_page", "completion_table.py", (), (), "completion.md", ("completion",)),
         *calibrations,
         Step("calibration_page", "calibration_table.py", (), (), "calibration.md", calibrated),
         *comparisons,

@@ -1,5 +1,6 @@
 from . import evaluation, forecasting, planning, plotting, skills
 from .cli.console import show_progress
+from .compilation_cache import use_compilation_cache
 from .data.joining import add_models
 from .data.leaderboard import Leaderboard
 from .data.reading import load_leaderboard
@@ -11,10 +12,8 @@ from .forecasting.averaging import average, stacking_weights
 from .forecasting.bundled_tables import bundled_mixtures, load_observational
 from .forecasting.forecast import Forecast, forecast, forecast_table
 from .forecasting.query import Query, load_query
-from .forecasting.tasks import Task, load_task, read_task, with_tasks
 from .identifiability.check import check_identifiability
 from .inference.arviz_groups import to_arviz
-from .inference.compilation_cache import use_compilation_cache
 from .inference.diagnostics import Diagnostics
 from .inference.fit import Fit, fit
 from .inference.settings import FitSettings, NutsSettings
@@ -33,6 +32,7 @@ from .planning.optimal import compute_optimal
 from .planning.requirement import required
 from .skills.downstream import fit_task_on_skills
 from .skills.interpret import Skills, interpret_skills
+from .skills.tasks import Task, load_task, read_task, with_tasks
 
 __version__: str
 

@@ -20,6 +20,8 @@ flags = [os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0"]
 flags.append("--xla_gpu_deterministic_ops=true")  # or a GPU would add in any order
 if jax.__version_info__[:2] == (0, 10):  # a flag that XLA does not know ends the process
     flags.append("--xla_cpu_use_fusion_emitters=false")  # three times as fast to compile
+    # A worker has one core: splitting a program for several takes a fifth longer.
+    flags.append("--xla_cpu_parallel_codegen_split_count=1")
 os.environ["XLA_FLAGS"] = " ".join(flags).strip()
 
 jax.config.update("jax_enable_x64", True)

@@ -60,7 +60,7 @@ def _range(values: np.ndarray, unit: str) -> str:
 def _description(table: Leaderboard) -> str:
     import numpy as np
 
-    from sloth_jax.forecasting.tasks import bundled_tasks
+    from sloth_jax.skills.tasks import bundled_tasks
 
     scored = np.isfinite(table.scores)
     lines = [

@@ -51,7 +51,6 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(options: argparse.Namespace) -> None:
     import jax
 
-    from sloth_jax.cli.evaluation_page import page_of, verdict
     from sloth_jax.cli.fitting import fit_settings, prepare_jax, training_table
     from sloth_jax.evaluation.left_out import (
         benchmark_scores,
@@ -60,6 +59,7 @@ def _run(options: argparse.Namespace) -> None:
         summary_of,
     )
     from sloth_jax.evaluation.methods import FOLD_SETTINGS
+    from sloth_jax.plotting.evaluation_page import page_of, verdict
     from sloth_jax.provenance import versions
 
     prepare_jax(options)
@@ -119,41 +119,11 @@ def _added(options: argparse.Namespace, rows: pd.DataFrame) -> dict[str, Any] | 
     return {"names": sorted(set(own["lineage"]))} | summary_of(own)
 
 
-_PANELS = 24  # benchmarks in the figure of predictions, those with most scores
-_COLUMNS = 4
-
-
 def _figures(rows: pd.DataFrame, scores: pd.DataFrame) -> dict[str, str | bytes]:
     """Predicted against measured, a panel per benchmark; errors of both laws."""
     from sloth_jax.cli.output import image_of, open_no_windows
 
     open_no_windows()
-    import matplotlib.pyplot as plt
+    from sloth_jax.plotting import left_out_figures
 
-    from sloth_jax.plotting import plot_errors, plot_predicted, style
-
-    found: dict[str, str | bytes] = {}
-    most = scores.nlargest(_PANELS, "scores")["benchmark"]
-    names = [name for name in scores["benchmark"] if name in set(most)]
-    columns = min(_COLUMNS, len(names))
-    lines = -(-len(names) // columns)
-    with style():
-        size = (2.3 * columns + 0.3, 2.4 * lines + 0.6)
-        figure, axes = plt.subplots(
-            lines, columns, figsize=size, squeeze=False, layout="constrained"
-        )
-        for ax in axes.flat[len(names) :]:
-            ax.set_visible(False)
-        for name, ax in zip(names, axes.flat, strict=False):
-            plot_predicted(rows[rows["benchmark"] == name], ax=ax)
-        figure.suptitle("90 % intervals; orange: the score is outside", x=0.01, ha="left")
-        figure.supxlabel("measured", fontsize=9)
-        figure.supylabel("predicted", fontsize=9)
-        found["predicted.png"] = image_of(figure)
-        plt.close(figure)
-        figure, ax = plt.subplots(figsize=(6.4, 1.2 + 0.3 * len(scores)), layout="constrained")
-        plot_errors(scores, ax=ax)
-        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
-        found["errors.png"] = image_of(figure)
-        plt.close(figure)
-    return found
+    return {f"{name}.png": image_of(figure) for name, figure in left_out_figures(rows, scores)}

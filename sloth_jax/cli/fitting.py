@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -14,6 +15,7 @@ from jax import Array
 from sloth_jax.cli.console import show_progress, tell
 from sloth_jax.cli.notes import tell_of_fit
 from sloth_jax.cli.options import DEFAULTS
+from sloth_jax.compilation_cache import use_compilation_cache
 from sloth_jax.data.joining import add_models
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.reading import load_leaderboard
@@ -28,7 +30,6 @@ from sloth_jax.forecasting.tasks import (
 )
 from sloth_jax.identifiability.check import check_skills
 from sloth_jax.identifiability.enough_scores import check_enough_scores
-from sloth_jax.inference.compilation_cache import use_compilation_cache
 from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.fit import Fit, fit
 from sloth_jax.inference.settings import FitSettings
@@ -73,13 +74,19 @@ def saved_fit(options: argparse.Namespace) -> Fit | None:
     return load_fit(options.fit)
 
 
-def training_table(options: argparse.Namespace, saved: Fit | None) -> Leaderboard:
+def training_table(
+    options: argparse.Namespace,
+    saved: Fit | None,
+    read: Callable[[argparse.Namespace], Leaderboard] | None = None,
+) -> Leaderboard:
     """The table of the saved fit or of the options; tells its warnings, of a saved fit with -v.
+
+    ``read`` reads the tables of the options in another way than :func:`load_leaderboard`.
 
     Raises:
         InputError: if it cannot be used, or settings of the fit do not suit it.
     """
-    table = _read_table(options) if saved is None else saved.table
+    table = _with_tasks(options, (read or _read_table)(options)) if saved is None else saved.table
     level = logging.INFO if saved is None else logging.DEBUG  # the fit told them
     for warning in table.warnings:
         tell(f"note: {warning}", level)
@@ -93,6 +100,10 @@ def _read_table(options: argparse.Namespace) -> Leaderboard:
     table = load_leaderboard(options.data, floors=floors, edition=options.edition)
     for path in added:
         table = add_models(table, path, floors=options.floors if path == added[-1] else None)
+    return table
+
+
+def _with_tasks(options: argparse.Namespace, table: Leaderboard) -> Leaderboard:
     if options.task:
         table = with_tasks(table, *(_read_task(options, name) for name in options.task))
     fit_settings(options, table)  # refuses what does not suit it before a query is read

@@ -17,6 +17,7 @@ from sloth_jax import __version__
 from sloth_jax.cli import (
     check,
     compare,
+    complete,
     data,
     evaluate,
     fit,
@@ -34,7 +35,7 @@ from sloth_jax.cli.options import add_run_options
 _FILES = ("TABLE", "QUERY", "CANDIDATES", "FLOORS", "FILE", "FIGURE", "FIT.nc", "FILE.csv")
 
 COMMANDS = (
-    *(predict, fit, plan, require, compare, next_benchmark),
+    *(predict, complete, fit, plan, require, compare, next_benchmark),
     *(skills, evaluate, importing, check, data),
 )
 

@@ -53,19 +53,21 @@ def add_edition_option(parser: argparse._ActionsContainer) -> None:
     parser.add_argument("--edition", choices=tuple(EDITIONS), help=about)
 
 
-def add_fit_options(parser: argparse.ArgumentParser) -> None:
+def add_fit_options(parser: argparse.ArgumentParser, table: str = "--data") -> None:
     """The table that the law is fitted to, tasks, and how it is fitted.
 
     A default is None where a saved fit could contradict it: None says that the option is not given.
+    ``table`` names the table's argument: an option, or ``data`` for one without a name.
     """
-    _add_table_options(parser.add_argument_group("the training table"))
+    _add_table_options(parser.add_argument_group("the training table"), table)
     _add_inference_options(parser.add_argument_group("the fit"))
 
 
-def _add_table_options(group: argparse._ArgumentGroup) -> None:
-    group.add_argument(
-        "--data", metavar="TABLE", help="scores to learn from (default: the bundled leaderboard)"
-    )
+def _add_table_options(group: argparse._ArgumentGroup, table: str) -> None:
+    about = "scores to learn from (default: the bundled leaderboard)"
+    # An option has one value, and an argument without a name may be left out.
+    count = None if table.startswith("-") else "?"
+    group.add_argument(table, metavar="TABLE", nargs=count, help=about)
     add_edition_option(group)
     group.add_argument(
         "--add",
@@ -141,8 +143,8 @@ def _add_inference_options(group: argparse._ArgumentGroup) -> None:
     )
 
 
-def add_source_options(parser: argparse.ArgumentParser) -> None:
-    """Options of commands that use a fit, a saved one or a new one."""
+def add_source_options(parser: argparse.ArgumentParser, table: str = "--data") -> None:
+    """Options of commands that use a fit, a saved one or a new one; as :func:`add_fit_options`."""
     parser.add_argument(
         "--level",
         type=fraction,
@@ -155,7 +157,7 @@ def add_source_options(parser: argparse.ArgumentParser) -> None:
         metavar="FIT.nc",
         help="use the fit that `sloth-jax fit` saved, instead of fitting a training table",
     )
-    add_fit_options(parser)
+    add_fit_options(parser, table)
 
 
 def add_run_options(parser: argparse.ArgumentParser) -> None:

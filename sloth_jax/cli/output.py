@@ -24,6 +24,7 @@ from sloth_jax.files import (
 )
 
 if TYPE_CHECKING:
+    import numpy as np
     import pandas as pd
     from matplotlib.axes import Axes
     from matplotlib.figure import Figure
@@ -35,6 +36,7 @@ PARQUET = (".parquet", ".pq")
 TABLES = (*CSV, *PARQUET)
 JSON = (".json",)
 FITS = (".nc",)
+_MOST_PANELS = 24  # of a figure that can still be read
 _FIGURES = (".png", ".pdf", ".svg")
 # Options that name files, of any command.
 _OUTPUTS = ("out", "plot", "rejected", "unknown", "guessed")
@@ -142,22 +144,14 @@ def image_of(figure: Figure, kind: str = "png") -> bytes:
     return buffer.getvalue()
 
 
-def draw_figure(
-    path: str,
-    panels: Sequence[Callable[[Axes], Any]],
-    panel_size: tuple[float, float] = (4.6, 3.4),
-    *,
-    columns: int | None = None,
-    legend: bool = False,
-) -> None:
+def draw_figure(path: str, panels: Sequence[Callable[[Axes], Any]], *size: Any, **how: Any) -> None:
     """Draw panels into a file, all of it or nothing.
 
     Args:
         path: with an ending that :func:`check_outputs` allows.
         panels: what draws each.
-        panel_size: width and height of a panel, inches.
-        columns: how many stand side by side; None for all.
-        legend: whether the first panel's legend stands below the figure.
+        size: of a panel, and
+        how: they stand, as for :func:`sloth_jax.plotting.plot_panels`.
 
     Raises:
         OutputError: if it cannot be written; what was there before is still there.
@@ -165,23 +159,30 @@ def draw_figure(
     open_no_windows()
     import matplotlib.pyplot as plt
 
-    from sloth_jax.plotting import style
+    from sloth_jax.plotting import plot_panels, style
 
-    across = min(columns or len(panels), len(panels))
-    down = -(-len(panels) // across)
-    size = (panel_size[0] * across, panel_size[1] * down)
     with style(), warnings.catch_warnings():
         # A name in letters that the font lacks is drawn with boxes, and is right in every table.
         warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
-        figure, axes = plt.subplots(down, across, figsize=size, layout="constrained", squeeze=False)
-        for draw, ax in zip(panels, axes.flat, strict=False):
-            draw(ax)
-        for ax in axes.flat[len(panels) :]:
-            ax.set_axis_off()
-        if legend:
-            handles, labels = axes[0, 0].get_legend_handles_labels()
-            figure.legend(handles, labels, loc="outside lower center", ncols=len(labels))
+        figure = plot_panels(panels, *size, **how)
         content = image_of(figure, Path(path).suffix[1:].lower())
         plt.close(figure)
     write_bytes(path, content)
     tell(f"Drew {path}")
+
+
+def draw_models(
+    path: str,
+    models: Sequence[str],
+    benchmarks: tuple[str, ...],
+    ends: tuple[np.ndarray, np.ndarray, np.ndarray],
+    **given: Any,
+) -> None:
+    """Draw a panel per model, of the first models; arguments as for ``interval_panels``."""
+    open_no_windows()
+    from sloth_jax.plotting.panels import interval_panels
+
+    if len(models) > _MOST_PANELS:
+        tell(f"note: {path} shows the first {_MOST_PANELS} of {len(models)} models")
+    panels = interval_panels(models[:_MOST_PANELS], benchmarks, ends, **given)
+    draw_figure(path, panels, (3.6, 0.8 + 0.17 * len(benchmarks)), columns=4, legend=True)

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from sloth_jax.cli.console import Parser, show_progress, tell
 from sloth_jax.cli.options import add_output_options, add_source_options
-from sloth_jax.cli.output import check_outputs, draw_figure, write_answer
+from sloth_jax.cli.output import check_outputs, draw_models, write_answer
 from sloth_jax.errors import InputError
 
 if TYPE_CHECKING:
     import pandas as pd
-    from matplotlib.axes import Axes
 
     from sloth_jax.data.leaderboard import Leaderboard
-    from sloth_jax.forecasting.forecast import Forecast
     from sloth_jax.forecasting.query import Query
 
 _STDIN = "-"
-_MOST_PANELS = 24  # of a figure that can still be read
-_LONGEST = 40  # name above a panel
 
 
 def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -56,6 +51,8 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    import numpy as np
+
     from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
     from sloth_jax.forecasting.forecast import forecast
@@ -76,7 +73,9 @@ def _run(options: argparse.Namespace) -> None:
     tell_of_new_families(query.families, table)
     tell_of_extrapolation(query.models, predictions.outside)
     if options.plot is not None:
-        _draw(options.plot, predictions, table, options.level)
+        ends = np.median(predictions.draws, axis=0), *predictions.interval(options.level)
+        given = {"floors": table.floors, "level": options.level}
+        draw_models(options.plot, predictions.models, predictions.benchmarks, ends, **given)
     write_answer(
         options,
         fit,
@@ -118,29 +117,3 @@ def _text(summary: pd.DataFrame, level: float) -> str:
     if "outside" in shown:
         head += "; outside: beyond the training table or its family"
     return f"{head}\n{shown.to_string(index=False, float_format='%.3f')}"
-
-
-def _draw(path: str, predictions: Forecast, table: Leaderboard, level: float) -> None:
-    """A panel per model, a line per benchmark."""
-    import numpy as np
-
-    from sloth_jax.plotting import plot_intervals
-
-    lower, upper = predictions.interval(level)
-    median = np.median(predictions.draws, axis=0)
-
-    def panel(model: int) -> Callable[[Axes], None]:
-        def draw(ax: Axes) -> None:
-            ends = median[model], lower[model], upper[model]
-            plot_intervals(*ends, predictions.benchmarks, floors=table.floors, level=level, ax=ax)
-            name = predictions.models[model]
-            name = name if len(name) <= _LONGEST else f"{name[: _LONGEST - 3]}..."
-            ax.set_title(name, fontsize=8, parse_math=False)
-
-        return draw
-
-    count = min(len(predictions.models), _MOST_PANELS)
-    if count < len(predictions.models):
-        tell(f"note: {path} shows the first {count} of {len(predictions.models)} models")
-    height = 0.8 + 0.17 * len(predictions.benchmarks)
-    draw_figure(path, [panel(m) for m in range(count)], (3.6, height), columns=4, legend=True)

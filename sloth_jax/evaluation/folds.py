@@ -188,20 +188,13 @@ def size_ratio(folds: Folds) -> np.ndarray:
     """
     table = folds.table
     ratio = np.full(folds.test.shape, np.nan)
-    for k, f in zip(*np.nonzero(tested_families(folds)), strict=True):
+    for k, f in {(k, table.family[m]) for k, m in np.argwhere(folds.test)}:
         in_family = table.family == f
         seen = table.params_b[in_family & folds.train[k].any(axis=1)]
         rows = np.flatnonzero(in_family & folds.test[k])
         if seen.size:
             ratio[k, rows] = table.params_b[rows] / seen.max()
     return ratio
-
-
-def tested_families(folds: Folds) -> np.ndarray:
-    """Returns ``(fold, family)``, True where the fold predicts a model of the family."""
-    table = folds.table
-    member = table.family[:, None] == np.arange(len(table.families))  # (model, family)
-    return (folds.test[:, :, None] & member).any(axis=1)
 
 
 def _check_n_train(n_train: int) -> None:

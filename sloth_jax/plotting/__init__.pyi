@@ -1,7 +1,8 @@
 from .calibration import plot_coverage, plot_pit
 from .comparison import heatmap_size, plot_differences, plot_heatmap
 from .figure_style import AMBER, BLUE, COLOURS, GREEN, GREY, INK, ORANGE, PURPLE, SKY, style
-from .held_out import plot_errors, plot_predicted
+from .held_out import left_out_figures, plot_errors, plot_predicted
+from .panels import interval_panels, plot_panels
 from .planning import (
     plan_panels,
     plot_candidates,
@@ -34,6 +35,8 @@ __all__ = [
     "PURPLE",
     "SKY",
     "heatmap_size",
+    "interval_panels",
+    "left_out_figures",
     "plan_panels",
     "plot_best_models",
     "plot_candidates",
@@ -50,6 +53,7 @@ __all__ = [
     "plot_level_curves",
     "plot_loadings",
     "plot_pairs",
+    "plot_panels",
     "plot_pit",
     "plot_predicted",
     "plot_reached",

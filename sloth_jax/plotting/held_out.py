@@ -2,12 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from functools import partial
+
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
+from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator, PercentFormatter
 
-from sloth_jax.plotting.figure_style import BLUE, GREY, ORANGE
+from sloth_jax.plotting.figure_style import BLUE, GREY, ORANGE, style
+from sloth_jax.plotting.panels import plot_panels
+
+_PANELS = 24  # benchmarks in the figure of predictions, those with most scores
 
 
 def plot_predicted(rows: pd.DataFrame, *, ax: Axes) -> Axes:
@@ -66,3 +74,34 @@ def plot_errors(scores: pd.DataFrame, *, ax: Axes) -> Axes:
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
     ax.set_xlabel("mean absolute error (score points); bars: one standard error over lineages")
     return ax
+
+
+def left_out_figures(rows: pd.DataFrame, scores: pd.DataFrame) -> Iterator[tuple[str, Figure]]:
+    """Figures of an evaluation, one after the other; each is closed when the next is asked for.
+
+    Args:
+        rows: for :func:`plot_predicted`, of all benchmarks.
+        scores: for :func:`plot_errors`, with ``scores``, how many each benchmark has.
+
+    Yields:
+        Name and figure, in the project's style: ``predicted``, a panel per benchmark, and
+        ``errors``.
+    """
+    most = set(scores.nlargest(_PANELS, "scores")["benchmark"])
+    parts = [rows[rows["benchmark"] == name] for name in scores["benchmark"] if name in most]
+    with style():
+        figure = plot_panels([partial(_predicted, part) for part in parts], (2.4, 2.5), columns=4)
+        figure.suptitle("90 % intervals; orange: the score is outside", x=0.01, ha="left")
+        figure.supxlabel("measured", fontsize=9)
+        figure.supylabel("predicted", fontsize=9)
+        yield "predicted", figure
+        plt.close(figure)
+        figure, ax = plt.subplots(figsize=(6.4, 1.2 + 0.3 * len(scores)), layout="constrained")
+        plot_errors(scores, ax=ax)
+        figure.legend(*ax.get_legend_handles_labels(), loc="outside upper center", ncols=2)
+        yield "errors", figure
+        plt.close(figure)
+
+
+def _predicted(rows: pd.DataFrame, ax: Axes) -> Axes:
+    return plot_predicted(rows, ax=ax)

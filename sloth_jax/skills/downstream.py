@@ -1,7 +1,7 @@
 """From skills to tasks: what few models were measured on, predicted for models that do not exist.
 
 Two ways. **Jointly**, the task is one more benchmark, sparsely observed:
-:func:`sloth_jax.forecasting.tasks.with_tasks` adds it to a table, and a fit of that table predicts
+:func:`sloth_jax.skills.tasks.with_tasks` adds it to a table, and a fit of that table predicts
 it with intervals that know how little it says. **In two steps** the skills are taken as known from
 a fit of the benchmarks alone, and the task is regressed on them (Maia Polo et al., arXiv
 2412.06540, section 5)::
@@ -28,11 +28,11 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
 from sloth_jax.forecasting.query import Query
-from sloth_jax.forecasting.tasks import Task, check_task
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.surface import log_flops
 from sloth_jax.showing import Shown
 from sloth_jax.skills.interpret import Skills
+from sloth_jax.skills.tasks import Task, check_task
 
 _SLOPE = 1.5  # prior scale of a: a standard deviation of a feature has up to e^3 times the odds
 _BIAS = 3.0  # of b: an average model may score between 5 % and 95 %, or beyond

@@ -14,7 +14,6 @@ from commands import run
 from small import table
 
 from sloth_jax.cli.evaluate import _added
-from sloth_jax.cli.evaluation_page import verdict
 from sloth_jax.errors import InputError
 from sloth_jax.evaluation import left_out
 from sloth_jax.evaluation.left_out import (
@@ -23,6 +22,7 @@ from sloth_jax.evaluation.left_out import (
     lineages_as_families,
     summary_of,
 )
+from sloth_jax.plotting.evaluation_page import verdict
 
 DATA = table()[0]  # three lineages of eight models
 

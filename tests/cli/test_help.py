@@ -14,6 +14,7 @@ from sloth_jax.cli.main import COMMANDS, main, parser
 
 NAMES = (
     "predict",
+    "complete",
     "fit",
     "plan",
     "require",

@@ -13,11 +13,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from commands import POINT, predict, refused, run
-from small import BENCHMARKS, table
+from small import BENCHMARKS
 
 from sloth_jax.cli import fitting
-from sloth_jax.cli.predict import _draw
-from sloth_jax.forecasting.forecast import Forecast
+from sloth_jax.cli.output import draw_models
+from sloth_jax.forecasting.intervals import central_interval
 
 
 class Terminal(io.StringIO):
@@ -170,11 +170,10 @@ for _ in range(150):
 def test_a_figure_of_any_names_is_drawn(tmp_path):
     models = ("$\\no$ 模型", "x" * 300, *(f"model {k}" for k in range(30)))
     draws = np.random.default_rng(0).random((20, len(models), len(BENCHMARKS)))
-    none = np.zeros(len(models), int)
-    found = Forecast(models, ("a$b", "$c$", "d", "e"), draws, none, "mode", ("",) * len(models))
-    made, _ = table()
+    ends = np.median(draws, axis=0), *central_interval(draws, 0.8)
+    names = ("a$b", "$c$", "d", "e")
     for name in ("p.svg", "p.pdf"):
-        _draw(str(tmp_path / name), found, made, 0.8)
+        draw_models(str(tmp_path / name), models, names, ends, floors=np.zeros(4), level=0.8)
     drawn = (tmp_path / "p.svg").read_text()
     assert all(words in drawn for words in ("80 % interval", "model 21", "$c$", "x" * 37 + "..."))
     assert "model 22" not in drawn

@@ -2,12 +2,18 @@
 
 from __future__ import annotations
 
+import json
+import shutil
+
+import completion
+import completion_table
 import few_models
 import held_out_llama3
 import mixtures
 import number_of_skills
 import numpy as np
 import own_models
+import pandas as pd
 import unknown_tokens
 from running import labels, refused, run, shows, title
 
@@ -105,6 +111,32 @@ def test_mixtures(tmp_path):
     means = points.groupby(rows["size"]).mean()
     assert labels(ax) == [f"{s} parameters count: {means[s]:+.1f} on average" for s in means.index]
     assert shows(ax, points, atol=2e-4)  # of differences of six digits
+
+
+def test_completion_and_its_page(tmp_path):
+    done = run(completion.main, tmp_path / "out", "--smoke", *MODE)
+    rows = pd.read_csv(done.out / "scores.csv.gz")
+    asked = ["pattern", "fold", "model", "benchmark"]
+    same = [part[asked].to_numpy().tolist() for _, part in rows.groupby("method")]
+    assert len(same) == 3
+    assert same[0] == same[1] == same[2]
+    # Models that keep three scores are asked for all others, once each.
+    hidden = rows[(rows["pattern"] == "all but three") & (rows["method"] == completion.LAW)]
+    assert not hidden.duplicated(["model", "benchmark"]).any()
+    for numbers in done.summary["editions"]["2024"]:
+        own = rows[(rows["pattern"] == numbers["pattern"]) & (rows["method"] == numbers["method"])]
+        assert abs(numbers["mae"] - own["error"].mean()) < 1e-5
+        assert abs(numbers["coverage_90"] - own["covered_90"].mean()) < 1e-9
+    page = ("--out", str(tmp_path / "page.md"))
+    assert "a smoke run" in refused(completion_table.main, *page, str(done.out))
+    record = done.summary | {"smoke": False}
+    shutil.copytree(done.out, tmp_path / "run")
+    (tmp_path / "run" / "summary.json").write_text(json.dumps(record))
+    completion_table.main([*page, str(tmp_path / "run")])
+    text = (tmp_path / "page.md").read_text()
+    shown = record["editions"]["2024"][1]
+    assert f"| {shown['method']} | {shown['median_error']:.4f} (" in text
+    assert f"{shown['scores']:,} scores of {shown['models']} models." in text
 
 
 def test_unknown_tokens(tmp_path):

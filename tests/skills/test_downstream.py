@@ -11,7 +11,6 @@ import pytest
 from small import table
 
 from sloth_jax import InputError, fit, interpret_skills, load_query
-from sloth_jax.forecasting.tasks import Task, with_tasks
 from sloth_jax.law.surface import log_flops
 from sloth_jax.skills.downstream import (
     compute_features,
@@ -21,6 +20,7 @@ from sloth_jax.skills.downstream import (
     skills_of_query,
     without_families,
 )
+from sloth_jax.skills.tasks import Task, with_tasks
 
 
 def logistic(eta):

@@ -11,7 +11,7 @@ from small import table
 
 from sloth_jax import InputError, load_leaderboard
 from sloth_jax.forecasting.bundled_tables import observational_frame
-from sloth_jax.forecasting.tasks import Task, bundled_tasks, load_task, read_task, with_tasks
+from sloth_jax.skills.tasks import Task, bundled_tasks, load_task, read_task, with_tasks
 
 
 def write(tmp_path, rows, name="coding.csv"):

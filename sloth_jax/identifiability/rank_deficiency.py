@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
-from sloth_jax.evaluation.folds import Folds, tested_families
+from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.identifiability.null_directions import null_directions
 from sloth_jax.wording import one_line, quoted
 
@@ -15,6 +15,30 @@ from sloth_jax.wording import one_line, quoted
 # singular value; in single precision below this many roundings.
 _RANK_TOLERANCE = 1e-8
 _ROUNDINGS = 8
+
+
+class FoldMasks(Protocol):
+    """What is asked of folds; :class:`sloth_jax.evaluation.folds.Folds` has it."""
+
+    @property
+    def table(self) -> Leaderboard:
+        """Models and scores."""
+        ...
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """Of the folds, ``(fold,)``."""
+        ...
+
+    @property
+    def train(self) -> np.ndarray:
+        """Scores that may be used, ``(fold, model, benchmark)``, bool."""
+        ...
+
+    @property
+    def test(self) -> np.ndarray:
+        """Models to be predicted, ``(fold, model)``, bool."""
+        ...
 
 
 class Deficiency(NamedTuple):
@@ -34,7 +58,7 @@ class Deficiency(NamedTuple):
 
 
 def rank_deficiencies(
-    folds: Folds, covariates: np.ndarray, covariate_names: Sequence[str] | None = None
+    folds: FoldMasks, covariates: np.ndarray, covariate_names: Sequence[str] | None = None
 ) -> list[Deficiency]:
     """Finds the folds whose training models do not determine slopes and family intercepts.
 
@@ -64,7 +88,8 @@ def rank_deficiencies(
     covariates, names = _checked(folds, covariates.astype(np.float64), covariate_names)
 
     found = []
-    tested = tested_families(folds)
+    member = folds.table.family[:, None] == np.arange(len(folds.table.families))
+    tested = (folds.test[:, :, None] & member).any(axis=1)  # (fold, family)
     for k, train in enumerate(folds.train):
         masks: dict[str, np.ndarray] = dict(zip(folds.table.benchmarks, train.T, strict=True))
         if (train == train[:, :1]).all():
@@ -88,7 +113,7 @@ def rank_deficiencies(
 
 
 def _checked(
-    folds: Folds, covariates: np.ndarray, names: Sequence[str] | None
+    folds: FoldMasks, covariates: np.ndarray, names: Sequence[str] | None
 ) -> tuple[np.ndarray, Sequence[str]]:
     models = len(folds.table.models)
     if covariates.ndim != 2 or len(covariates) != models or not np.isfinite(covariates).all():

@@ -9,7 +9,7 @@ import pytest
 from fold_tables import NAMES, covariates, grid, published_folds, sized, with_gaps
 
 from sloth_jax.evaluation.folds import lineage_groups, make_folds
-from sloth_jax.evaluation.rank_deficiency import rank_deficiencies
+from sloth_jax.identifiability.rank_deficiency import rank_deficiencies
 
 
 def test_no_published_fold_is_deficient():
