@@ -21,14 +21,13 @@ from _runner import execute
 
 import sloth_jax as sj
 from sloth_jax.evaluation.folds import PROTOCOLS, make_folds
-from sloth_jax.evaluation.methods import ABLATIONS, OURS
+from sloth_jax.evaluation.methods import ABLATIONS, OURS, published_methods
 from sloth_jax.evaluation.published import (
     LEADERBOARDS,
     leaderboard_benchmarks,
     published_errors,
     published_groups,
 )
-from sloth_jax.evaluation.published_methods import published_methods
 
 PLAIN = "logF_sigmoid_faminter"
 PLACES = [(leaderboard, n_train) for n_train in (1, 2) for leaderboard in LEADERBOARDS]

@@ -130,7 +130,8 @@ def predict_left_out(
 
 def _predict_by_flops(left: LeftOut, key: Array) -> np.ndarray:
     """Scores by the FLOPs law, ``(fold, model, benchmark)``; NaN of models of unknown FLOPs."""
-    known, table = left.table.known, left.table.subset(left.table.known)
+    known = left.table.known
+    table = left.table.subset(known)
     active = np.where(np.isnan(table.active_params_b), table.params_b, table.active_params_b)
     of_flops = replace(lineages_as_families(table), params_b=active)
     found = np.full(left.train.shape, np.nan)

@@ -17,12 +17,12 @@ _ROUNDS = 60  # of alternating least squares
 _END = 0.02  # scores nearer to 0 or 1 have the logit of this
 _DRAWS = 200
 
+# From the seen scores, (model, benchmark) bool, to masks of those to hide in turn.
 Hide = Callable[[np.ndarray, np.random.Generator], list[np.ndarray]]
-"""From the seen scores, ``(model, benchmark)`` bool, to masks of those to hide in turn."""
 
 
 def hide_scores(seen: np.ndarray, rng: np.random.Generator, parts: int = 5) -> list[np.ndarray]:
-    """Masks that hide single scores at random, each score once; a :data:`Hide`."""
+    """Masks that hide single scores at random, each score once."""
     part = rng.permutation(np.arange(seen.size) % parts).reshape(seen.shape)
     return [seen & (part == one) for one in range(parts)]
 

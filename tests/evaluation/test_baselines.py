@@ -17,6 +17,7 @@ from sloth_jax import InputError, load_leaderboard
 from sloth_jax.evaluation.baselines import Baseline, published_skills
 from sloth_jax.evaluation.crossval import cross_validate, held_out_errors
 from sloth_jax.evaluation.folds import make_folds
+from sloth_jax.evaluation.methods import published_methods
 from sloth_jax.evaluation.principal_components import PrincipalComponents
 from sloth_jax.evaluation.published import (
     LEADERBOARDS,
@@ -24,7 +25,6 @@ from sloth_jax.evaluation.published import (
     published_errors,
     published_groups,
 )
-from sloth_jax.evaluation.published_methods import published_methods
 from sloth_jax.evaluation.scoring import published_mean
 from sloth_jax.law.surface import log_flops
 
