@@ -73,8 +73,8 @@ def read_export(table: RawTable, kind: str, without: Sequence[str], facts: Facts
         except TableError as error:
             found.reject(table.numbers[row], model, f"not a {what}: {error}")
             continue
-        kind = _post_trained(export.cell(row, "Type"))
-        given = {"params_b": size, "released": export.date(row), "post_trained": kind}
+        tuned = _post_trained(export.cell(row, "Type"))
+        given = {"params_b": size, "released": export.date(row), "post_trained": tuned}
         place = table.numbers[row]
         add_row(found, place, names[key], model, scores, given=given, rounded_down=True)
     return found
