@@ -83,13 +83,13 @@ def summary(rows: pd.DataFrame) -> dict[str, float]:
     lineage = rows["lineage"].to_numpy()
     for prefix in ("prior_", ""):
         inside = rows["hidden"].between(rows[f"{prefix}lower"], rows[f"{prefix}upper"])
-        error = np.abs(np.log(rows[f"{prefix}median"] / rows["hidden"]))
-        for name, values in (("covered_90", inside.astype(float)), ("error_of_log", error)):
-            mean, se = mean_and_error(values.to_numpy(), lineage)
+        error = np.abs(np.log((rows[f"{prefix}median"] / rows["hidden"]).to_numpy(float)))
+        for name, values in (("covered_90", inside.to_numpy(float)), ("error_of_log", error)):
+            mean, se = mean_and_error(values, lineage)
             found |= {f"{prefix}{name}": round(mean, 4), f"{prefix}{name}_se": round(se, 4)}
         found[f"{prefix}covered_90_lineages"] = round(inside.groupby(lineage).mean().mean(), 4)
-        width = np.log(rows[f"{prefix}upper"] / rows[f"{prefix}lower"])
-        found[f"{prefix}width_90_of_log"] = round(float(width.median()), 4)
+        width = np.log((rows[f"{prefix}upper"] / rows[f"{prefix}lower"]).to_numpy(float))
+        found[f"{prefix}width_90_of_log"] = round(float(np.median(width)), 4)
     return found
 
 

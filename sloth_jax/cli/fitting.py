@@ -20,14 +20,6 @@ from sloth_jax.data.joining import add_models
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.reading import load_leaderboard
 from sloth_jax.errors import InputError
-from sloth_jax.forecasting.tasks import (
-    SCALES,
-    Task,
-    bundled_tasks,
-    load_task,
-    read_task,
-    with_tasks,
-)
 from sloth_jax.identifiability.check import check_skills
 from sloth_jax.identifiability.enough_scores import check_enough_scores
 from sloth_jax.inference.devices import use_cores
@@ -35,6 +27,14 @@ from sloth_jax.inference.fit import Fit, fit
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.storage import load_fit
 from sloth_jax.programs import keep_programs
+from sloth_jax.skills.tasks import (
+    SCALES,
+    Task,
+    bundled_tasks,
+    load_task,
+    read_task,
+    with_tasks,
+)
 from sloth_jax.wording import counted
 
 

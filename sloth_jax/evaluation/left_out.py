@@ -133,9 +133,9 @@ def _predict_by_flops(left: LeftOut, key: Array) -> np.ndarray:
     known = left.table.known
     table = left.table.subset(known)
     active = np.where(np.isnan(table.active_params_b), table.params_b, table.active_params_b)
-    of_flops = replace(lineages_as_families(table), params_b=active)
+    table, law = replace(lineages_as_families(table), params_b=active), flops_law(left.n_train)
     found = np.full(left.train.shape, np.nan)
-    found[:, known] = flops_law(left.n_train)(of_flops, left.train[:, known], key)
+    found[:, known] = law(table, left.train[:, known], key)
     return found
 
 

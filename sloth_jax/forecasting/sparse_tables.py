@@ -26,7 +26,6 @@ from sloth_jax.data.schema import (
     bundled_floors,
     match_benchmark,
     read_header,
-    with_facts,
 )
 from sloth_jax.data.tables import RawTable, cell_text, read_table
 from sloth_jax.errors import InputError
@@ -119,7 +118,7 @@ def read_sparse(
             source, name = source.to_frame(), "the leaderboard"
         else:
             name = "data frame"
-        _read(with_facts(read_table(source, name)), cells)
+        _read(read_table(source, name), cells)
     few = {name: len(found) for name, found in cells.scores.items() if len(found) < _LEAST_SCORES}
     if few:
         counts = ", ".join(f"{name} ({count})" for name, count in few.items())
@@ -152,7 +151,7 @@ def _read(table: RawTable, cells: _Cells) -> None:
     """
     at = len(cells.tables)
     cells.tables.append(table)
-    header = read_header(table)
+    header = read_header(table, whole=False)
     keys = {spelling(name): position for position, name in enumerate(table.header)}
     long = "benchmark" in keys and "score" in keys
     if long:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import jax
+import jax.numpy as jnp
 import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
@@ -61,7 +62,7 @@ def observe(table: Leaderboard, surface: Surface) -> Observations:
     )
     if prior is None:
         return found
-    sized = np.ones(()) if np.isnan(table.params_b).any() else None
+    sized = jnp.ones(()) if np.isnan(table.params_b).any() else None
     given = on_device(
         log_params=prior.log_params,
         log_tokens=prior.log_tokens,

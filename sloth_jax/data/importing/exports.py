@@ -78,8 +78,8 @@ def read_export(table: RawTable, kind: str, without: Sequence[str], facts: Facts
         except TableError as error:
             found.reject(table.numbers[row], model, f"not a {what}: {error}")
             continue
-        kind = _post_trained(export.cell(row, "Type"))
-        given = {"params_b": size, "released": export.date(row), "post_trained": kind}
+        chat = _post_trained(export.cell(row, "Type"))
+        given = {"params_b": size, "released": export.date(row), "post_trained": chat}
         place, whole = table.numbers[row], size.is_integer()
         add_row(found, place, names[key], model, scores, given=given, rounded_down=whole)
     return found
