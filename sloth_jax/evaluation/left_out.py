@@ -21,7 +21,7 @@ from sloth_jax.inference.settings import FitSettings
 
 _FOLDS = 6  # of the bundled table: a few minutes on two cores
 _LEAST_LINEAGES = 3  # of fewer, standard errors over lineages say nothing
-_LEAST_SCORES = 3  # of a benchmark that a refit sees; of fewer it has not learnt the benchmark
+_LEAST_SCORES = 3  # of a benchmark that a refit sees
 
 
 @dataclass(frozen=True, eq=False)

@@ -17,8 +17,7 @@ _ROUNDS = 60  # of alternating least squares
 _END = 0.02  # scores nearer to 0 or 1 have the logit of this
 _DRAWS = 200
 
-# From the seen scores, (model, benchmark) bool, to masks of those to hide in turn.
-Hide = Callable[[np.ndarray, np.random.Generator], list[np.ndarray]]
+Hide = Callable[[np.ndarray, np.random.Generator], list[np.ndarray]]  # of seen scores, to masks
 
 
 def hide_scores(seen: np.ndarray, rng: np.random.Generator, parts: int = 5) -> list[np.ndarray]:
