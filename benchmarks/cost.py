@@ -159,7 +159,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--smoke", action="store_true", help="one size, a few models, hardly any draws"
     )
     options = parser.parse_args(arguments)
-    table = sj.load_leaderboard()
+    table = sj.load_leaderboard(edition="2024")
     if options.smoke:
         settings = replace(SMOKE_SETTINGS, skills=1, surface="smooth")
         table = table.subset(np.cumsum(table.observed.all(axis=1)) <= 20)

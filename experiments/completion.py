@@ -140,7 +140,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = command_line(__file__, __doc__).parse_args(arguments)
     settings = settings_of(options, FOLD_SETTINGS)
     parts, editions = [], {}
-    for edition in EDITIONS:
+    for edition in sorted(EDITIONS):
         table = sj.load_leaderboard(edition=edition)
         table = first_models(table) if options.smoke else table
         tell(f"edition {edition}: {len(table.models)} models ...")

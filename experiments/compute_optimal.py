@@ -151,7 +151,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--seen", type=number(1), default=2, help="sizes of a family that the test sees"
     )
     options = parser.parse_args(arguments)
-    table = sj.load_leaderboard()
+    table = sj.load_leaderboard(edition="2024")
     settings = settings_of(options)
     small = replace(settings, inference="laplace")
     families = candidates(table, options.seen)

@@ -63,7 +63,7 @@ def development_splits(seed: int, *, smoke: bool = False) -> dict[str, Callable[
         seed: of the small tables.
         smoke: one small table only, and its lineages.
     """
-    table = sj.load_leaderboard()
+    table = sj.load_leaderboard(edition="2024")
     if smoke:
         (small,) = small_tables(table, seed=seed, models=8, tables=1)
         return {

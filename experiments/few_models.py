@@ -62,7 +62,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_line(__file__, __doc__)
     parser.add_argument("--leaderboard", choices=LEADERBOARDS, required=True)
     options = parser.parse_args(arguments)
-    table = sj.load_leaderboard().select_benchmarks(leaderboard_benchmarks(options.leaderboard))
+    table = sj.load_leaderboard(edition="2024").select_benchmarks(
+        leaderboard_benchmarks(options.leaderboard)
+    )
     groups = sj.lineage_groups(table, n_train=MOST)
     folds = sj.make_folds(table, groups, n_train=MOST, protocol="strict", complete=False)
     counts = range(MOST + 1)

@@ -26,7 +26,7 @@ LEVEL = 0.9
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fit, forecast, save, plot and print."""
     options = command_line(__file__, __doc__).parse_args(arguments)
-    full = sj.load_leaderboard()
+    full = sj.load_leaderboard(edition="2024")
     of_lineage = names_at(full.lineages, full.lineage_of_family[full.family]) == LINEAGE
     if options.smoke:
         kept = of_lineage | (np.arange(len(full.models)) < SMOKE_MODELS)

@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--groups", type=number(2), default=8, metavar="K", help="of lineages; default: 8"
     )
     options = parser.parse_args(arguments)
-    table = sj.load_leaderboard()
+    table = sj.load_leaderboard(edition="2024")
     if options.sampling_error:
         items = np.array([bundled_items()[name] for name in table.benchmarks])
         table = replace(table, items=items)

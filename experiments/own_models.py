@@ -46,7 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--small", type=number(1), default=3, metavar="N", help="models measured (default: 3)"
     )
     options = parser.parse_args(arguments)
-    full = sj.load_leaderboard()
+    full = sj.load_leaderboard(edition="2024")
     small, large = members(full, options.family, options.small)
     lineage = full.lineage_of_family[full.families.index(options.family)]
     own = full.lineage_of_family[full.family] == lineage

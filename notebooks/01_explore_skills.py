@@ -34,7 +34,7 @@ import sloth_jax as sj
 
 QUICK = "SLOTH_JAX_QUICK" in os.environ
 
-table = sj.load_leaderboard()
+table = sj.load_leaderboard(edition="2024")
 print(table)
 
 # %% [markdown]

@@ -48,7 +48,7 @@ ours = {
     "params_b": 1.1, "tokens_t": 2.0,
     "MMLU": 0.36, "ARC": 0.39, "HellaSwag": 0.63, "Winogrande": 0.61, "GSM8K": 0.09, "BBH": 0.32,
 }  # fmt: skip
-bundled = sj.load_leaderboard()
+bundled = sj.load_leaderboard(edition="2024")
 table = sj.add_models(bundled, pd.DataFrame([ours]))
 print(table)
 

@@ -49,7 +49,7 @@ def add_floors_option(parser: argparse._ActionsContainer) -> None:
 
 def add_edition_option(parser: argparse._ActionsContainer) -> None:
     """``--edition``, of the bundled leaderboard; None says that it is not given."""
-    about = "of the bundled leaderboard; 2025 adds models up to January 2025 (default: 2024)"
+    about = "of the bundled leaderboard (default: 2025, with models up to January 2025)"
     parser.add_argument("--edition", choices=tuple(EDITIONS), help=about)
 
 

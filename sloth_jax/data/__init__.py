@@ -1,4 +1,6 @@
 """Tables in: files, names, corrections."""
 
-EDITIONS = {"2024": "leaderboard.csv", "2025": "leaderboard_2025.csv"}
-"""Edition of the bundled leaderboard -> its file; the first is the default."""
+EDITIONS = {"2025": "leaderboard_2025.csv", "2024": "leaderboard.csv"}
+"""Edition of the bundled leaderboard -> its file; the first, the newest, is the default."""
+PUBLISHED = "2024"
+"""The edition whose published facts and folds there are."""

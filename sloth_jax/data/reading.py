@@ -18,7 +18,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sloth_jax.data import EDITIONS
+from sloth_jax.data import EDITIONS, PUBLISHED
 from sloth_jax.data.leaderboard import Leaderboard, error_of_share, index_families
 from sloth_jax.data.rows import ModelFacts, agree_by_family, hint_at_column, number_of, parse_models
 from sloth_jax.data.schema import Header, bundled_floors, match_benchmark, read_header
@@ -49,19 +49,20 @@ def load_leaderboard(
             :meth:`Leaderboard.to_frame`; None for the bundled table.
         floors: table of chance floors, see :func:`load_floors`.
         benchmarks: names of the benchmarks to keep, in this order; None keeps all.
-        corrected: False (edition 2024 only) for the published facts, faults included.
-        edition: of the bundled table; ``"2025"`` adds models up to January 2025 to ``"2024"``.
+        corrected: False for the published facts of 2024, faults included.
+        edition: of the bundled table; None for the newest, ``"2025"``, which adds models up to
+            January 2025 to ``"2024"``.
 
     Raises:
         TableError: a table cannot be read or used.
         ValueError: an edition or ``corrected=False`` with a path, or both with 2025.
     """
-    first, *_ = EDITIONS
-    check_choice("edition", edition or first, tuple(EDITIONS))
-    if edition and (path is not None or (edition != first and not corrected)):
+    chosen = edition or (next(iter(EDITIONS)) if corrected else PUBLISHED)
+    check_choice("edition", chosen, tuple(EDITIONS))
+    if edition and (path is not None or (edition != PUBLISHED and not corrected)):
         raise InputError(f"edition {edition} is a bundled table with corrections: leave it out")
     if path is None:
-        table = read_bundled(EDITIONS[edition or first])
+        table = read_bundled(EDITIONS[chosen])
         if not corrected:
             table = _undo_corrections(table)
     elif corrected:

@@ -18,7 +18,7 @@ from sloth_jax.evaluation.published import LEADERBOARDS, leaderboard_benchmarks,
 def test_the_leaderboards_share_no_benchmark():
     v1, v2, both = map(leaderboard_benchmarks, LEADERBOARDS)
     assert (len(v1), len(v2)) == (6, 6)
-    assert both == v1 + v2 == load_leaderboard().benchmarks
+    assert both == v1 + v2 == load_leaderboard(edition="2024").benchmarks
     assert ("MMLU" in v1, "IFEval" in v2) == (True, True)
 
 
@@ -115,6 +115,6 @@ def test_unknown_published_folds(call, message):
 
 
 def test_corrected_names_are_suggested():
-    corrected = load_leaderboard().select_benchmarks(leaderboard_benchmarks("v1"))
+    corrected = load_leaderboard(edition="2024").select_benchmarks(leaderboard_benchmarks("v1"))
     with pytest.raises(InputError, match=r"no family 'open_llama_' .* did you mean 'open_llama'"):
         make_folds(corrected, published_groups("v1", 2), n_train=2)

@@ -20,7 +20,7 @@ from sloth_jax.evaluation.splits import (
 
 @pytest.fixture(scope="module")
 def data():
-    return sj.load_leaderboard()
+    return sj.load_leaderboard(edition="2024")
 
 
 def of_all_kinds(data):
@@ -39,7 +39,7 @@ def test_no_score_of_a_predicted_model_may_be_used(data):
 
 
 def test_smallest_models_of_each_family():
-    data = sj.load_leaderboard()
+    data = sj.load_leaderboard(edition="2024")
     two = smallest(data, 2)
     for family in range(len(data.families)):
         rows = data.family == family

@@ -26,7 +26,7 @@ def text_of(report, cause: str) -> str:
 @pytest.mark.parametrize("board", ["v1", "v2", None])
 @pytest.mark.parametrize("skills", [1, 3])
 def test_no_false_alarm_on_the_bundled_table(board, skills):
-    full = load_leaderboard()
+    full = load_leaderboard(edition="2024")
     if board:
         full = full.select_benchmarks(leaderboard_benchmarks(board))
     report = check_identifiability(full, skills=skills)
