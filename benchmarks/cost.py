@@ -1,12 +1,12 @@
 """What the law costs: modes, Laplace's approximation, NUTS and forecasts, alone and on busy cores.
 
-Two parts. The law's density with its gradient, against the number of models, benchmarks and skills,
-relative to the smallest table. And what a user waits for on the bundled table, side by side: one
-mode, twelve folds, Laplace's approximation, transitions of NUTS, forecasts; per second, and
-relative to one mode. All of it is timed twice, alone and while one process per core does nothing
-but count: on shared cores a program gets half of each, so that up to twice the time is fair. Times
-are medians of several calls after compilation; ratios are what to compare between machines. Writes
-cost.csv, cost.json and cost.png.
+Two parts. The law's density with its gradient, against the number of models (in small lineages, or
+all in one), benchmarks and skills, relative to the smallest table. And what a user waits for on the
+bundled table, side by side: one mode, twelve folds, Laplace's approximation, transitions of NUTS,
+forecasts; per second, and relative to one mode. All of it is timed twice, alone and while one
+process per core does nothing but count: on shared cores a program gets half of each, so that up to
+twice the time is fair. Times are medians of several calls after compilation; ratios are what to
+compare between machines. Writes cost.csv, cost.json and cost.png.
 
 Run: python benchmarks/cost.py --out out/cost
 """
@@ -92,12 +92,20 @@ def seconds(call: Callable[[], Any], repeats: int) -> float:
     return float(np.median(taken))
 
 
-def density(models: int, benchmarks: int, skills: int) -> Callable[[], Any]:
-    """The law's density with its gradient, on a synthetic table."""
+def density(
+    models: int, benchmarks: int, skills: int, one_lineage: bool = False
+) -> Callable[[], Any]:
+    """The law's density with its gradient, on a synthetic table of small lineages or of one."""
     families = max(2, models // SIZES)
     table, truth = synthetic_table(
         0, families=families, sizes=SIZES, benchmarks=benchmarks, skills=skills
     )
+    if one_lineage:
+        table = replace(
+            table,
+            lineages=table.lineages[:1],
+            lineage_of_family=np.zeros_like(table.lineage_of_family),
+        )
     observations = observe(table, truth.surface)
     loading = jax.random.normal(jax.random.key(0), (benchmarks, skills))
     _, pivots = choose_pivots(loading)
@@ -115,6 +123,10 @@ def size_cases(largest: int) -> list[tuple[dict[str, Any], Callable[[], Any]]]:
     """Facts and call of each size."""
     base = {"models": MODELS, "benchmarks": BENCHMARKS, "skills": SKILLS}
     found = []
+    for factor in (f for f in FACTORS if f <= largest):
+        size = base | {"models": MODELS * factor}
+        facts = {"axis": "models of one lineage", "factor": factor, **size}
+        found.append((facts, density(**size, one_lineage=True)))
     for axis in base:
         most = min(largest, MOST_SKILLS) if axis == "skills" else largest
         for factor in (f for f in FACTORS if f <= most):
@@ -217,8 +229,8 @@ def draw(found: pd.DataFrame, path: Path) -> None:
     """Cost of the density against size, and what busy cores do to every case."""
     with style():
         figure, (left, right) = plt.subplots(1, 2, figsize=(9.6, 3.6), layout="constrained")
-        axes = ("models", "benchmarks", "skills")
-        for axis, colour, marker in zip(axes, (BLUE, ORANGE, GREEN), "os^", strict=True):
+        axes = ("models", "benchmarks", "skills", "models of one lineage")
+        for axis, colour, marker in zip(axes, (BLUE, ORANGE, GREEN, GREY), "os^D", strict=True):
             part = found[found["axis"] == axis]
             left.plot(part["factor"], part["ratio"], color=colour, marker=marker, label=axis)
         left.plot(FACTORS, FACTORS, color=GREY, linestyle=":", label="in proportion")

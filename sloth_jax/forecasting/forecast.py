@@ -18,11 +18,11 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.forecasting.intervals import central_interval
 from sloth_jax.forecasting.query import Query
+from sloth_jax.identifiability.packing import fill_bins, lacking_among
 from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.predictive import noisy_scores, repeated, table_scores
 from sloth_jax.law.arrays import on_device
-from sloth_jax.law.bins import fill_bins, lacking_among
 from sloth_jax.law.effects import Members, condition, draw_normals, name_numbers
 from sloth_jax.law.forward import Effects
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
@@ -241,9 +241,9 @@ def forecast_table(fit: Fit, *, key: Array) -> Forecast:
 
 def count_family_models(table: Leaderboard, families: tuple[str, ...]) -> np.ndarray:
     """Number of training models with a score in each of some families, ``(len(families),)``."""
-    scored = np.isfinite(table.scores).any(axis=1)
-    names = np.asarray(table.families, dtype=object)[table.family[scored]]
-    return np.asarray([int((names == family).sum()) for family in families])
+    count = np.bincount(table.family[table.observed.any(axis=1)], minlength=len(table.families))
+    found = dict(zip(table.families, count.tolist(), strict=True))
+    return np.asarray([found.get(family, 0) for family in families])
 
 
 @partial(
@@ -340,8 +340,9 @@ def _conditioned(fit: Fit, query: Query) -> tuple[Observations, _QueryIndices]:
     lineages = tuple(dict.fromkeys([*of_model[rows], *query.lineages]))
     of_family = np.asarray(table.families, object)[table.family[rows]]
     families = tuple(dict.fromkeys([*of_family, *query.families]))
-    lineage = np.array([lineages.index(name) for name in of_model[rows]], int)
-    family = np.array([families.index(name) for name in of_family], int)
+    of_lineage, of_name = ({name: k for k, name in enumerate(a)} for a in (lineages, families))
+    lineage = np.array([of_lineage[name] for name in of_model[rows]], int)
+    family = np.array([of_name[name] for name in of_family], int)
     model_name = [whole.members.model_name[rows], name_numbers("query", query.models)]
     members = on_device(
         lineage=lineage,
@@ -354,17 +355,16 @@ def _conditioned(fit: Fit, query: Query) -> tuple[Observations, _QueryIndices]:
     )
     start = place_on_walk(whole.members.basis[rows])
     lacking = lacking_among(whole.bins, rows, lineage)
-    covariates = whole.covariates and jax.device_put(whole.covariates.rows(rows))
     by_model = ("scores", "observed", "design", "standard_error", "source")
     observations = whole._replace(
         **on_device(**{name: getattr(whole, name)[rows] for name in by_model}),
         members=Members(**members),
-        covariates=covariates,
+        covariates=whole.covariates and jax.device_put(whole.covariates.rows(rows)),
         bins=fill_bins(lineage, family, start, lacking) if rows.size else (),
     )
     indices = on_device(
-        lineage=np.array([lineages.index(name) for name in query.lineages]),
-        family=np.array([families.index(name) for name in query.families]),
+        lineage=np.array([of_lineage[name] for name in query.lineages]),
+        family=np.array([of_name[name] for name in query.families]),
         model=np.arange(rows.size, rows.size + len(query.models)),
         post_trained=np.asarray(query.post_trained, float),
         share=np.full(len(query.models), float(table.post_trained_of_family.mean())),

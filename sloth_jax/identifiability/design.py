@@ -47,22 +47,69 @@ def column_lengths(matrix: np.ndarray) -> np.ndarray:
     return np.where(length > 0, length, 1.0)
 
 
+class FamilyColumns(NamedTuple):
+    """A column for each family, of length 1: orthogonal, so that no matrix of them is needed.
+
+    Attributes:
+        family: of each row, ``(row,)``.
+        order: rows sorted by family, ``(row,)``.
+        first: where each family begins among those, ``(family,)``.
+        scale: entries of its column, ``(family,)``.
+    """
+
+    family: np.ndarray
+    order: np.ndarray
+    first: np.ndarray
+    scale: np.ndarray
+
+    @classmethod
+    def of(cls, table: Leaderboard) -> FamilyColumns:
+        """Those of a table each family of which has a model."""
+        count = np.bincount(table.family)
+        order = np.argsort(table.family, kind="stable")
+        return cls(table.family, order, np.cumsum(count) - count, count**-0.5)
+
+    def sums(self, rows: np.ndarray) -> np.ndarray:
+        """Products of the columns with rows ``(row, number)``: ``(family, number)``."""
+        return np.add.reduceat(rows[self.order], self.first) * self.scale[:, None]
+
+    def spread(self, sums: np.ndarray) -> np.ndarray:
+        """The sum of the columns, each times its ``(family, number)``: ``(row, number)``."""
+        return (sums * self.scale[:, None])[self.family]
+
+
+def _singular_values(x: np.ndarray, families: FamilyColumns) -> np.ndarray:
+    """Singular values of ``[x | a column per family]``, columns of length 1, the largest first.
+
+    In a basis of the families' columns that begins with the part of ``x`` between families all
+    others are columns by themselves, whose singular value is 1.
+    """
+    between = families.sums(x)
+    inside = np.linalg.qr(x - families.spread(between), mode="r")
+    between = np.linalg.qr(between, mode="r")
+    joined = np.block(
+        [[between, np.eye(len(between))], [inside, np.zeros((len(inside), len(between)))]]
+    )
+    found = np.linalg.svd(joined, compute_uv=False)
+    found = np.append(found, np.ones(len(families.first) - len(between)))
+    return np.sort(found)[::-1][: len(x)]
+
+
 def design_of(table: Leaderboard, kind: str) -> Design:
     """The design of a table under a kind of surface."""
     x, names = covariates(table, kind), LINEAR[kind]
-    member = np.eye(len(table.families))[table.family]
-    design = np.hstack([x, member])
-    values = np.linalg.svd(design / column_lengths(design), compute_uv=False)
-    within = x - member @ (member.T @ x / member.sum(axis=0)[:, None])
+    families = FamilyColumns.of(table)
+    within = x - families.spread(families.sums(x))
     spread = np.where(x.std(axis=0) > 0, x.std(axis=0), 1.0)
+    values = _singular_values(x / column_lengths(x), families)
     within_values = np.linalg.svd(within / spread, compute_uv=False)
     within_values = np.pad(within_values, (0, len(names) - len(within_values)))
     return Design(
         names=names,
         within=within,
         spread=spread,
-        columns=design.shape[1],
-        rank=int((within_values > TINY * len(x) ** 0.5).sum()) + member.shape[1],
+        columns=len(names) + len(table.families),
+        rank=int((within_values > TINY * len(x) ** 0.5).sum()) + len(table.families),
         condition_number=float(values[0] / max(values[-1], 1e-300)),
         within_values=within_values,
     )
@@ -71,9 +118,11 @@ def design_of(table: Leaderboard, kind: str) -> Design:
 def undetermined_slopes(design: Design) -> list[Finding]:
     """What no family varies, by name."""
     names, within = design.names, design.within / design.spread
-    _, values, rows = np.linalg.svd(within, full_matrices=True)
+    if len(within) > len(names):
+        within = np.linalg.qr(within, mode="r")  # the same but for a rotation of rows
+    _, values, rows = np.linalg.svd(within)
     values = np.pad(values, (0, len(names) - len(values)))
-    null = rows[values <= TINY * len(within) ** 0.5]
+    null = rows[values <= TINY * len(design.within) ** 0.5]
     if len(null) == len(names):
         text = (
             "no family has two models of different size or tokens: families take all "

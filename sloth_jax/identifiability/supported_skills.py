@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.identifiability.design import TINY, covariates
+from sloth_jax.identifiability.design import TINY, FamilyColumns, covariates
 
 # Quantiles of the strongest direction of noise: a skill above the first is clear, and one below the
 # second is as weak as noise usually is.
@@ -40,26 +40,28 @@ def supported_skills(
     if complete.sum() < 3:
         return None
     table = table.subset(complete)
-    x = covariates(table, surface)
-    design = np.hstack([x, np.eye(len(table.families))[table.family]])
-    basis, values, _ = np.linalg.svd(design, full_matrices=False)
-    basis = basis[:, values > TINY * values[0]]
-    free = len(design) - basis.shape[1]
+    x, families = covariates(table, surface), FamilyColumns.of(table)
+    # An orthonormal basis of the design: families, and what covariates vary inside them.
+    inside, values, _ = np.linalg.svd(x - families.spread(families.sums(x)), full_matrices=False)
+    largest = np.hypot(np.linalg.norm(x, 2), 1.0 / families.scale.min())
+    inside = inside[:, values > TINY * largest]
+    free = len(x) - len(families.first) - inside.shape[1]
     if free < len(table.benchmarks):
         return None
     logits = _centred_logits(table)
-    fitted = basis.T @ logits
-    residual = logits - basis @ fitted
+    of_family, of_covariates = families.sums(logits), inside.T @ logits
+    residual = logits - families.spread(of_family) - inside @ of_covariates
     # A residual is smaller than its noise by sqrt(1 - h), h its row's leverage.
-    left = 1.0 - (basis**2).sum(axis=1)
+    left = 1.0 - families.scale[families.family] ** 2 - (inside**2).sum(axis=1)
     informative = left > 0.01
     rows = residual[informative] / np.sqrt(left[informative])[:, None]
     sd = np.sqrt((rows**2).mean(axis=0))
     sd = np.where(sd > 0, sd, 1.0)
+    fitted = np.vstack([of_family, of_covariates])
     found = np.linalg.svd(fitted / sd, compute_uv=False)
     # Every skill against the strongest direction of noise: after d skills what is left is noise
     # in its own strongest directions.
-    strongest = _strongest_noise(basis, rows / sd, informative, seed)
+    strongest = _strongest_noise(families, inside, rows / sd, informative, seed)
     clear, possible = (
         int((found > np.quantile(strongest, level)).sum()) for level in (_CLEAR, _POSSIBLE)
     )
@@ -74,14 +76,19 @@ def _centred_logits(table: Leaderboard) -> np.ndarray:
 
 
 def _strongest_noise(
-    basis: np.ndarray, rows: np.ndarray, informative: np.ndarray, seed: int
+    families: FamilyColumns,
+    inside: np.ndarray,
+    rows: np.ndarray,
+    informative: np.ndarray,
+    seed: int,
 ) -> np.ndarray:
     """Largest singular value of what the design explains of noise, for each noise table."""
     rng = np.random.default_rng(seed)
-    models, noise = len(basis), []
+    models, squares = len(inside), []
     for _ in range(_NOISE_TABLES):
         drawn = rows[rng.integers(len(rows), size=models)]  # for models alone in their family
         drawn[informative] = rows
-        sign = rng.choice([-1.0, 1.0], size=(models, 1))
-        noise.append(basis.T @ (sign * drawn))
-    return np.linalg.svd(np.array(noise), compute_uv=False)[:, 0]
+        noise = rng.choice([-1.0, 1.0], size=(models, 1)) * drawn
+        of_family, of_covariates = families.sums(noise), inside.T @ noise
+        squares.append(of_family.T @ of_family + of_covariates.T @ of_covariates)
+    return np.sqrt(np.linalg.eigvalsh(np.array(squares))[:, -1])

@@ -8,8 +8,8 @@ import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.identifiability.covariate_prior import prior_of_covariates
+from sloth_jax.identifiability.packing import fill_bins
 from sloth_jax.law.arrays import on_device
-from sloth_jax.law.bins import fill_bins
 from sloth_jax.law.covariates import Covariates
 from sloth_jax.law.effects import Members, name_numbers
 from sloth_jax.law.observations import Observations, linear_at

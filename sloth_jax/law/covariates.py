@@ -21,7 +21,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
-from sloth_jax.law.bins import Bins
+from sloth_jax.law.bins import Bins, NestedBins
 from sloth_jax.law.forward import Effects, Params
 from sloth_jax.law.products import einsum, matmul
 from sloth_jax.law.surface import Surface
@@ -114,7 +114,9 @@ def covariate_effects(
     )
 
 
-def walk_in(some: Bins, basis: Float[Array, "model coefficient"]) -> Bins:
-    """Bins with the walk's covariance at other places."""
+def walk_in(some: Bins | NestedBins, basis: Float[Array, "model coefficient"]) -> Bins | NestedBins:
+    """Bins with the walk's covariance at other places; large lineages know all their sizes."""
+    if isinstance(some, NestedBins):
+        return some
     at = basis[some.rows][:, :, 1:]
     return some._replace(walk=some.same_lineage * einsum("lmq,lnq->lmn", at, at))

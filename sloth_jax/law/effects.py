@@ -18,9 +18,11 @@ So the scores of a lineage are jointly normal given what is shared. Benchmarks a
 first: given the skills ``e`` they are independent, with one small matrix each; what they say about
 skills adds up to one matrix of models times skills. (Rue and Held 2005, Gaussian Markov Random
 Fields, sections 2.2 and 2.3; Rasmussen and Williams 2006, Gaussian Processes for Machine Learning,
-sections 2.2 and 2.7.) Draws of effects, for models that were observed and for new ones, come from
-draws of the prior that are corrected by what the data say (Wilson et al. 2021, "Pathwise
-conditioning of Gaussian processes", equation 13): functions of size, not values at some sizes.
+sections 2.2 and 2.7.) The effects of a lineage of very many models are taken out first, as a few
+coefficients, so that its cost is that of its families (:mod:`sloth_jax.law.nested`). Draws of
+effects, for models that were observed and for new ones, come from draws of the prior that are
+corrected by what the data say (Wilson et al. 2021, "Pathwise conditioning of Gaussian processes",
+equation 13): functions of size, not values at some sizes.
 
 :func:`dense_covariance` is the same covariance as one matrix, the oracle of the tests.
 """
@@ -37,8 +39,9 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int, UInt
 
-from sloth_jax.law.bins import Bins
+from sloth_jax.law.bins import AnyBins, Bins, NestedBins
 from sloth_jax.law.elimination import Latent, block_log_density, solve
+from sloth_jax.law.nested import Block, nested_log_density, prior_root, solve_nested
 from sloth_jax.law.products import einsum, matmul
 
 _COVARIATES = 2  # that may be unknown: log size and log tokens
@@ -112,22 +115,22 @@ class Problem(NamedTuple):
     slope: Float[Array, "unit model benchmark"] | None = None
 
 
-def log_density(problem: Problem, bins: tuple[Bins, ...]) -> Float[Array, ""]:
+def log_density(problem: Problem, bins: AnyBins) -> Float[Array, ""]:
     """Log density of all observed residuals, all effects integrated out: scalar."""
     found = jnp.zeros((), problem.residual.dtype)
     for some in bins:
-        found += block_log_density(*_blocks(problem, some))
+        if isinstance(some, NestedBins):
+            found += nested_log_density(*_families(problem, some), some)
+        else:
+            found += block_log_density(*_blocks(problem, some))
     return found
 
 
-def lineage_densities(
-    problem: Problem, bins: tuple[Bins, ...], lineages: int
-) -> Float[Array, " lineage"]:
+def lineage_densities(problem: Problem, bins: AnyBins, lineages: int) -> Float[Array, " lineage"]:
     """The same for each lineage, ``(lineage,)``; 0 for one without a score."""
     found = jnp.zeros(lineages + 1, problem.residual.dtype)
     for some in bins:
-        parts = solve(*_blocks(problem, some)).log_density
-        found = found.at[some.lineage].add(parts)
+        found = found.at[some.lineage].add(_solve(problem, some)[0])
     return found[:lineages]
 
 
@@ -153,6 +156,29 @@ def _blocks(
         slope = jnp.transpose(problem.slope[:, bins.rows], (1, 0, 3, 2))
         latent = Latent(bins.covariance, slope * seen[:, None])
     return benchmark, skill, problem.loading, residual, seen, latent
+
+
+def _solve(problem: Problem, bins: Bins | NestedBins) -> tuple[Array, list[tuple[Bins, Array]]]:
+    """Log densities of the lineages of bins, and V^-1 r with the bins that it is of."""
+    if not isinstance(bins, NestedBins):
+        solved = solve(*_blocks(problem, bins))
+        return solved.log_density, [(bins, solved.weight)]
+    nested = solve_nested(*_families(problem, bins), bins)
+    weights = [one.solved.weight for one in nested.families]
+    return nested.log_density, list(zip(bins.families, weights, strict=True))
+
+
+def _families(problem: Problem, bins: NestedBins) -> tuple[tuple[Block, ...], Array]:
+    """Arguments of :func:`solve_nested`."""
+    spreads = (problem.skill, problem.benchmark)
+    root = prior_root(bins.level, problem.loading, *(spread[:2] for spread in spreads))
+    # Given the effects of their lineage, families are as lineages that have none.
+    skill, benchmark = (
+        spread._replace(lineage=0.0 * spread.lineage, lineage_walk=0.0 * spread.lineage)
+        for spread in spreads
+    )
+    alone = problem._replace(skill=skill, benchmark=benchmark)
+    return tuple(_blocks(alone, some) for some in bins.families), root
 
 
 class Members(NamedTuple):
@@ -273,9 +299,7 @@ def at_models(
     return found[:, :skills], found[:, skills:]
 
 
-def condition(
-    problem: Problem, bins: tuple[Bins, ...], members: Members, normals: Normals
-) -> Coefficients:
+def condition(problem: Problem, bins: AnyBins, members: Members, normals: Normals) -> Coefficients:
     """Effects given the scores: a draw of the prior, corrected by what the scores say.
 
     ``e* = e + Cov(e, r) V^-1 (r - r*)`` with ``r*`` the residuals of the draw (Wilson et al. 2021,
@@ -312,8 +336,8 @@ def condition(
     left = problem._replace(residual=problem.residual - foreseen)
     weight = jnp.zeros_like(problem.residual)
     for some in bins:
-        found = solve(*_blocks(left, some)).weight
-        weight = weight.at[some.rows].add(jnp.swapaxes(found, 1, 2) * some.real[:, :, None])
+        for kind, part in _solve(left, some)[1]:
+            weight = weight.at[kind.rows].add(jnp.swapaxes(part, 1, 2) * kind.real[:, :, None])
     # What each unit is pulled by: lambda' a on skills, a on benchmarks
     pull = jnp.concatenate([matmul(weight, problem.loading), weight], axis=1)
     pulled = members.basis[:, :, None] * pull[:, None, :]
@@ -330,24 +354,22 @@ def condition(
     )
 
 
-def _draw_covariates(problem: Problem, bins: tuple[Bins, ...], unit: Array) -> Array:
+def _draw_covariates(problem: Problem, bins: AnyBins, unit: Array) -> Array:
     """Draws of unknown covariates from their prior, of standard normals ``(covariate, model)``."""
     if problem.slope is None:
         return jnp.zeros((0, unit.shape[1]), unit.dtype)
     found = jnp.zeros((problem.slope.shape[0], unit.shape[1]), unit.dtype)
     for some in bins:
-        if some.factor is not None:
+        if isinstance(some, Bins) and some.factor is not None:
             found += _times(some, some.factor, unit[: found.shape[0]])
     return found
 
 
-def covary(
-    bins: tuple[Bins, ...], pull: Float[Array, "covariate model"]
-) -> Float[Array, "covariate model"]:
+def covary(bins: AnyBins, pull: Float[Array, "covariate model"]) -> Float[Array, "covariate model"]:
     """Prior covariance of unknown covariates times what pulls at each; 0 where known."""
     found = jnp.zeros_like(pull)
     for some in bins:
-        if some.covariance is not None:
+        if isinstance(some, Bins) and some.covariance is not None:
             found += _times(some, some.covariance, pull)
     return found
 

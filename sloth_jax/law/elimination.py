@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -137,17 +137,24 @@ def solve(
     joint = gram + unit * s_inv[:, :, :, None, :]
     m_inv, log_joint = inverse(joint.reshape(bins, units * size, units * size))
     m_inv = m_inv.reshape(bins, units, size, units, size)
-    scaled = jnp.sum(r_inv * residual[:, :, None, :], axis=-1)
-    pull = _to_units(loading, latent, scaled)
-    mean = jnp.sum(m_inv * pull[:, None, None], axis=(-1, -2))
-    moved = _to_benchmarks(loading, latent, mean)
-    weight = scaled - jnp.sum(r_inv * moved[:, :, None], axis=-1)
+    weight, mean = weigh(r_inv, m_inv, loading, latent, residual)
     # r' V^-1 r + log|V_r| + log|S| + log|M| + n log(2 pi)
     terms = residual * weight + seen * math.log(2.0 * math.pi)
     twice = jnp.sum(terms, axis=1).reshape(bins, -1, 2).sum(axis=-1)
     twice += jnp.sum(log_determinant, axis=1)
     twice += jnp.sum(log_joint.reshape(bins, units, -1), axis=1)
     return Solved(weight, mean, -0.5 * twice, r_inv, s_inv, m_inv)
+
+
+def weigh(
+    r_inv: Array, m_inv: Array, loading: Array, latent: Latent | None, residual: Array
+) -> tuple[Array, Array]:
+    """V^-1 r and expected units, of the precisions and covariances of :class:`Solved`."""
+    scaled = jnp.sum(r_inv * residual[:, :, None, :], axis=-1)
+    pull = _to_units(loading, latent, scaled)
+    mean = jnp.sum(m_inv * pull[:, None, None], axis=(-1, -2))
+    moved = _to_benchmarks(loading, latent, mean)
+    return scaled - jnp.sum(r_inv * moved[:, :, None], axis=-1), mean
 
 
 def _to_units(loading: Array, latent: Latent | None, values: Array) -> Array:
@@ -187,27 +194,32 @@ def _gram(loading: Array, latent: Latent | None, r_inv: Array) -> Array:
 
 
 @jax.custom_jvp
-def block_log_density(
-    benchmark: Array,
-    skill: Array,
-    loading: Array,
-    residual: Array,
-    seen: Array,
-    latent: Latent | None = None,
-) -> Array:
+def block_log_density(*block: Any) -> Array:
     """Log density of all residuals, scalar; arguments as for :func:`solve`."""
-    return jnp.sum(solve(benchmark, skill, loading, residual, seen, latent).log_density)
+    return jnp.sum(solve(*block).log_density)
 
 
 @block_log_density.defjvp
 def _block_log_density_jvp(primals, tangents):
-    # With V the covariance of all residuals r and a = V^-1 r:
-    #   d log N(r; 0, V) = a' dV a / 2 - tr(V^-1 dV) / 2 - a' dr
-    # block by block: a gradient costs little more than the density.
-    loading, latent = primals[2], primals[5]
-    d_benchmark, d_skill, d_loading, d_residual, _, d_latent = tangents
-    skills = loading.shape[1]
     s = solve(*primals)
+    return jnp.sum(s.log_density), density_change(s, primals, tangents)
+
+
+def density_change(
+    s: Solved, block: tuple, change_of: tuple, shared: tuple[Array, Array] | None = None
+) -> Array:
+    """Change of the log density of all residuals with arguments of :func:`solve`.
+
+    With V the covariance of all residuals r and a = V^-1 r::
+
+        d log N(r; 0, V) = a' dV a / 2 - tr(V^-1 dV) / 2 - a' dr
+
+    block by block: a gradient costs little more than the density. Where bins share effects V^-1
+    is less by X Y', which are ``shared``, ``(bin, benchmark, place, column)`` each.
+    """
+    skill, loading, latent = block[1], block[2], block[5]
+    d_benchmark, d_skill, d_loading, d_residual, _, d_latent = change_of
+    skills = loading.shape[1]
     r_inv, s_inv, m_inv = s.benchmark_precision, s.unit_precision, s.unit_covariance
     # P_j = sum_k lambda_jk M^-1_k, and the diagonal blocks of V^-1: R_j - R_j P_j lambda_j R_j
     spread = _to_benchmarks(loading, latent, m_inv)
@@ -224,6 +236,11 @@ def _block_log_density_jvp(primals, tangents):
     # a_j' E[e_k] - tr(R_j P_jk)
     of_loading = einsum("ljn,lkn->jk", s.weight, s.unit[:, :skills])
     of_loading -= einsum("ljmn,ljmkn->jk", r_inv, spread[:, :, :, :skills])
+    if shared is not None:
+        of_benchmark += einsum("ljmu,ljnu->ljmn", *shared)
+        x, y = (einsum("jk,ljmu->lkmu", loading, part) for part in shared)
+        of_unit += einsum("lkmu,lknu->lkmn", x, y)
+        of_loading += einsum("ljmu,lkmu->jk", shared[0], matmul(skill, y))
     change = 0.5 * (jnp.sum(of_benchmark * d_benchmark) + jnp.sum(of_unit[:, :skills] * d_skill))
     change += jnp.sum(of_loading * d_loading) - jnp.sum(s.weight * d_residual)
     if latent is not None:
@@ -231,4 +248,4 @@ def _block_log_density_jvp(primals, tangents):
         of_slope -= einsum("ljmn,ljmun->lujn", r_inv, spread[:, :, :, skills:])
         change += 0.5 * jnp.sum(of_unit[:, skills:] * d_latent.covariance)
         change += jnp.sum(of_slope * d_latent.slope)
-    return jnp.sum(s.log_density), change
+    return change

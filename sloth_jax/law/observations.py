@@ -7,7 +7,7 @@ from typing import NamedTuple
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-from sloth_jax.law.bins import Bins
+from sloth_jax.law.bins import AnyBins
 from sloth_jax.law.covariates import Covariates, walk_in
 from sloth_jax.law.effects import Members
 
@@ -38,7 +38,7 @@ class Observations(NamedTuple):
     observed: Bool[Array, "model benchmark"]
     design: Float[Array, "model column"]
     members: Members
-    bins: tuple[Bins, ...]
+    bins: AnyBins
     floor: Float[Array, " benchmark"]
     standard_error: Float[Array, "model benchmark"]
     items: Float[Array, " benchmark"]

@@ -23,8 +23,8 @@ from sloth_jax.errors import InputError
 from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.forecasting.intervals import tail_probabilities
 from sloth_jax.forecasting.query import Query
+from sloth_jax.identifiability.packing import lacking_among
 from sloth_jax.inference.fit import Fit
-from sloth_jax.law.bins import lacking_among
 from sloth_jax.law.dense import Cells, dense_covariance
 from sloth_jax.law.forward import Params, linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem

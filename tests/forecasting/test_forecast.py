@@ -14,6 +14,7 @@ from small import EXACT
 
 from sloth_jax import forecast, load_query
 from sloth_jax.forecasting.forecast import predictive_law
+from sloth_jax.identifiability import packing
 from sloth_jax.law.forward import linear_predictor
 from sloth_jax.law.walk import walk_basis
 
@@ -36,6 +37,12 @@ def fitted():
 @pytest.fixture(scope="module")
 def predictions(fitted, query):
     return forecast(fitted, query, key=jax.random.key(1))
+
+
+def test_large_lineages_are_forecast_by_their_families(fitted, query, predictions, monkeypatch):
+    monkeypatch.setattr(packing, "_large", lambda places, lineage, family, x: np.unique(lineage))
+    apart = forecast(fitted, query, key=jax.random.key(1))
+    np.testing.assert_allclose(apart.draws, predictions.draws, atol=1e-8)
 
 
 def test_intervals_are_wide_far_outside_the_table(fitted, data):

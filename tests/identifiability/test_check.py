@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from dataclasses import replace
 
 import numpy as np
@@ -140,3 +141,34 @@ def test_a_report_is_text_and_json():
     report = check_identifiability(data, skills=1)
     assert report.to_dict()["holds"] is report.holds
     assert f"{len(data.models)} models of {len(data.families)} families" in report.to_text()
+
+
+def test_many_families_need_no_matrix_of_all_of_them():
+    models, rng = 3000, np.random.default_rng(0)
+    good = made()
+    rows = np.arange(models)
+    family = np.maximum(rows - 200, 0)  # one of 201 models, and 2799 alone
+    wide = replace(
+        good,
+        models=tuple(f"model{row}" for row in rows),
+        families=tuple(f"family{f}" for f in range(family.max() + 1)),
+        lineages=tuple(f"lineage{f}" for f in range(family.max() + 1)),
+        family=family,
+        lineage_of_family=np.arange(family.max() + 1),
+        post_trained_of_family=np.zeros(family.max() + 1),
+        **{
+            name: np.resize(getattr(good, name), (models, *getattr(good, name).shape[1:]))
+            for name in ("active_params_b", "standard_errors", "source")
+        },
+        released=("",) * models,
+        params_b=np.exp(rng.normal(size=models)),
+        tokens_t=np.exp(rng.normal(size=models)),
+        scores=rng.uniform(0.3, 0.9, (models, 4)),
+    )
+    tracemalloc.start()
+    report = check_identifiability(wide, skills=1)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert report.design_rank == report.design_columns == 2803
+    assert report.local_rank == report.local_rank_expected
+    assert peak < 8 * models * len(wide.families)

@@ -10,7 +10,8 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy import stats
 
-from sloth_jax.law.bins import Bins, fill_bins
+from sloth_jax.identifiability.packing import fill_bins, nested_bins
+from sloth_jax.law.bins import AnyBins
 from sloth_jax.law.dense import Cells, dense_covariance
 from sloth_jax.law.effects import (
     Coefficients,
@@ -38,7 +39,7 @@ class Case(NamedTuple):
     x: np.ndarray  # log size from the smallest, standardised
 
     @property
-    def bins(self) -> tuple[Bins, ...]:
+    def bins(self) -> AnyBins:
         return fill_bins(self.lineage, self.family, self.x)
 
     @property
@@ -76,6 +77,11 @@ def case(seed: int, skills: int = 2, *, lineages: int = 7) -> Case:
         benchmark=spread(BENCHMARKS)._replace(model=jnp.zeros(BENCHMARKS)),
     )
     return Case(problem, family, lineage, rng.uniform(-0.7, 4.0, lineage.size))
+
+
+def nested(one: Case) -> AnyBins:
+    """Bins of the families of all lineages, as if they were large."""
+    return (nested_bins(np.unique(one.lineage), one.lineage, one.family, one.x),)
 
 
 def members(one: Case, more: int = 0) -> Members:
@@ -137,16 +143,16 @@ def predictors(found: Coefficients, who: Members, problem: Problem) -> jax.Array
     return skill @ problem.loading.T + benchmark
 
 
-def expected(one: Case) -> np.ndarray:
+def expected(one: Case, bins: AnyBins | None = None) -> np.ndarray:
     """Expected predictors of all models given what is observed, by the module, flat."""
     who, skills = members(one), one.problem.loading.shape[1]
-    found = condition(one.problem, one.bins, who, no_draw(who, BENCHMARKS, skills))
+    found = condition(one.problem, bins or one.bins, who, no_draw(who, BENCHMARKS, skills))
     return np.asarray(predictors(found, who, one.problem)).ravel()
 
 
-def free_parts(one: Case):
+def free_parts(one: Case, bins: AnyBins | None = None):
     """The problem as a function of one vector, and the vector."""
-    p, bins = one.problem, one.bins
+    p, bins = one.problem, bins or one.bins
     # Spreads of models on single benchmarks are 0 by definition.
     free = (p.residual, p.variance, p.loading, p.skill, p.benchmark[:4])
     flat, unravel = ravel_pytree(free)

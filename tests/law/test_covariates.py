@@ -11,8 +11,8 @@ from jax.flatten_util import ravel_pytree
 from scipy import stats
 from small import table
 
+from sloth_jax.identifiability.packing import fill_bins, lacking_among
 from sloth_jax.inference.observe import observe
-from sloth_jax.law.bins import fill_bins, lacking_among
 from sloth_jax.law.effects import Problem, Spread, condition, draw_normals, log_density, no_draw
 from sloth_jax.law.observations import linear_at
 from sloth_jax.law.surface import fit_surface

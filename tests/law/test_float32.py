@@ -19,7 +19,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from effect_cases import Case, case, dense_covariance_of_scores, dense_density
+from effect_cases import Case, case, dense_covariance_of_scores, dense_density, nested
 from small import table
 
 from sloth_jax import Prior
@@ -45,10 +45,10 @@ def single(tree):
     )
 
 
-@pytest.mark.parametrize("skills", [1, 3])
-def test_density_and_gradient_are_those_of_the_dense_normal(skills):
+@pytest.mark.parametrize(("skills", "apart"), [(1, False), (3, False), (3, True)])
+def test_density_and_gradient_are_those_of_the_dense_normal(skills, apart):
     one: Case = case(11, skills)
-    problem, bins = single((one.problem, one.bins))
+    problem, bins = single((one.problem, nested(one) if apart else one.bins))
     with jax.enable_x64(False):
         value, gradient = jax.value_and_grad(
             lambda residual: log_density(problem._replace(residual=residual), bins)

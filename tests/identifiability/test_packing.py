@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sloth_jax.law.bins import fill_bins
+from sloth_jax.identifiability.packing import _deal, fill_bins
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -31,3 +31,20 @@ def test_every_model_has_one_place_in_one_bin(seed):
     np.testing.assert_array_equal(np.sort(np.concatenate(rows)), np.arange(lineage.size))
     for at in range(12):
         assert len({of_model[row] for row in np.flatnonzero(lineage == at)}) == 1
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_each_lineage_goes_to_the_first_bin_with_room(seed):
+    rng = np.random.default_rng(seed)
+    places = rng.integers(0, 9, 60)
+    chosen = np.flatnonzero(places)
+    free, expected = [], {}
+    for at in sorted(range(len(chosen)), key=lambda at: -places[chosen[at]]):
+        room = [bin_ for bin_, left in enumerate(free) if left >= places[chosen[at]]]
+        if not room:
+            free.append(8)
+        into = room[0] if room else len(free) - 1
+        expected[at] = (into, 8 - free[into])
+        free[into] -= places[chosen[at]]
+    found = _deal(places, chosen, 8)
+    np.testing.assert_array_equal(found, [expected[at] for at in range(len(chosen))])
