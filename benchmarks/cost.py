@@ -172,6 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     )
     options = parser.parse_args(arguments)
     table = sj.load_leaderboard(edition="2024")
+    table = table.subset(table.known)
     if options.smoke:
         settings = replace(SMOKE_SETTINGS, skills=1, surface="smooth")
         table = table.subset(np.cumsum(table.observed.all(axis=1)) <= 20)

@@ -84,6 +84,12 @@ def settings_of(options: argparse.Namespace, base: sj.FitSettings | None = None)
     return replace(base, **{name: value for name, value in vars(options).items() if name in names})
 
 
+def edition_2024() -> sj.Leaderboard:
+    """The bundled table of 2024 without models of unknown tokens, as in the published folds."""
+    table = sj.load_leaderboard(edition="2024")
+    return table.subset(table.known)
+
+
 def first_models(table: sj.Leaderboard, count: int = SMOKE_MODELS) -> sj.Leaderboard:
     """The first models of a table, for a smoke run."""
     return table.subset(np.arange(len(table.models)) < count)

@@ -24,6 +24,7 @@ from _runner import (
     command_line,
     drawing,
     drawing_grid,
+    edition_2024,
     execute,
     legend_below,
     save,
@@ -151,7 +152,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--seen", type=number(1), default=2, help="sizes of a family that the test sees"
     )
     options = parser.parse_args(arguments)
-    table = sj.load_leaderboard(edition="2024")
+    table = edition_2024()
     settings = settings_of(options)
     small = replace(settings, inference="laplace")
     families = candidates(table, options.seen)

@@ -25,6 +25,7 @@ import pandas as pd
 from _runner import (
     check_same,
     command_line,
+    edition_2024,
     execute,
     predict_held_out,
     save,
@@ -63,7 +64,7 @@ def development_splits(seed: int, *, smoke: bool = False) -> dict[str, Callable[
         seed: of the small tables.
         smoke: one small table only, and its lineages.
     """
-    table = sj.load_leaderboard(edition="2024")
+    table = edition_2024()
     if smoke:
         (small,) = small_tables(table, seed=seed, models=8, tables=1)
         return {

@@ -33,6 +33,7 @@ from _runner import (
     command_line,
     drawing,
     drawing_grid,
+    edition_2024,
     execute,
     legend_below,
     save,
@@ -133,7 +134,7 @@ class Run:
 def llama3(run: Run) -> None:
     """HumanEval and EQ-Bench of the 70B pair, from what is known of 8B and of other families."""
     tasks = [sj.load_task("HumanEval"), sj.load_task("EQ-Bench")]
-    plain = sj.load_leaderboard(edition="2024")
+    plain = edition_2024()
     full = sj.with_tasks(plain, *tasks)
     of_lineage = names_at(full.lineages, full.lineage_of_family[full.family]) == "meta-llama-3"
     hidden = of_lineage & (full.params_b > 8.0)
@@ -184,7 +185,7 @@ def draw_llama3(
 def families(run: Run) -> None:
     """HumanEval, one family left out at a time."""
     task = sj.load_task("HumanEval")
-    full = sj.with_tasks(sj.load_leaderboard(edition="2024"), task)
+    full = sj.with_tasks(edition_2024(), task)
     if run.smoke:
         scored = np.isfinite(full.scores[:, -1])
         full = full.subset(scored & (np.cumsum(scored) <= 24))

@@ -19,6 +19,7 @@ import pandas as pd
 from _runner import (
     command_line,
     drawing,
+    edition_2024,
     execute,
     predict_held_out,
     save,
@@ -62,9 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_line(__file__, __doc__)
     parser.add_argument("--leaderboard", choices=LEADERBOARDS, required=True)
     options = parser.parse_args(arguments)
-    table = sj.load_leaderboard(edition="2024").select_benchmarks(
-        leaderboard_benchmarks(options.leaderboard)
-    )
+    table = edition_2024().select_benchmarks(leaderboard_benchmarks(options.leaderboard))
     groups = sj.lineage_groups(table, n_train=MOST)
     folds = sj.make_folds(table, groups, n_train=MOST, protocol="strict", complete=False)
     counts = range(MOST + 1)

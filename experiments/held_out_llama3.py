@@ -10,7 +10,15 @@ from collections.abc import Sequence
 
 import jax
 import numpy as np
-from _runner import SMOKE_MODELS, command_line, draw_intervals, execute, save, settings_of
+from _runner import (
+    SMOKE_MODELS,
+    command_line,
+    draw_intervals,
+    edition_2024,
+    execute,
+    save,
+    settings_of,
+)
 
 import sloth_jax as sj
 from sloth_jax.cli.console import tell
@@ -26,7 +34,7 @@ LEVEL = 0.9
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fit, forecast, save, plot and print."""
     options = command_line(__file__, __doc__).parse_args(arguments)
-    full = sj.load_leaderboard(edition="2024")
+    full = edition_2024()
     of_lineage = names_at(full.lineages, full.lineage_of_family[full.family]) == LINEAGE
     if options.smoke:
         kept = of_lineage | (np.arange(len(full.models)) < SMOKE_MODELS)

@@ -26,7 +26,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-from _runner import command_line, execute, first_models, save
+from _runner import command_line, edition_2024, execute, first_models, save
 from kill_and_resume import QUERY, unreadable
 
 import sloth_jax as sj
@@ -52,7 +52,7 @@ class Commands:
         self.folder = folder
         own = {"SLOTH_JAX_CACHE": str(folder / "cache")}
         self.environment = os.environ | ({} if "JAX_COMPILATION_CACHE_DIR" in os.environ else own)
-        first_models(sj.load_leaderboard(edition="2024")).to_csv(folder / "table.csv")
+        first_models(edition_2024()).to_csv(folder / "table.csv")
         (folder / "query.csv").write_text(QUERY)
         (folder / "wide.csv").write_text(WIDE)
         small = ("--data", folder / "table.csv", "--skills", 1, "--surface", "translog")

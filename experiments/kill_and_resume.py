@@ -25,7 +25,7 @@ from typing import Any
 import jax
 import numpy as np
 import pandas as pd
-from _runner import command_line, execute, first_models, save
+from _runner import command_line, edition_2024, execute, first_models, save
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
@@ -50,7 +50,7 @@ class Fits:
             "JAX_COMPILATION_CACHE_DIR": cache,
             "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
         }
-        first_models(sj.load_leaderboard(edition="2024")).to_csv(folder / "table.csv")
+        first_models(edition_2024()).to_csv(folder / "table.csv")
         (folder / "query.csv").write_text(QUERY)
 
     def start(self, *arguments: object) -> subprocess.Popen[bytes]:

@@ -21,6 +21,7 @@ import pandas as pd
 from _runner import (
     command_line,
     drawing,
+    edition_2024,
     execute,
     first_models,
     legend_below,
@@ -42,7 +43,7 @@ SCORED = ["error", "crps", "covered_90", "width_90"]
 def main(arguments: Sequence[str] | None = None) -> None:
     """Fit with each lineage of mixtures left out, score, save and draw."""
     options = command_line(__file__, __doc__).parse_args(arguments)
-    mixtures, dense = sj.bundled_mixtures(), sj.load_leaderboard(edition="2024")
+    mixtures, dense = sj.bundled_mixtures(), edition_2024()
     if options.smoke:
         mixtures, dense = mixtures.iloc[:3], first_models(dense)
     with tempfile.TemporaryDirectory() as folder:

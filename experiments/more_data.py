@@ -93,6 +93,7 @@ def load_tables(*, smoke: bool) -> dict[str, sj.Leaderboard]:
     names, found = leaderboard_benchmarks("v2"), {}
     for edition in EDITIONS:
         table = sj.load_leaderboard(benchmarks=names, edition=edition)
+        table = table.subset(table.known)
         table = table.subset(np.asarray(table.observed.any(axis=1)))
         if smoke:
             table = table.subset(np.isin(lineage_of_model(table), SMOKE))

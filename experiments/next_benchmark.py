@@ -24,6 +24,7 @@ import pandas as pd
 from _runner import (
     command_line,
     drawing,
+    edition_2024,
     execute,
     first_models,
     legend_below,
@@ -171,7 +172,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--kept", type=number(0), default=2, help="scores of each that stay")
     parser.add_argument("--steps", type=number(1), default=3, help="scores that are revealed")
     options = parser.parse_args(arguments)
-    full, models, steps = sj.load_leaderboard(edition="2024"), options.models, options.steps
+    full, models, steps = edition_2024(), options.models, options.steps
     if options.smoke:
         full, models, steps = first_models(full, 60), 2, 1
     settings = settings_of(options, FOLD_SETTINGS)

@@ -18,7 +18,7 @@ from dataclasses import asdict, replace
 import jax
 import numpy as np
 import pandas as pd
-from _runner import SAMPLED, command_line, execute, first_models, save, settings_of
+from _runner import SAMPLED, command_line, edition_2024, execute, first_models, save, settings_of
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
@@ -74,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--groups", type=number(2), default=8, metavar="K", help="of lineages; default: 8"
     )
     options = parser.parse_args(arguments)
-    table = sj.load_leaderboard(edition="2024")
+    table = edition_2024()
     if options.sampling_error:
         items = np.array([bundled_items()[name] for name in table.benchmarks])
         table = replace(table, items=items)

@@ -15,7 +15,15 @@ from collections.abc import Sequence
 import jax
 import numpy as np
 import pandas as pd
-from _runner import SMOKE_MODELS, command_line, draw_intervals, execute, save, settings_of
+from _runner import (
+    SMOKE_MODELS,
+    command_line,
+    draw_intervals,
+    edition_2024,
+    execute,
+    save,
+    settings_of,
+)
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
@@ -46,7 +54,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--small", type=number(1), default=3, metavar="N", help="models measured (default: 3)"
     )
     options = parser.parse_args(arguments)
-    full = sj.load_leaderboard(edition="2024")
+    full = edition_2024()
     small, large = members(full, options.family, options.small)
     lineage = full.lineage_of_family[full.families.index(options.family)]
     own = full.lineage_of_family[full.family] == lineage

@@ -26,6 +26,7 @@ from _runner import (
     SMOKE_MODELS,
     command_line,
     drawing,
+    edition_2024,
     execute,
     first_models,
     save,
@@ -73,7 +74,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     numbers = {"nargs": "+", "type": number(2), "default": [2, 3, 4], "metavar": "D"}
     parser.add_argument("--skills", dest="numbers", **numbers)
     options = parser.parse_args(arguments)
-    table, settings = sj.load_leaderboard(edition="2024"), settings_of(options)
+    table, settings = edition_2024(), settings_of(options)
     again, published = {"halves": 30, "others": (2, 4)}, {"starts": 20}
     optima = {"starts": 100, "steps": 8000}
     if options.smoke:

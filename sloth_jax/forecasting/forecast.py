@@ -14,6 +14,7 @@ from jax import Array
 from jax.scipy.special import ndtri
 from jax.typing import ArrayLike
 
+from sloth_jax.arrays import on_device
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.forecasting.intervals import central_interval
@@ -22,7 +23,6 @@ from sloth_jax.identifiability.packing import fill_bins, lacking_among
 from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.predictive import noisy_scores, repeated, table_scores
-from sloth_jax.law.arrays import on_device
 from sloth_jax.law.effects import Members, condition, draw_normals, name_numbers
 from sloth_jax.law.forward import Effects
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
@@ -354,13 +354,13 @@ def _conditioned(fit: Fit, query: Query) -> tuple[Observations, _QueryIndices]:
         model_name=np.concatenate(model_name),
     )
     start = place_on_walk(whole.members.basis[rows])
-    lacking = lacking_among(whole.bins, rows, lineage)
+    lacks = lacking_among(whole.bins, rows, lineage), np.isnan(table.params_b[rows])
     by_model = ("scores", "observed", "design", "standard_error", "source")
     observations = whole._replace(
         **on_device(**{name: getattr(whole, name)[rows] for name in by_model}),
         members=Members(**members),
         covariates=whole.covariates and jax.device_put(whole.covariates.rows(rows)),
-        bins=fill_bins(lineage, family, start, lacking) if rows.size else (),
+        bins=fill_bins(lineage, family, start, *lacks) if rows.size else (),
     )
     indices = on_device(
         lineage=np.array([of_lineage[name] for name in query.lineages]),

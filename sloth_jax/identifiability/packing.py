@@ -8,8 +8,8 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
-from sloth_jax.law.arrays import on_device
-from sloth_jax.law.bins import AnyBins, Bins, NestedBins
+from sloth_jax.arrays import on_device
+from sloth_jax.law.bins import AnyBins, Bins, NestedBins, plain_bins
 from sloth_jax.law.walk import walk_basis
 
 _MANY = 16  # models of a lineage that may be worth it
@@ -23,7 +23,11 @@ Lacking = Mapping[int, tuple[np.ndarray, np.ndarray]]
 
 
 def fill_bins(
-    lineage: np.ndarray, family: np.ndarray, x: np.ndarray, lacking: Lacking | None = None
+    lineage: np.ndarray,
+    family: np.ndarray,
+    x: np.ndarray,
+    lacking: Lacking | None = None,
+    whole: np.ndarray | None = None,
 ) -> AnyBins:
     """Put lineages into bins, each lineage in one; the families of large lineages into others.
 
@@ -34,7 +38,10 @@ def fill_bins(
         lineage: of each model, ``(model,)``.
         family: of each model, ``(model,)``.
         x: log size from the table's smallest, standardised, ``(model,)``.
-        lacking: prior covariance of unknown covariates; None where all are known.
+        lacking: prior covariance of unknown covariates; None where all are known. That between
+            families of large lineages is left out, where each then knows less than it might.
+        whole: models whose lineages are never large, ``(model,)``, bool: those of unknown size,
+            whose place on walks moves. None for none.
 
     Returns:
         Bins of one kind or of several, the smaller first, then those that lack covariates, and the
@@ -42,7 +49,9 @@ def fill_bins(
     """
     places = 2 * -(-np.bincount(lineage) // 2)  # a pair of places belongs to one lineage
     lacks = np.isin(np.arange(places.size), list(lacking or {}))
-    large = _large(np.where(lacks, 0, places), lineage, family, x)
+    never = lineage[whole] if whole is not None else lineage[:0]
+    able = np.where(np.isin(np.arange(places.size), never), 0, places)
+    large = _large(able, lineage, family, x)
     places[large] = 0
     found: list[Bins | NestedBins] = []
     for some in (np.where(lacks, 0, places), np.where(lacks, places, 0)):
@@ -50,7 +59,7 @@ def fill_bins(
             bins = _bins(_deal(places, chosen), chosen, lineage, family, x)
             found.append(_with_covariances(bins, lacking or {}, chosen))
     if len(large):
-        found.append(nested_bins(large, lineage, family, x))
+        found.append(nested_bins(large, lineage, family, x, lacking))
     return tuple(found)
 
 
@@ -136,7 +145,11 @@ def _deal(places: np.ndarray, chosen: np.ndarray, size: int | None = None) -> np
 
 
 def nested_bins(
-    chosen: np.ndarray, lineage: np.ndarray, family: np.ndarray, x: np.ndarray
+    chosen: np.ndarray,
+    lineage: np.ndarray,
+    family: np.ndarray,
+    x: np.ndarray,
+    lacking: Lacking | None = None,
 ) -> NestedBins:
     """Families of some lineages in bins; arguments as :func:`fill_bins`.
 
@@ -145,7 +158,9 @@ def nested_bins(
         lineage: of each model, ``(model,)``.
         family: of each model, ``(model,)``.
         x: log size from the table's smallest, standardised, ``(model,)``.
+        lacking: as for :func:`fill_bins`.
     """
+    of_families = _of_families(lacking or {}, chosen, family)
     functions, level = _functions(chosen, lineage, x)
     sizes = np.bincount(family, weights=np.isin(lineage, chosen)).astype(int)
     of_family = np.zeros(len(sizes), int)
@@ -163,9 +178,9 @@ def nested_bins(
             dealt.append(places + np.array([_BLOCK * len(owner), 0]))
             members.append(mine)
             owner += blocks * [at]
-        bins = _bins(
-            np.concatenate(dealt), np.concatenate(members), family, family, x, _BLOCK * len(owner)
-        )
+        some = np.concatenate(members)
+        bins = _bins(np.concatenate(dealt), some, family, family, x, _BLOCK * len(owner))
+        bins = _with_covariances(bins, of_families, some)
         basis = functions[np.asarray(bins.rows)] * np.asarray(bins.real)[:, :, None]
         families.append(bins)
         owners.append(np.array(owner))
@@ -177,6 +192,17 @@ def nested_bins(
         basis=tuple(jax.device_put(bases)),
         **arrays,
     )
+
+
+def _of_families(lacking: Lacking, chosen: np.ndarray, family: np.ndarray) -> Lacking:
+    """What each family of some lineages lacks, without what ties families together."""
+    found = {}
+    for one in set(chosen.tolist()) & set(lacking):
+        rows, blocks = lacking[one]
+        for own in np.unique(family[rows]).tolist():
+            at = np.flatnonzero(family[rows] == own)
+            found[own] = (rows[at], blocks[:, at[:, None], at[None, :]])
+    return found
 
 
 def _functions(
@@ -250,28 +276,37 @@ def lacking_among(bins: AnyBins, rows: np.ndarray, lineage: np.ndarray) -> Lacki
         lineage: their lineages by other numbers, ``(row,)``.
     """
     place = {row: at for at, row in enumerate(rows.tolist())}
-    found = {}
-    for some in bins:
-        if isinstance(some, NestedBins) or some.covariance is None:
+    parts: dict[int, list[tuple[np.ndarray, np.ndarray]]] = {}
+    for some in plain_bins(bins):
+        if some.covariance is None:
             continue
         in_bin, real, blocks = (np.asarray(a) for a in (some.rows, some.real, some.covariance))
+        kept = np.isin(in_bin, rows) & (real > 0.0)
         owner = np.repeat(np.asarray(some.lineage), 2, axis=1)
-        for b, of_bin in enumerate(owner):
-            for one in np.unique(of_bin[real[b] > 0.0]):
-                at = [
-                    p
-                    for p in np.flatnonzero((of_bin == one) & (real[b] > 0.0))
-                    if in_bin[b, p] in place
-                ]
-                if at:
-                    new = np.array([place[row] for row in in_bin[b, at].tolist()])
-                    found[int(lineage[new[0]])] = (new, blocks[b][:, at][:, :, at])
-    return found
+        for b in np.flatnonzero(kept.any(axis=1)).tolist():
+            for one in np.unique(owner[b][kept[b]]):
+                at = np.flatnonzero((owner[b] == one) & kept[b])
+                new = np.array([place[row] for row in in_bin[b, at].tolist()])
+                block = blocks[b][:, at[:, None], at[None, :]]
+                parts.setdefault(int(lineage[new[0]]), []).append((new, block))
+    return {one: _side_by_side(found) for one, found in parts.items()}
+
+
+def _side_by_side(parts: list[tuple[np.ndarray, np.ndarray]]) -> tuple[np.ndarray, np.ndarray]:
+    """What a lineage lacks, of what its families do."""
+    rows = np.concatenate([own for own, _ in parts])
+    whole, first = np.zeros((parts[0][1].shape[0], rows.size, rows.size)), 0
+    for own, block in parts:
+        last = first + own.size
+        whole[:, first:last, first:last] = block
+        first = last
+    return rows, whole
 
 
 def _with_covariances(bins: Bins, lacking: Lacking, chosen: np.ndarray) -> Bins:
     """The same with the prior covariances of their lineages' unknown covariates."""
-    if int(chosen[0]) not in lacking:
+    chosen = np.array([one for one in chosen.tolist() if one in lacking], int)
+    if not len(chosen):
         return bins
     rows, real = np.asarray(bins.rows), np.asarray(bins.real) > 0.0
     bin_at, place_at = np.nonzero(real)

@@ -6,10 +6,10 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 
+from sloth_jax.arrays import on_device
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.identifiability.covariate_prior import prior_of_covariates
 from sloth_jax.identifiability.packing import fill_bins
-from sloth_jax.law.arrays import on_device
 from sloth_jax.law.covariates import Covariates
 from sloth_jax.law.effects import Members, name_numbers
 from sloth_jax.law.observations import Observations, linear_at
@@ -48,7 +48,11 @@ def observe(table: Leaderboard, surface: Surface) -> Observations:
         members=Members(basis=walk_basis(start), **members),
         covariates=None,
         bins=fill_bins(
-            lineage, table.family, np.asarray(start), prior.covariances if prior else None
+            lineage,
+            table.family,
+            np.asarray(start),
+            prior.covariances if prior else None,
+            np.isnan(table.params_b),
         ),
         **on_device(
             scores=np.where(observed, table.scores, 0.0),

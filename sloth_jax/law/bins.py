@@ -60,3 +60,9 @@ class NestedBins(NamedTuple):
 
 
 AnyBins = tuple[Bins | NestedBins, ...]
+
+
+def plain_bins(bins: AnyBins) -> list[Bins]:
+    """All bins, those of large lineages' families among them."""
+    parts = [some.families if isinstance(some, NestedBins) else (some,) for some in bins]
+    return [one for part in parts for one in part]

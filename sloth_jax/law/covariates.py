@@ -42,8 +42,7 @@ class Covariates(NamedTuple):
         used: 1 for the columns of the surface that are used, ``(column,)``.
         unknown: 1 where a unit is unknown, else 0, ``(unit, model)``.
         direction: what a unit adds to log size and log tokens, ``(unit, 2, model)``.
-        sized: a number where some size is unknown, so that places on walks move along; None where
-            all sizes are known.
+        sized: a number where some size is unknown, so that places on walks move; else None.
         at: the place, from the prior mean, ``(unit, model)``; 0 where known.
         slope: of the columns there, ``(unit, model, column)``; 0 where known.
     """
@@ -109,13 +108,12 @@ def covariate_effects(
     """What covariates add to skills and benchmarks beyond the place, as effects of models."""
     moved = einsum("um,umc->mc", departure - covariates.at, covariates.slope)
     specific = params.specific_slope
-    return Effects(
-        matmul(moved, params.slope), None if specific is None else matmul(moved, specific)
-    )
+    of_benchmark = None if specific is None else matmul(moved, specific)
+    return Effects(matmul(moved, params.slope), of_benchmark)
 
 
 def walk_in(some: Bins | NestedBins, basis: Float[Array, "model coefficient"]) -> Bins | NestedBins:
-    """Bins with the walk's covariance at other places; large lineages know all their sizes."""
+    """Bins with the walk's covariance at other places; sizes of large lineages are known."""
     if isinstance(some, NestedBins):
         return some
     at = basis[some.rows][:, :, 1:]

@@ -39,7 +39,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int, UInt
 
-from sloth_jax.law.bins import AnyBins, Bins, NestedBins
+from sloth_jax.law.bins import AnyBins, Bins, NestedBins, plain_bins
 from sloth_jax.law.elimination import Latent, block_log_density, solve
 from sloth_jax.law.nested import Block, nested_log_density, prior_root, solve_nested
 from sloth_jax.law.products import einsum, matmul
@@ -359,8 +359,8 @@ def _draw_covariates(problem: Problem, bins: AnyBins, unit: Array) -> Array:
     if problem.slope is None:
         return jnp.zeros((0, unit.shape[1]), unit.dtype)
     found = jnp.zeros((problem.slope.shape[0], unit.shape[1]), unit.dtype)
-    for some in bins:
-        if isinstance(some, Bins) and some.factor is not None:
+    for some in plain_bins(bins):
+        if some.factor is not None:
             found += _times(some, some.factor, unit[: found.shape[0]])
     return found
 
@@ -368,8 +368,8 @@ def _draw_covariates(problem: Problem, bins: AnyBins, unit: Array) -> Array:
 def covary(bins: AnyBins, pull: Float[Array, "covariate model"]) -> Float[Array, "covariate model"]:
     """Prior covariance of unknown covariates times what pulls at each; 0 where known."""
     found = jnp.zeros_like(pull)
-    for some in bins:
-        if isinstance(some, Bins) and some.covariance is not None:
+    for some in plain_bins(bins):
+        if some.covariance is not None:
             found += _times(some, some.covariance, pull)
     return found
 

@@ -151,21 +151,21 @@ def weigh(
 ) -> tuple[Array, Array]:
     """V^-1 r and expected units, of the precisions and covariances of :class:`Solved`."""
     scaled = jnp.sum(r_inv * residual[:, :, None, :], axis=-1)
-    pull = _to_units(loading, latent, scaled)
+    pull = to_units(loading, latent, scaled)
     mean = jnp.sum(m_inv * pull[:, None, None], axis=(-1, -2))
-    moved = _to_benchmarks(loading, latent, mean)
+    moved = to_benchmarks(loading, latent, mean)
     return scaled - jnp.sum(r_inv * moved[:, :, None], axis=-1), mean
 
 
-def _to_units(loading: Array, latent: Latent | None, values: Array) -> Array:
-    """Sum over benchmarks of loadings times values ``(bin, benchmark, place)``, of each unit."""
-    found = einsum("jk,ljn->lkn", loading, values)
+def to_units(loading: Array, latent: Latent | None, values: Array) -> Array:
+    """Sum over benchmarks of loadings times values ``(bin, benchmark, place, ...)``, by unit."""
+    found = einsum("jk,ljn...->lkn...", loading, values)
     if latent is None:
         return found
-    return jnp.concatenate([found, jnp.sum(latent.slope * values[:, None], axis=2)], axis=1)
+    return jnp.concatenate([found, einsum("lujn,ljn...->lun...", latent.slope, values)], axis=1)
 
 
-def _to_benchmarks(loading: Array, latent: Latent | None, values: Array) -> Array:
+def to_benchmarks(loading: Array, latent: Latent | None, values: Array) -> Array:
     """Sum over units of loadings times values ``(bin, unit, place, ...)``, of each benchmark."""
     skills = loading.shape[1]
     found = einsum("jk,lkn...->ljn...", loading, values[:, :skills])
@@ -222,7 +222,7 @@ def density_change(
     skills = loading.shape[1]
     r_inv, s_inv, m_inv = s.benchmark_precision, s.unit_precision, s.unit_covariance
     # P_j = sum_k lambda_jk M^-1_k, and the diagonal blocks of V^-1: R_j - R_j P_j lambda_j R_j
-    spread = _to_benchmarks(loading, latent, m_inv)
+    spread = to_benchmarks(loading, latent, m_inv)
     added = einsum("jk,ljmkn->ljmn", loading, spread[:, :, :, :skills])
     if latent is not None:
         added += einsum("lujn,ljmun->ljmn", latent.slope, spread[:, :, :, skills:])
@@ -238,14 +238,17 @@ def density_change(
     of_loading -= einsum("ljmn,ljmkn->jk", r_inv, spread[:, :, :, :skills])
     if shared is not None:
         of_benchmark += einsum("ljmu,ljnu->ljmn", *shared)
-        x, y = (einsum("jk,ljmu->lkmu", loading, part) for part in shared)
+        x, y = (to_units(loading, latent, part) for part in shared)
         of_unit += einsum("lkmu,lknu->lkmn", x, y)
-        of_loading += einsum("ljmu,lkmu->jk", shared[0], matmul(skill, y))
+        of_loading += einsum("ljmu,lkmu->jk", shared[0], matmul(skill, y[:, :skills]))
     change = 0.5 * (jnp.sum(of_benchmark * d_benchmark) + jnp.sum(of_unit[:, :skills] * d_skill))
     change += jnp.sum(of_loading * d_loading) - jnp.sum(s.weight * d_residual)
     if latent is not None:
         of_slope = s.weight[:, None] * s.unit[:, skills:, None]
         of_slope -= einsum("ljmn,ljmun->lujn", r_inv, spread[:, :, :, skills:])
+        if shared is not None:
+            moved = matmul(latent.covariance, y[:, skills:])
+            of_slope += einsum("ljmu,lkmu->lkjm", shared[0], moved)
         change += 0.5 * jnp.sum(of_unit[:, skills:] * d_latent.covariance)
         change += jnp.sum(of_slope * d_latent.slope)
     return change

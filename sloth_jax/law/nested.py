@@ -26,7 +26,15 @@ from jax import Array
 from jaxtyping import Float
 
 from sloth_jax.law.bins import NestedBins
-from sloth_jax.law.elimination import Latent, Solved, density_change, inverse, solve, weigh
+from sloth_jax.law.elimination import (
+    Latent,
+    Solved,
+    density_change,
+    inverse,
+    solve,
+    to_benchmarks,
+    weigh,
+)
 from sloth_jax.law.products import einsum, matmul
 
 Block = tuple[Array, Array, Array, Array, Array, Latent | None]  # arguments of solve
@@ -93,7 +101,7 @@ def solve_nested(blocks: tuple[Block, ...], root: Array, bins: NestedBins) -> So
     """
     solved = tuple(solve(*block[:3], jnp.zeros_like(block[3]), *block[4:]) for block in blocks)
     designs = tuple(
-        _design(one, block[2], basis)
+        _design(one, block[2], block[5], basis)
         for one, block, basis in zip(solved, blocks, bins.basis, strict=True)
     )
     # M = I + F' P F
@@ -137,17 +145,20 @@ def _inverse_of_any(matrices: Array) -> tuple[Array, Array]:
     return inverted[..., :size, :size], jnp.sum(parts, axis=-1)
 
 
-def _design(solved: Solved, loading: Array, basis: Array) -> Array:
+def _design(solved: Solved, loading: Array, latent: Latent | None, basis: Array) -> Array:
     """W Z, where W = R - R Lambda M^-1 Lambda' R for each family."""
-    bins, skills, size = solved.unit.shape
+    bins, units, size = solved.unit.shape
     benchmarks = loading.shape[0]
     precision = solved.benchmark_precision
     functions = basis.shape[-1]
     within = matmul(precision, basis.reshape(bins, 1, size, functions))
     pull = einsum("jk,bjnc->bkncj", loading, within)
-    m_inv = solved.unit_covariance.reshape(bins, skills * size, skills * size)
-    mean = matmul(m_inv, pull.reshape(bins, skills * size, functions * benchmarks))
-    seen = einsum("jk,bknu->bjnu", loading, mean.reshape(bins, skills, size, -1))
+    if latent is not None:
+        more = einsum("bujn,bjnc->buncj", latent.slope, within)
+        pull = jnp.concatenate([pull, more], axis=1)
+    m_inv = solved.unit_covariance.reshape(bins, units * size, units * size)
+    mean = matmul(m_inv, pull.reshape(bins, units * size, functions * benchmarks))
+    seen = to_benchmarks(loading, latent, mean.reshape(bins, units, size, -1))
     seen = matmul(precision, seen).reshape(bins, benchmarks, size, functions, benchmarks)
     own = jnp.eye(benchmarks, dtype=loading.dtype)[None, :, None, None, :]
     return own * within[..., None] - seen

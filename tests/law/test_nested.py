@@ -6,11 +6,28 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from effect_cases import EXACT, Case, case, dense_density, expected, free_parts, nested
+from effect_cases import (
+    BENCHMARKS,
+    EXACT,
+    Case,
+    case,
+    dense_density,
+    expected,
+    free_parts,
+    members,
+    nested,
+)
 
-from sloth_jax.identifiability.packing import fill_bins, nested_bins
+from sloth_jax.identifiability.packing import fill_bins, lacking_among, nested_bins
 from sloth_jax.law.bins import Bins, NestedBins
-from sloth_jax.law.effects import lineage_densities, log_density
+from sloth_jax.law.effects import (
+    Problem,
+    Spread,
+    condition,
+    lineage_densities,
+    log_density,
+    no_draw,
+)
 
 SIZES = np.array([-0.4, 0.0, 1.1, 1.2, 1.4, 3.7])  # between three of them a walk is straight
 
@@ -92,6 +109,44 @@ def test_families_without_a_score_change_nothing():
     assert float(density) == pytest.approx(dense_density(scored), rel=EXACT)
     assert np.isfinite(slope).all()
     assert (np.asarray(slope)[~one.seen] == 0.0).all()
+
+
+def test_unknown_covariates_of_families_are_those_of_the_present_path():
+    one, rng = few_sizes(6), np.random.default_rng(6)
+    unknown = rng.random(one.family.size) < 0.5
+    lacking = {}
+    for at in (0, 3, 5):
+        rows = np.flatnonzero(one.lineage == at)
+        root = rng.normal(size=(rows.size, rows.size))
+        same = (one.family[rows, None] == one.family[rows]) & unknown[rows, None] & unknown[rows]
+        block = np.where(same, root @ root.T, 0.0) + np.eye(rows.size)
+        lacking[at] = (rows, block[None])
+    unknown &= np.isin(one.lineage, list(lacking))
+    slope = rng.normal(size=(1, *one.seen.shape)) * unknown[:, None]
+    p = one.problem._replace(slope=jnp.asarray(slope))
+    place = (one.lineage, one.family, one.x, lacking)
+    plain = fill_bins(*place, whole=np.ones(unknown.shape, bool))
+    apart = (nested_bins(np.unique(one.lineage), *place),)
+    free = (p.residual, p.loading, p.slope, p.skill, p.benchmark[:4])
+
+    def of(bins):
+        def density(residual, loading, slope, skill, benchmark):
+            own = Spread(*benchmark, p.benchmark.model)
+            made = Problem(residual, p.variance, p.seen, loading, skill, own, slope)
+            return log_density(made, bins)
+
+        found = jax.jit(jax.value_and_grad(density, argnums=range(5)))(*free)
+        who = members(one)
+        return found, condition(p, bins, who, no_draw(who, BENCHMARKS, p.loading.shape[1]))
+
+    for exact, found in zip(jax.tree.leaves(of(plain)), jax.tree.leaves(of(apart)), strict=True):
+        np.testing.assert_allclose(found, exact, rtol=1e-8, atol=1e-8)
+    rows = np.flatnonzero(np.isin(one.lineage, (3, 5)))
+    found = lacking_among(apart, rows, one.lineage[rows])
+    for at in (3, 5):
+        own, block = found[at]
+        order = np.argsort(own)
+        np.testing.assert_allclose(block[:, order][:, :, order], lacking[at][1])
 
 
 def shaped(sizes: list[int], copies: int) -> tuple[Bins | NestedBins, ...]:
