@@ -149,6 +149,7 @@ def against_published(
         published skill; and the mean absolute training error of the fit.
     """
     table = sj.load_leaderboard(corrected=False)
+    table = table.subset(table.known)
     table = table.subset(np.asarray(table.observed.all(axis=1)))
     ours = published_skills(table, skills=3, **settings)
     theirs = np.array([PUBLISHED[benchmark] for benchmark in table.benchmarks])

@@ -152,10 +152,12 @@ def agreement(expected: np.ndarray) -> tuple[float, float]:
     if draws < 4 or not moving.size:
         return float("nan"), float("nan")
     entries = xr.Dataset({"score": (("chain", "draw", "entry"), moving)})
-    ess = float(az.ess(entries)["score"].min())
-    if chains == 1:
-        return float("nan"), ess
-    return float(az.rhat(entries)["score"].max()), ess
+    # An entry that moves in one draw alone has no variance once it is split or folded: NaN.
+    with np.errstate(divide="ignore", invalid="ignore"):
+        ess = float(az.ess(entries)["score"].min())
+        if chains == 1:
+            return float("nan"), ess
+        return float(az.rhat(entries)["score"].max()), ess
 
 
 def _psislw() -> Any:

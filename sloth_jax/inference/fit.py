@@ -221,11 +221,13 @@ def _sample(
     mode_key, draw_key = jax.random.split(key)
     with progress("finding where chains begin"):
         start = replace(settings, inference="mode")
-        mode = jax.block_until_ready(_fit_observations(observations, mode_key, start)).mode
+        # A program that was read from a file binds what it returns to one device: chains use all.
+        mode = jax.device_put(jax.device_get(_fit_observations(observations, mode_key, start).mode))
         _check_mode(mode)
         observations = around(observations, mode.covariates)
         make = TargetOf(settings.skills, settings.prior)
-        normal = jax.block_until_ready(_curvature((observations, mode.pivots), mode.position, make))
+        found = _curvature((observations, mode.pivots), mode.position, make)
+        normal = jax.device_put(jax.device_get(found))
     nuts, facts = settings.nuts, (observations, mode.pivots)
     with progress("sampling", nuts.warmup + nuts.draws) as advance:
         trace = run_chains(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import jax
 import jax.numpy as jnp
 import numpy as np
+from jax import Array
 
 from sloth_jax.arrays import on_device
 from sloth_jax.data.leaderboard import Leaderboard
@@ -82,7 +83,14 @@ def observe(table: Leaderboard, surface: Surface) -> Observations:
     return around(found._replace(covariates=covariates), covariates.at)
 
 
-around = jax.jit(linear_at)
+def around(observations: Observations, departure: Array | None) -> Observations:
+    """The same with unknown covariates linear around another place, on no device in particular."""
+    if departure is None:
+        return observations
+    return jax.device_put(jax.device_get(_linear_at(observations, departure)))
+
+
+_linear_at = jax.jit(linear_at)
 
 
 def _offset_free(table: Leaderboard) -> np.ndarray:
