@@ -73,7 +73,7 @@ def test_programs_are_kept_where_the_user_says(tmp_path, chosen, found):
 
 
 def test_a_folder_that_can_only_be_read_is_read(tmp_path, monkeypatch):
-    from sloth_jax.inference import compilation_cache as module
+    from sloth_jax import compilation_cache as module
 
     told: dict[str, object] = {}
     monkeypatch.setattr(module.jax.config, "update", told.__setitem__)

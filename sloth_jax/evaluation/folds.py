@@ -203,8 +203,8 @@ def _check_n_train(n_train: int) -> None:
 
 
 def _complete_models(table: Leaderboard) -> np.ndarray:
-    """Returns ``(family,)``, the number of models with a score on every benchmark."""
-    rows = table.family[table.observed.all(axis=1)]
+    """Returns ``(family,)``, the number of models with size, tokens and all scores."""
+    rows = table.family[table.observed.all(axis=1) & table.known]
     return np.bincount(rows, minlength=len(table.families))
 
 

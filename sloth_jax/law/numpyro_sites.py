@@ -1,7 +1,4 @@
-"""Priors of the law as NumPyro's distributions, for :meth:`Density.model` alone.
-
-Apart from the rest, because loading NumPyro takes as long as a forecast.
-"""
+"""Priors of the law as NumPyro's distributions: apart, because NumPyro takes long to load."""
 
 from __future__ import annotations
 

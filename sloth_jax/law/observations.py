@@ -50,12 +50,7 @@ class Observations(NamedTuple):
 def linear_at(
     observations: Observations, departure: Float[Array, "unit model"] | None
 ) -> Observations:
-    """The same with unknown covariates linear around another place. Pure.
-
-    Args:
-        observations: arrays of a table.
-        departure: of covariates from their prior means; None where all are known.
-    """
+    """The same with unknown covariates linear elsewhere, by departure from their prior means."""
     if observations.covariates is None or departure is None:
         return observations
     covariates, design = observations.covariates.linear_at(departure)
