@@ -44,8 +44,8 @@ from sloth_jax.evaluation.scoring_rules import (
     conformal_draws,
     corrected_levels,
     crps,
+    family_means,
     interval_score,
-    mean_over_families,
     probability_integral_transform,
 )
 from sloth_jax.forecasting.intervals import central_interval
@@ -173,7 +173,7 @@ def summarise(rows: pd.DataFrame) -> dict[str, float]:
     found = {"mae": published("median")}
     for name in NAMES.values():
         found[f"coverage_{name}"] = mean(rows[f"covered_{name}"])
-        found[f"coverage_{name}_families"] = mean_over_families(rows[f"covered_{name}"], family)
+        found[f"coverage_{name}_families"] = family_means(rows[f"covered_{name}"], family).mean()
         found[f"width_{name}"] = mean(rows[f"width_{name}"])
         found[f"interval_score_{name}"] = mean(rows[f"interval_score_{name}"])
         for kind in ("corrected", "conformal"):
@@ -181,7 +181,7 @@ def summarise(rows: pd.DataFrame) -> dict[str, float]:
                 lower, upper = rows[f"lower_{kind}_{name}"], rows[f"upper_{kind}_{name}"]
                 inside = (lower <= rows["score"]) & (rows["score"] <= upper)
                 found[f"coverage_{name}_{kind}"] = mean(inside)
-                found[f"coverage_{name}_{kind}_families"] = mean_over_families(inside, family)
+                found[f"coverage_{name}_{kind}_families"] = family_means(inside, family).mean()
                 found[f"width_{name}_{kind}"] = mean(upper - lower)
     found["crps"] = mean(rows["crps"])
     found["mae_conformal"] = published("mode")

@@ -18,11 +18,14 @@ this model. Rules:
   all six are from the export. New models have the export's six.
 - Sources: the answers to MATH were parsed anew between the two, so those scores are of two sources.
   The other five agree but for the models that ``remeasured_2025.csv`` lists.
+- Unread answers: a score of MATH is left out where it is below .02 though MMLU-PRO is above .35, or
+  below .002 though MMLU-PRO is above .2, twice its floor. Such models solve problems, but end in
+  another format than the leaderboard read: 0 of 1,324 is no measure of them.
 - Submissions: of several in the export, first with the chat template where the model is
   post-trained and without where it is not, then bfloat16, then the latest.
 
-``corrections_2025.csv`` lists where the export's size (beyond 5 %) or type is not ours; its reasons
-stand in the cards as in ``model_cards.csv``. ``left_out_2025.csv`` counts all other rows of the
+``corrections_2025.csv`` lists where the export's size (beyond 5 %) or type is not ours, with reasons
+that stand in the cards as in ``model_cards.csv``, and unread answers. ``left_out_2025.csv`` counts all other rows of the
 export by reason; ``scripts/left_out_2025.csv`` has the reasons about makers and models.
 """
 
@@ -45,6 +48,7 @@ CARD_COLUMNS = (
 )  # fmt: skip
 SIZE_TOLERANCE = 0.05
 ROUNDING = 0.005  # scores of the edition 2024 have two decimals
+UNREAD = ((0.02, 0.35), (0.002, 0.2))  # MATH below the first, MMLU-PRO above the second
 UPLOAD_LEAD = 3  # months; weights are uploaded before they are released, rarely longer
 
 V2 = tuple(b.name for b in BENCHMARKS if b.leaderboard == "v2")
@@ -111,6 +115,7 @@ def build_edition_2025(
             else:
                 row |= scores
                 source = SOURCES["2025"]
+        corrections += _unread(row, source)
         table.append([*(row[name] for name in leaderboard[0]), source if row[MATH] else ""])
     return {
         "leaderboard_2025.csv": table,
@@ -203,6 +208,17 @@ def _corrections(card: Row, submission: Row) -> Iterator[list[str]]:
     for column, published in changed.items():
         source = size_source if column == "params_b" else "name of the model"
         yield [model, column, published, card[column], reasons[column], source]
+
+
+def _unread(row: Row, source: str) -> Iterator[list[str]]:
+    """Takes a score of MATH out of a model's row where its answers were not read, and says so."""
+    if not row[MATH]:
+        return
+    math, knowledge = float(row[MATH]), float(row["MMLU-PRO"])
+    if any(math < low and knowledge > high for low, high in UNREAD):
+        reason = f"answers were not read: MMLU-PRO is {row['MMLU-PRO']}"
+        yield [row["model"], MATH, row[MATH], "", reason, source]
+        row[MATH] = ""
 
 
 def _month(date: str) -> int:

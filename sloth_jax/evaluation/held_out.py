@@ -79,15 +79,18 @@ def mean_and_error(values: np.ndarray, group: np.ndarray) -> tuple[float, float]
     """Mean of values, and its standard error where those of a group vary together.
 
     Args:
-        values: ``(entry,)``.
+        values: ``(entry,)``; NaN is left out.
         group: of each entry, a lineage for instance, ``(entry,)``.
 
     Returns:
-        Both; the error of a single group is NaN. Source: Liang and Zeger 1986.
+        Both; NaN of no value, the error of one group too. Source: Liang and Zeger 1986.
     """
-    values = np.asarray(values, float)
+    there = ~np.isnan(values)
+    if not there.any():
+        return float("nan"), float("nan")
+    values = np.asarray(values, float)[there]
     mean = float(values.mean())
-    _, of_entry = np.unique(group, return_inverse=True)
+    _, of_entry = np.unique(group[there], return_inverse=True)
     # sqrt( G/(G-1) sum_g ( sum_i in g (x_i - mean) )^2 ) / N
     total = np.bincount(of_entry, values - mean)
     if len(total) == 1:

@@ -105,7 +105,7 @@ def predict_left_out(
         A row per left-out score: ``fold``, the columns of
         :func:`sloth_jax.evaluation.held_out.score_rows` with 50 % and 90 % intervals, and
         ``flops_law``, ``flops_error``: prediction and absolute error of the FLOPs law, which has no
-        intervals. Fractions.
+        intervals, NaN of models of unknown FLOPs. Fractions.
     """
     table, count, together = left.table, len(left.train), len(jax.devices())
     parts: list[pd.DataFrame] = []
@@ -150,7 +150,10 @@ def flops_law(n_train: int) -> Callable[[Leaderboard, np.ndarray, Array], np.nda
 
 
 def summary_of(rows: pd.DataFrame) -> dict[str, float]:
-    """Errors and coverage over all left-out scores, each with ``_se``, its error over lineages."""
+    """Errors and coverage over all left-out scores, each with ``_se``, its error over lineages.
+
+    ``flops_mae`` and ``mae_less_flops`` are over the ``flops_scores`` of models of known FLOPs.
+    """
     found = summarise(rows)
     lineage = rows["lineage"].to_numpy()
     for name, values in (
@@ -158,7 +161,8 @@ def summary_of(rows: pd.DataFrame) -> dict[str, float]:
         ("mae_less_flops", rows["error"] - rows["flops_error"]),
     ):
         found[name], found[f"{name}_se"] = mean_and_error(values.to_numpy(), lineage)
-    return found | {"families": rows["family"].nunique(), "models": rows["model"].nunique()}
+    counts = {"families": rows["family"].nunique(), "models": rows["model"].nunique()}
+    return found | counts | {"flops_scores": int(rows["flops_error"].notna().sum())}
 
 
 def benchmark_scores(rows: pd.DataFrame) -> pd.DataFrame:

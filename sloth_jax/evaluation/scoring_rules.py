@@ -50,24 +50,15 @@ def crps(draws: np.ndarray, truth: np.ndarray) -> np.ndarray:
 def family_means(values: ArrayLike, family: ArrayLike) -> np.ndarray:
     """Mean of each family's values, families sorted by name, ``(family,)``.
 
+    Scores of one family miss together: a share of all scores is that of a few large families, in
+    the mean of these every family counts the same.
+
     Args:
         values: ``(entry,)``.
         family: of each entry, ``(entry,)``.
     """
     _, of_entry, count = np.unique(family, return_inverse=True, return_counts=True)
     return np.bincount(of_entry, np.asarray(values, float)) / count
-
-
-def mean_over_families(values: ArrayLike, family: ArrayLike) -> float:
-    """Mean over families of a family's mean, so that every family counts the same.
-
-    Scores of one family miss together: a share of all scores is that of a few large families.
-
-    Args:
-        values: such as whether intervals hold the scores, ``(entry,)``.
-        family: of each entry, ``(entry,)``.
-    """
-    return float(np.mean(family_means(values, family)))
 
 
 def probability_integral_transform(

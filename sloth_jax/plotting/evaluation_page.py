@@ -100,6 +100,12 @@ def page_of(record: Mapping[str, Any], warnings: Sequence[str]) -> str:
             f"{record['not_predicted']:,} scores were not predicted: they stayed in every fit, or "
             "fewer than three scores of their benchmark were outside the left-out lineages"
         )
+    if record["flops_scores"] < record["scores"]:
+        notes.append(
+            f"{record['scores'] - record['flops_scores']:,} scores are of models whose size or "
+            "tokens are not known: the FLOPs law does not predict them, and its errors are of the "
+            "others"
+        )
     settings = {
         name: record["settings"][name] for name in ("inference", "skills", "surface", "draws")
     }
@@ -117,23 +123,42 @@ def page_of(record: Mapping[str, Any], warnings: Sequence[str]) -> str:
 
 def _errors(record: Mapping[str, Any]) -> str:
     """Both errors and the share inside 90 % intervals."""
+    compared = record["flops_scores"]
+    of = "" if compared == record["scores"] else f" on the {compared:,} of models of known FLOPs"
+    flops = (
+        f"a law of training FLOPs alone by {_with_error(record, 'flops_mae')}{of}, "
+        if compared
+        else ""
+    )
     return (
-        f"this law is wrong by {_with_error(record, 'mae')} on average, a law of training FLOPs "
-        f"alone by {_with_error(record, 'flops_mae')}, and {_share(record, 'coverage_90')} of the "
-        f"{record['scores']:,} scores lie inside 90 % intervals"
+        f"this law is wrong by {_with_error(record, 'mae')} on average, {flops}and "
+        f"{_share(record, 'coverage_90')} of the {record['scores']:,} scores lie inside 90 % "
+        "intervals"
     )
 
 
 def _comparison(record: Mapping[str, Any]) -> str:
-    """Which law is better, where the difference is above two standard errors."""
+    """Which law is better on the same scores, where the difference is above two standard errors."""
     change, error = record["mae_less_flops"], record["mae_less_flops_se"]
-    how_much = f"{abs(change):.4f} ({error:.4f})"
-    if abs(change) <= 2.0 * error:
-        return f"The two errors differ by {how_much}: they cannot be told apart."
-    return f"Its error is {how_much} {'less' if change < 0 else 'more'} than that of the FLOPs law."
+    if change is None:
+        return "No training FLOPs are known, so a law of them cannot be compared."
+    how_much = _with_error({"change": abs(change), "change_se": error}, "change")
+    if error is None or abs(change) <= 2.0 * error:
+        found = f"The two errors differ by {how_much}: they cannot be told apart"
+    else:
+        side = "less" if change < 0 else "more"
+        found = f"Its error is {how_much} {side} than that of the FLOPs law"
+    return f"{found}{_of_both(record)}."
+
+
+def _of_both(record: Mapping[str, Any]) -> str:
+    """Over which scores the laws are compared, where that is not all."""
+    return "" if record["flops_scores"] == record["scores"] else " on the scores that both predict"
 
 
 def _with_error(record: Mapping[str, Any], name: str) -> str:
+    if record[name] is None:
+        return "none"
     return _value(f"{record[name]:.4f}", record[f"{name}_se"], "{:.4f}")
 
 

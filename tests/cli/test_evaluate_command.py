@@ -107,6 +107,24 @@ def test_the_verdict_says_which_error_is_less_only_where_it_is_certain():
     assert set(one["scores"]) == {6}
 
 
+def test_models_of_unknown_tokens_are_not_compared_with_the_flops_law():
+    flops = np.where(np.arange(12) % 2, 0.03, np.nan)
+    rows = judged(error=np.where(np.isnan(flops), 0.05, 0.01), flops_error=flops)
+    found = summary_of(rows)
+    assert found["flops_scores"] == 6
+    assert found["mae_less_flops"] == pytest.approx(-0.02)  # of the same six scores
+    said = verdict(found | {"n_train": 0, "added": None})
+    assert "alone by 0.0300 (0.0000) on the 6 of models of known FLOPs" in said
+    assert said.endswith("less than that of the FLOPs law on the scores that both predict.")
+    none = {
+        name: None if value != value else value
+        for name, value in summary_of(judged(error=0.01, flops_error=np.nan)).items()
+    }
+    said = verdict(none | {"n_train": 0, "added": None})
+    assert "a law of training FLOPs" not in said
+    assert said.endswith("No training FLOPs are known, so a law of them cannot be compared.")
+
+
 def test_what_stays_is_the_smallest_model_of_the_lineage():
     left = leave_out(DATA, 1, 3)
     of_model = DATA.lineage_of_family[DATA.family]
