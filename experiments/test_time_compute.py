@@ -23,9 +23,9 @@ import pandas as pd
 from _runner import command_line, drawing_grid, execute, save
 
 from sloth_jax.cli.console import number, tell
-from sloth_jax.forecasting.attempts import Attempts, chance_at_k, coverage, read_attempts
-from sloth_jax.forecasting.hub import download_attempts
-from sloth_jax.forecasting.response import ItemFit, fit_items, forecast_coverage, simulate_attempts
+from sloth_jax.items.attempts import Attempts, chance_at_k, coverage, read_attempts
+from sloth_jax.items.hub import download_attempts
+from sloth_jax.items.response import ItemFit, fit_items, forecast_coverage, simulate_attempts
 from sloth_jax.plotting.figure_style import BLUE, INK
 
 LEVEL = 0.9

@@ -1,4 +1,4 @@
-from . import evaluation, forecasting, planning, plotting, skills
+from . import evaluation, forecasting, items, planning, plotting, skills
 from .cli.console import show_progress
 from .compilation_cache import use_compilation_cache
 from .data.joining import add_models
@@ -75,6 +75,7 @@ __all__ = [
     "forecast_table",
     "forecasting",
     "interpret_skills",
+    "items",
     "lineage_groups",
     "load_fit",
     "load_leaderboard",

@@ -24,9 +24,10 @@ this model. Rules:
 - Submissions: of several in the export, first with the chat template where the model is
   post-trained and without where it is not, then bfloat16, then the latest.
 
-``corrections_2025.csv`` lists where the export's size (beyond 5 %) or type is not ours, with reasons
-that stand in the cards as in ``model_cards.csv``, and unread answers. ``left_out_2025.csv`` counts all other rows of the
-export by reason; ``scripts/left_out_2025.csv`` has the reasons about makers and models.
+``corrections_2025.csv`` lists unread answers, and where the export's size (beyond 5 %) or type is
+not ours; reasons of the latter stand in the cards as in ``model_cards.csv``. ``left_out_2025.csv``
+counts all other rows of the export by reason; ``scripts/left_out_2025.csv`` has the reasons about
+makers and models.
 """
 
 from __future__ import annotations
