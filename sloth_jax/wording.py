@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 def one_line(text: str) -> str:
@@ -31,3 +31,9 @@ def did_you_mean(name: str, choices: Iterable[str]) -> str:
     keys = {spelling(choice): choice for choice in choices}
     close = difflib.get_close_matches(spelling(name), list(keys), n=1)
     return f"; did you mean {quoted(keys[close[0]])}?" if close else ""
+
+
+def listed(names: Sequence[str], most: int = 5) -> str:
+    """Names in a line, the first few and how many more there are."""
+    rest = len(names) - most
+    return ", ".join(names[:most]) + (f" and {rest:,} more" if rest > 0 else "")

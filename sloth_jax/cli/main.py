@@ -22,6 +22,7 @@ from sloth_jax.cli import (
     evaluate,
     fit,
     importing,
+    items,
     next_benchmark,
     plan,
     predict,
@@ -36,7 +37,7 @@ _FILES = ("TABLE", "QUERY", "CANDIDATES", "FLOORS", "FILE", "FIGURE", "FIT.nc", 
 
 COMMANDS = (
     *(predict, complete, fit, plan, require, compare, next_benchmark),
-    *(skills, evaluate, importing, check, data),
+    *(skills, evaluate, items, importing, check, data),
 )
 
 

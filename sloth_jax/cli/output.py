@@ -41,6 +41,7 @@ _FIGURES = (".png", ".pdf", ".svg")
 # Options that name files, of any command.
 _OUTPUTS = ("out", "plot", "rejected", "unknown", "guessed")
 _INPUTS = ("data", "add", "floors", "task", "fit", "query", "candidates", "source", "facts")
+_INPUTS += ("bank", "labels", "responses")
 
 
 def check_outputs(options: argparse.Namespace, endings: Sequence[str] = (*TABLES, *JSON)) -> None:

@@ -1,0 +1,135 @@
+"""A new version of a benchmark: which models to evaluate on it, and the scores of the others.
+
+All models answered the old items, a few the new ones too. One law of both sets says what the others
+would score (the efficient evaluation of LiveXiv, Shabtay et al., arXiv 2410.10783).
+"""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+from jax import Array
+
+from sloth_jax.errors import InputError
+from sloth_jax.items.abilities import Ability, arrays_of, score_draws
+from sloth_jax.items.bank import ItemBank
+from sloth_jax.items.estimates import central
+from sloth_jax.items.response_law import ResponseLaw, fit_responses
+
+_DRAWS = 400
+_LEAST = 3  # models on the new items, for a slope and a level of each
+_WORTH = 4.0  # models' worth of belief that the law's errors are right
+
+
+def models_to_evaluate(law: ResponseLaw, count: int) -> np.ndarray:
+    """Models that tell most about new items: evenly over the order of the first skill.
+
+    Slope and difficulty of an item are best known from models of all skills, its ends among them.
+
+    Args:
+        law: fitted to the old items.
+        count: how many models.
+
+    Returns:
+        Positions in the bank, ``(count,)``.
+
+    Raises:
+        InputError: fewer than three, or more than the bank has.
+    """
+    models = len(law.abilities.mean)
+    if not _LEAST <= count <= models:
+        raise InputError(f"{count} models to evaluate: ask for {_LEAST} to {models}")
+    order = np.argsort(np.asarray(law.abilities.mean)[:, 0])
+    return order[np.linspace(0, models - 1, count).round().astype(int)]
+
+
+def scores_on_new_items(
+    bank: ItemBank, new: np.ndarray, *, skills: int = 1, level: float = 0.9, key: Array
+) -> pd.DataFrame:
+    """Scores over the new items, measured or predicted.
+
+    New items share a prior of their own: they may be harder than the old ones. Each model that
+    answered them is left out in turn and predicted from its old answers, and the spread of these
+    errors sets the width of the intervals.
+
+    Args:
+        bank: answers to old and new items; those of models that were not evaluated anew are
+            missing.
+        new: which items are new, ``(item,)`` bool.
+        skills: of the law.
+        level: of the intervals.
+        key: random key.
+
+    Returns:
+        A row per model: ``model``, ``old_score``, ``score``, ``lower``, ``upper``, fractions, and
+        ``measured``, the number of new items that it answered.
+
+    Raises:
+        InputError: all items are new or none, or fewer than four models answered new ones.
+    """
+    new = np.asarray(new, bool)
+    if new.all() or not new.any():
+        raise InputError("a new version needs old items and new ones")
+    on_new = (bank.tries[:, new] > 0).sum(axis=1)
+    evaluated = np.flatnonzero(on_new)
+    if len(evaluated) < _LEAST + 1:
+        raise InputError(
+            f"{len(evaluated)} models answered new items: {_LEAST + 1} are needed, so that each "
+            "can be predicted from the others"
+        )
+    share = bank.successes / np.maximum(bank.tries, 1)
+    squares = 0.0
+    for m in evaluated:
+        hidden = np.zeros(bank.tries.shape, bool)
+        hidden[m] = new
+        without = replace(
+            bank,
+            tries=np.where(hidden, 0, bank.tries),
+            successes=np.where(hidden, 0, bank.successes),
+        )
+        answered = (bank.tries[m] > 0) & new
+        estimate, error = _predicted(without, new, answered, skills, key)[m]
+        squares += ((estimate - share[m, answered].mean()) / error) ** 2
+    factor = np.sqrt((_WORTH + squares) / (_WORTH + len(evaluated)))
+    rows = []
+    for m, (estimate, error) in enumerate(_predicted(bank, new, new, skills, key)):
+        lower, upper = central(estimate, error * factor, level)
+        old = (bank.tries[m] > 0) & ~new
+        rows.append(
+            {
+                "model": bank.models[m],
+                "old_score": float(share[m, old].mean()) if old.any() else np.nan,
+                "score": estimate,
+                "lower": lower,
+                "upper": upper,
+                "measured": int(on_new[m]),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def _predicted(
+    bank: ItemBank, new: np.ndarray, counted: np.ndarray, skills: int, key: Array
+) -> list[tuple[float, float]]:
+    """Score over some items and its standard error by the law, of every model."""
+    category = np.asarray(bank.category)
+    _, group = np.unique(category + len(bank.categories) * new, return_inverse=True)
+    law = fit_responses(bank, skills=skills, groups=group)
+    of, found = arrays_of(law), []
+    for m, (right, made) in enumerate(zip(bank.successes, bank.tries, strict=True)):
+        ability = Ability(*(jnp.asarray(part[m]) for part in law.abilities))
+        draws = score_draws(
+            of,
+            ability,
+            jnp.asarray(right, float),
+            jnp.asarray(made, float),
+            jnp.asarray(counted, float),
+            jax.random.fold_in(key, m),
+            draws=_DRAWS,
+        )
+        found.append((float(draws.mean()), float(draws.std()) + 1e-9))
+    return found

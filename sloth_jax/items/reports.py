@@ -1,0 +1,201 @@
+"""Answers of ``sloth-jax items`` as tables: items to ask, scores with tested intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+import pandas as pd
+
+from sloth_jax.errors import InputError
+from sloth_jax.inference.progress import Progress, silent
+from sloth_jax.items.abilities import ability, arrays_of
+from sloth_jax.items.bank import ItemBank, read_responses
+from sloth_jax.items.estimates import (
+    ESTIMATORS,
+    calibrate,
+    central,
+    estimate_score,
+    with_combination,
+)
+from sloth_jax.items.response_law import ResponseLaw, fit_responses
+from sloth_jax.items.selection import METHODS, select_items
+from sloth_jax.provenance import versions
+from sloth_jax.wording import listed, one_line, quoted
+
+_LEAST = 10  # answered items below which an estimate is refused
+_CALIBRATED = 3_000_000  # cells of a bank above which only some of its models are left out
+_CHOICE = ("item", "weight", "method", "bank")  # columns of a file of selected items
+
+
+def selected(
+    bank: ItemBank, count: int, method: str, responses: str | None, skills: int, seed: int
+) -> pd.DataFrame:
+    """Items to ask, a row each, in order.
+
+    Args:
+        bank: answers of other models.
+        count: how many items.
+        method: one of :data:`sloth_jax.items.selection.METHODS`.
+        responses: answers of one model so far; items are then those that tell most next.
+        skills: of the law.
+        seed: of the random key.
+
+    Returns:
+        ``item``, ``weight`` of its answer in the mean, ``method``, and the ``bank``'s digest.
+    """
+    law = fit_responses(bank, skills=skills)
+    key, allowed, found = jax.random.key(seed), None, None
+    if responses is not None:
+        mine = read_responses(responses, bank)
+        if len(mine.models) != 1:
+            raise InputError(f"{responses}: {len(mine.models)} models; items are chosen for one")
+        successes, tries = (jnp.asarray(c[0], float) for c in (mine.successes, mine.tries))
+        found = ability(arrays_of(law), successes, tries, *law.prior_of())
+        method, allowed = "information", mine.tries[0] == 0
+    at, weights = select_items(law, count, method=method, allowed=allowed, found=found, key=key)
+    return pd.DataFrame(
+        {
+            "item": [bank.items[i] for i in at],
+            "weight": weights,
+            "method": "adaptive" if found is not None else method,
+            "bank": bank.digest,
+        }
+    )
+
+
+def score_models(
+    bank: ItemBank,
+    responses: str,
+    choice: str | None,
+    skills: int,
+    seed: int,
+    progress: Progress = silent,
+) -> pd.DataFrame:
+    """Scores over all items of the bank, of each model that answered some.
+
+    Args:
+        bank: answers of other models.
+        responses: file of answers.
+        choice: file of the selected items; None where items were chosen in another way, which
+            are then taken for random ones.
+        skills: of the law.
+        seed: of the random key.
+        progress: told of the tests and of every model.
+
+    Returns:
+        ``model``, ``estimator``, ``score``, ``se``, ``lower_90``, ``upper_90``, ``answered`` and
+        ``items``: scores are fractions.
+    """
+    mine = read_responses(responses, bank)
+    asked = (mine.tries > 0).sum(axis=1)
+    for name, count in zip(mine.models, asked, strict=True):
+        if count < _LEAST:
+            raise InputError(
+                f"{responses}: model {quoted(name)} answered {count} items of the bank: "
+                f"{_LEAST} are needed for an estimate"
+            )
+    if twice := sorted(set(mine.models) & set(bank.models)):
+        raise InputError(
+            f"{responses}: in the bank already: {listed(twice)}; its score there is over all items"
+        )
+    weights, method = _choice(choice, bank) if choice else (None, "random")
+    law, key = fit_responses(bank, skills=skills), jax.random.key(seed)
+
+    def select(law: ResponseLaw, allowed: np.ndarray, key: jax.Array) -> Any:
+        count = min(int(np.median(asked)), int(allowed.sum()))
+        return select_items(law, count, method=method, allowed=allowed, key=key)
+
+    with progress("testing estimates on the bank's models"):
+        tested = calibrate(_tested(bank, key), select, skills=skills, key=key)
+    of, rows, all_items = arrays_of(law), [], np.ones(len(bank.items), bool)
+    with progress("scoring", len(mine.models)) as advance:
+        for m, name in enumerate(mine.models):
+            found = with_combination(
+                estimate_score(
+                    law, of, mine.successes[m].astype(float), mine.tries[m].astype(float),
+                    all_items, weights, jax.random.fold_in(key, m),
+                ),
+                tested,
+            )  # fmt: skip
+            for estimator in ESTIMATORS:
+                score, error = found[estimator]
+                lower, upper = central(score, error)
+                rows.append((name, estimator, score, error, lower, upper, asked[m], len(of.floor)))
+            advance(1)
+    columns = ("model", "estimator", "score", "se", "lower_90", "upper_90", "answered", "items")
+    return pd.DataFrame(rows, columns=list(columns))
+
+
+def _tested(bank: ItemBank, key: jax.Array) -> ItemBank:
+    """The bank, or so many of its models that leaving them out takes a minute."""
+    most = max(8, _CALIBRATED // len(bank.items))
+    if len(bank.models) <= most:
+        return bank
+    rng = np.random.default_rng(np.asarray(jax.random.key_data(key), np.uint32))
+    return bank.select_models(np.sort(rng.choice(len(bank.models), most, replace=False)))
+
+
+def _choice(path: str, bank: ItemBank) -> tuple[np.ndarray, str]:
+    """Weights of the selected items, ``(item,)``, and the method that chose them."""
+    try:
+        frame = pd.read_csv(path, dtype={"item": str, "bank": str})
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: cannot be read: {one_line(str(error))}") from None
+    if missing := [name for name in _CHOICE if name not in frame.columns]:
+        raise InputError(f"{path}: column {missing[0]} is missing: give what items select wrote")
+    if (frame["bank"] != bank.digest).any():
+        raise InputError(
+            f"{path}: its items are of a bank with the digest {frame['bank'].iloc[0]}, this bank "
+            f"has {bank.digest}: another version of the benchmark; select items anew"
+        )
+    weights = np.zeros(len(bank.items))
+    weights[[bank.item_number[name] for name in frame["item"]]] = frame["weight"]
+    method = str(frame["method"].iloc[0])
+    return weights, method if method in METHODS else "information"
+
+
+def with_facts(frame: pd.DataFrame, benchmark: str, facts: str | None) -> pd.DataFrame:
+    """A table for ``predict --add``: models with facts, the combined score and its error.
+
+    Args:
+        frame: from :func:`score_models`.
+        benchmark: name of the score's column; its error has ``se`` added.
+        facts: CSV with ``model`` and what is known of it; None for none.
+
+    Raises:
+        InputError: the facts cannot be read, or lack a model.
+    """
+    best = frame[frame["estimator"] == "combined"]
+    score = pd.DataFrame(
+        {"model": best["model"], benchmark: best["score"], f"{benchmark} se": best["se"]}
+    )
+    if facts is None:
+        return score
+    try:
+        known = pd.read_csv(facts)
+    except (OSError, ValueError) as error:
+        raise InputError(f"{facts}: cannot be read: {one_line(str(error))}") from None
+    if "model" not in known.columns:
+        raise InputError(f"{facts}: column model is missing")
+    if absent := sorted(set(score["model"]) - set(known["model"].astype(str))):
+        raise InputError(f"{facts}: nothing is said of {listed(absent)}")
+    return known.assign(model=known["model"].astype(str)).merge(score, on="model", how="inner")
+
+
+def answer_record(bank: ItemBank, frame: pd.DataFrame, options: Mapping[str, Any]) -> str:
+    """The answer as JSON, with the settings and versions that made it."""
+    named = ("action", "bank", "items", "method", "skills", "seed", "benchmark")
+    return json.dumps(
+        {
+            "rows": json.loads(frame.to_json(orient="records")),
+            "bank_digest": bank.digest,
+            "settings": {name: options[name] for name in named},
+            "versions": versions(),
+        },
+        indent=2,
+    )

@@ -1,0 +1,90 @@
+"""Item banks from files: every form gives the same counts, faults are named by row."""
+
+from __future__ import annotations
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from sloth_jax.errors import InputError
+from sloth_jax.items.bank import ItemBank, read_bank, read_responses
+
+WIDE = "model,q1,q2,q3\na,1,0,\nb,0,1,1\n"
+LONG = "model,item,correct\na,q1,1\na,q2,0\nb,q1,0\nb,q2,1\nb,q3,1\n"
+
+
+def written(folder, text: str, name: str = "bank.csv"):
+    path = folder / name
+    path.write_text(text, encoding="utf-8")
+    return path
+
+
+def test_all_forms_give_the_same_counts(tmp_path):
+    wide = read_bank(written(tmp_path, WIDE))
+    long = read_bank(written(tmp_path, LONG))
+    pd.read_csv(tmp_path / "bank.csv").to_parquet(tmp_path / "bank.parquet")
+    answers = {"models": ["a", "b"], "items": ["q1", "q2", "q3"]}
+    np.savez(tmp_path / "b.npz", successes=[[1, 0, np.nan], [0, 1, 1]], **answers)
+    others = (long, read_bank(tmp_path / "bank.parquet"), read_bank(tmp_path / "b.npz"))
+    for bank in others:
+        assert (bank.models, bank.items) == (("a", "b"), ("q1", "q2", "q3"))
+        np.testing.assert_array_equal(bank.successes, wide.successes)
+        np.testing.assert_array_equal(bank.tries, [[1, 1, 0], [1, 1, 1]])
+        assert bank.digest == wide.digest
+    np.testing.assert_allclose(wide.scores(), [0.5, 2 / 3])
+
+
+def test_labels_give_categories_and_questions(tmp_path):
+    labels = written(tmp_path, "item,category,digest\nq1,x,A\nq3,y,C\nq2,x,B\n", "labels.csv")
+    bank = read_bank(written(tmp_path, WIDE), labels)
+    assert bank.categories == ("x", "y")
+    np.testing.assert_array_equal(bank.category, [0, 0, 1])
+    assert bank.digests == ("A", "B", "C")
+    assert bank.digest != read_bank(tmp_path / "bank.csv").digest
+    mine = written(tmp_path, "item,correct,digest\nq1,1,A\nq2,1,OTHER\n", "new.csv")
+    with pytest.raises(InputError, match=r"1 items are another question .*digests differ\): q2"):
+        read_responses(mine, bank)
+
+
+def test_answers_of_one_model_are_named_by_their_file(tmp_path):
+    bank = read_bank(written(tmp_path, WIDE))
+    mine = read_responses(written(tmp_path, "item,correct\nq3,1\nq1,0\n", "new.csv"), bank)
+    assert mine.models == ("new",)
+    np.testing.assert_array_equal(mine.tries, [[1, 0, 1]])
+    np.testing.assert_array_equal(mine.successes, [[0, 0, 1]])
+
+
+@pytest.mark.parametrize(
+    ("text", "says"),
+    [
+        ("model,q1\na,2\n", "row 2, item 'q1': '2' is not 0, 1 or empty"),
+        ("model,item,correct\na,q,1\na,q,0\n", "row 3: model 'a' answers item 'q' again"),
+        ("model,item,successes,tries\na,q,3,2\n", "row 2: successes is 3 of 2 tries"),
+        ("model,item,score\na,q,1\n", "column correct is missing"),
+        ("name,q1\na,1\n", "column model is missing"),
+        ("model,q1\na,1\na,0\n", "model 'a' stands twice"),
+    ],
+)
+def test_faults_are_named(tmp_path, text, says):
+    with pytest.raises(InputError, match=says) as caught:
+        read_bank(written(tmp_path, text))
+    assert str(caught.value).startswith(str(tmp_path))
+
+
+def test_items_that_the_bank_lacks_are_named(tmp_path):
+    bank = read_bank(written(tmp_path, WIDE))
+    with pytest.raises(InputError, match="1 of 2 items are not in the bank: q9"):
+        read_responses(written(tmp_path, "item,correct\nq9,1\nq1,0\n", "new.csv"), bank)
+
+
+def test_more_successes_than_tries_are_refused():
+    with pytest.raises(InputError, match="model 'a', item 'q': 2 are more successes than tries"):
+        ItemBank(("a",), ("q",), np.array([[2]]), np.array([[1]]))
+
+
+def test_items_all_or_none_get_right_are_told():
+    bank = ItemBank(("a", "b"), ("q", "r"), np.array([[1, 0], [1, 0]]), np.ones((2, 2)))
+    assert [line.split(":")[0] for line in bank.warnings] == [
+        "1 of 2 items answered right by no model",
+        "1 of 2 items answered right by every model",
+    ]
