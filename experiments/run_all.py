@@ -124,6 +124,10 @@ def steps() -> list[Step]:
         Step("identifiability", "identifiability.py"),
         Step("simulation_based", "simulation_based.py"),
         Step("test_time_compute", "test_time_compute.py"),
+        Step("few_prompts", "few_prompts.py"),
+        Step(
+            "few_prompts_page", "few_prompts_table.py", (), (), "few_prompts.md", ("few_prompts",)
+        ),
         Step("kill_and_resume", "kill_and_resume.py"),
         Step("generated_tables", "generated_tables.py"),
     ]

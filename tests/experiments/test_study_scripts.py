@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 
 import compute_optimal
 import downstream
+import few_prompts
+import few_prompts_table
 import identifiability
 import numpy as np
 import pandas as pd
@@ -13,7 +16,7 @@ import pytest
 import simulation_based
 import skills
 import test_time_compute as attempts
-from running import labels, run, shows, title
+from running import labels, refused, run, shows, title
 
 
 def test_skills(tmp_path):
@@ -175,3 +178,30 @@ def test_test_time_compute_of_files(tmp_path):
     assert done.summary["data"] == "files"
     first = done.csv("coverage").groupby("simulation")["truth"].first()
     np.testing.assert_allclose(first, np.array([1, 3, 4]) / 6, atol=1e-5)  # pass@1
+
+
+def test_few_prompts_and_their_page(tmp_path):
+    done = run(few_prompts.main, tmp_path / "out", "--smoke")
+    rows, record = done.csv("prompts"), done.summary
+    assert len(rows) == 2 * 2 * 2  # simulations, laws, schemes
+    for numbers in record["prompts"]:
+        own = rows[(rows["law"] == numbers["law"]) & (rows["scheme"] == numbers["scheme"])]
+        assert numbers["covered_5"] == pytest.approx(own["covered_5"].mean(), abs=1e-4)
+        ratio = own["distance"].mean() / own["distance_naive"].mean()
+        assert numbers["ratio"] == pytest.approx(ratio, abs=1e-3)
+    best = done.csv("best")
+    assert best.groupby("simulation")["probability"].sum().to_numpy() == pytest.approx(1.0)
+    assert (best.groupby("simulation")["best"].sum() == 1).all()
+    page = ("--out", str(tmp_path / "page.md"))
+    assert "a smoke run" in refused(few_prompts_table.main, *page, str(done.out))
+    shutil.copytree(done.out, tmp_path / "run")
+    (tmp_path / "run" / "summary.json").write_text(json.dumps(record | {"smoke": False}))
+    few_prompts_table.main([*page, str(tmp_path / "run")])
+    text = (tmp_path / "page.md").read_text()
+    assert f"| {record['prompts'][0]['distance']:.4f} (" in text
+    assert f"{record['settings']['templates']} templates" in text
+
+
+def test_distances_between_distributions_are_exact():
+    one, other = np.array([0.0, 1.0, np.nan]), np.array([0.25, 0.5, 1.0, 1.25])
+    assert few_prompts.wasserstein(one, other) == pytest.approx(0.25)
