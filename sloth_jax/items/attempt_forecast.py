@@ -68,9 +68,10 @@ class AttemptForecast(Shown):
             InputError: if more tries were seen at a problem.
         """
         if (self.tries > tries).any():
-            raise InputError(f"{tries} tries, but {self.tries.max()} were seen: ask for as many")
+            raise InputError(f"{tries} tries, but {self.tries.max()} were seen: ask for more")
         table = pass_at_k(tries, np.arange(tries + 1), k)
-        rng = _generator(key)
+        # another stream than that of the forecast, should both have the same key
+        rng = _generator(jax.random.fold_in(key, 2))
         counts = self.successes + rng.binomial(tries - self.tries, self.chance)
         return table[:, counts].mean(axis=2).T
 
