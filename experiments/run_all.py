@@ -20,7 +20,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from _runner import execute
@@ -45,6 +45,7 @@ class Step:
         figures: file of the results -> file in ``docs/``.
         page: file in ``docs/`` that it writes from the results of ``needs``.
         needs: steps whose results it reads.
+        file: option of this script whose file the step reads; without it, the step is left out.
     """
 
     name: str
@@ -53,6 +54,7 @@ class Step:
     figures: tuple[tuple[str, str], ...] = ()
     page: str = ""
     needs: tuple[str, ...] = ()
+    file: str = ""
 
 
 def of_setting(script: str, name: str, leaderboard: str, n_train: int, *more: str) -> Step:
@@ -128,6 +130,19 @@ def steps() -> list[Step]:
         Step(
             "few_prompts_page", "few_prompts_table.py", (), (), "few_prompts.md", ("few_prompts",)
         ),
+        Step(
+            "held_out_attempts",
+            "test_time_compute.py",
+            (),
+            (("held_out.png", "test_time_compute.png"),),
+            file="attempts",
+        ),
+        Step(
+            "test_time_compute_page",
+            "test_time_compute_table.py",
+            page="test_time_compute.md",
+            needs=("test_time_compute", "held_out_attempts"),
+        ),
         Step("kill_and_resume", "kill_and_resume.py"),
         Step("generated_tables", "generated_tables.py"),
     ]
@@ -169,7 +184,8 @@ class Work:
         """What decides the results of a step."""
         marks = [self.mark(name) for name in step.needs]
         arguments: list[str] = [*step.arguments, *(() if step.page else self.common)]
-        return {"arguments": arguments, "code": self.code, "needs": digest(*marks)}
+        files = [Path(step.arguments[-1])] if step.file else []
+        return {"arguments": arguments, "code": self.code, "needs": digest(*marks, *files)}
 
     def is_done(self, step: Step) -> bool:
         """Whether results of the same inputs are there."""
@@ -269,9 +285,31 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--seed", type=number(0), default=0)
     parser.add_argument("--docs", type=Path, metavar="DIR", help="default: docs/ of the repository")
     parser.add_argument(
+        "--attempts", type=Path, metavar="FILE", help="counted attempts, for docs/test_time_compute"
+    )
+    parser.add_argument(
         "--smoke", action="store_true", help="no pages; figures go to DIR/docs; means nothing"
     )
     return parser.parse_args(arguments)
+
+
+def with_files(chosen: Sequence[Step], options: argparse.Namespace) -> list[Step]:
+    """Steps with the files they read, without those whose file is not given, and their pages."""
+    kept: list[Step] = []
+    left: set[str] = set()
+    for step in chosen:
+        path = getattr(options, step.file) if step.file else None
+        lacks = [f"--{step.file} FILE"] if step.file and path is None else []
+        lacks += [name for name in step.needs if name in left]
+        if lacks:
+            left.add(step.name)
+            tell(f"{step.name}: left out; needs {', '.join(lacks)}")
+        elif path is not None:
+            given = (f"--{step.file}", str(path.resolve()))
+            kept.append(replace(step, arguments=(*step.arguments, *given)))
+        else:
+            kept.append(step)
+    return kept
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -283,6 +321,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name not in known:
             raise sj.InputError(f"no step {name!r} (steps: {', '.join(sorted(known))})")
     chosen = [step for step in chosen if not options.only or step.name in options.only]
+    chosen = with_files(chosen, options)
     if options.smoke:
         chosen = [step for step in chosen if not step.page]  # pages refuse smoke runs
     docs = options.docs or (options.out / "docs" if options.smoke else ROOT / "docs")

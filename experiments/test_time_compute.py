@@ -7,12 +7,20 @@ skills would know them. With --folder, or --hub, the published files are fitted 
 free, and every model's measured coverage is drawn beside the fitted one; the summary says which of
 the two it ran on. Writes coverage.csv, summary.json and coverage.png.
 
+With --attempts, a table of counted attempts (columns model, task, temperature, item, successes,
+tries; any other column tells runs of a model apart), every model is held out: two of its attempts
+at each problem are seen, and pass@k as all its tries measure it is predicted by the law of repeated
+attempts, by a beta-binomial of its own attempts, and by plugging their shares in. Writes
+held_out.csv, scores.csv, summary.json and held_out.png.
+
 Run: python experiments/test_time_compute.py --out out/test_time_compute
+and  python experiments/test_time_compute.py --attempts FILE.csv --out out/attempts
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -20,8 +28,10 @@ from typing import Any
 import jax
 import numpy as np
 import pandas as pd
+from _held_out_attempts import draw as draw_held_out, hold_out, read_runs, score
 from _runner import command_line, drawing_grid, execute, save
 
+import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.items.attempts import Attempts, chance_at_k, coverage, read_attempts
 from sloth_jax.items.hub import download_attempts
@@ -95,7 +105,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--spread", type=float, default=0.2, help="of what is known of the held-out model's skills"
     )
+    source.add_argument(
+        "--attempts", type=Path, metavar="FILE", help="counted attempts; every model is held out"
+    )
+    parser.add_argument(
+        "--tries", type=number(2), default=10, metavar="N", help="at every problem of a run"
+    )
+    parser.add_argument(
+        "--seen", type=number(1), default=2, metavar="N", help="of a held-out model's tries"
+    )
+    parser.add_argument(
+        "--skills", type=number(1), default=2, metavar="D", help="of the law of repeated attempts"
+    )
     options = parser.parse_args(arguments)
+    if options.attempts is not None:
+        of_attempts(options)
+        return
     folder = options.folder if options.hub is None else download_attempts(options.hub)
     if folder is None:
         rows, found = of_simulations(options)
@@ -106,6 +131,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     record = save(options, {"coverage": rows}, **found)
     draw(rows, options.out / "coverage.png")
     tell(f"ran on {record['data']} data, {record['seconds']} s. Results: {options.out}")
+
+
+def of_attempts(options: argparse.Namespace) -> None:
+    """Hold every model of a table out, save, draw and print."""
+    if options.seen >= options.tries:
+        raise sj.InputError(f"--seen {options.seen} of --tries {options.tries}: nothing is left")
+    parts = read_runs(options.attempts, tries=options.tries, smoke=options.smoke)
+    asked = {"seed": options.seed, "seen": options.seen, "skills": options.skills}
+    rows, fits = hold_out(parts, smoke=options.smoke, **asked)
+    scores = score(rows)
+    found = {
+        "data": "attempts",
+        "tries": options.tries,
+        "level": LEVEL,
+        "runs": len(rows[["setting", "run"]].drop_duplicates()),
+        "models": rows["model"].nunique(),
+        "problems": len(parts[0].attempts.problems),
+        "development": sorted(set(rows.loc[rows["development"], "model"])),
+        "scores": json.loads(scores.to_json(orient="records", double_precision=6)),
+    }
+    tables = {"held_out": rows, "scores": scores}
+    record = save(options, tables, asked, **found, **fits)
+    draw_held_out(rows, scores, options.out / "held_out.png", options.seen)
+    shown = scores[(scores["tested"] == "all") & scores["k"].isin((5, options.tries))]
+    print(shown.drop(columns="tested").to_string(index=False, float_format="%.4f"))
+    tell(f"{record['runs']} runs held out, {record['seconds']} s. Results: {options.out}")
 
 
 def of_simulations(options: argparse.Namespace) -> tuple[pd.DataFrame, dict[str, Any]]:

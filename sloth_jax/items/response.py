@@ -13,6 +13,7 @@ attempts is the mean of ``1 - (1 - p_mi)^k`` over its problems.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Any, NamedTuple
@@ -211,6 +212,21 @@ def _climb(
         assert theta is not None
         return -log_joint(free.items, theta, successes, tries, scales, free=given is None)
 
+    return climb(loss, start, bound, steps)
+
+
+def climb(loss: Callable[[Any], Array], start: Any, bound: Array, steps: int) -> tuple[Any, Array]:
+    """Lowest point of a function by L-BFGS, to be called under ``jax.jit``.
+
+    Args:
+        loss: tree of arrays -> scalar.
+        start: tree of arrays.
+        bound: ends once no derivative is larger.
+        steps: at most so many.
+
+    Returns:
+        The tree, and whether the bound was met.
+    """
     import optax  # a saved fit needs none
 
     solver = optax.lbfgs(memory_size=10)
@@ -230,10 +246,9 @@ def _climb(
         )
         return optax.apply_updates(free, update), state, count + 1, largest(gradient)
 
-    first: Any = start  # optax types its trees narrower than what it takes
-    begin = (first, solver.init(first), jnp.zeros((), int), jnp.asarray(jnp.inf, bound.dtype))
-    free, _, _, gradient = lax.while_loop(goes_on, step, begin)
-    return free, gradient <= bound
+    begin = (start, solver.init(start), jnp.zeros((), int), jnp.asarray(jnp.inf, bound.dtype))
+    found, _, _, gradient = lax.while_loop(goes_on, step, begin)
+    return found, gradient <= bound
 
 
 @jax.jit

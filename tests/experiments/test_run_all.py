@@ -76,6 +76,24 @@ def test_steps_that_are_not_there_are_refused(fake):
         call(fake, "--only", "best")
 
 
+def test_a_step_without_its_file_and_its_page_are_left_out(fake, capsys, monkeypatch):
+    good = str(fake / "good.py")
+    read = Step("read", good, (), (("figure.png", "shown.png"),), file="attempts")
+    page = Step("of_read", str(fake / "page.py"), page="page.md", needs=("read",))
+    monkeypatch.setattr(run_all, "steps", lambda: [read, page])
+    call(fake)
+    said = capsys.readouterr()
+    assert "nothing changed in docs" in said.out
+    assert "read: left out; needs --attempts FILE" in said.err
+    assert "of_read: left out; needs read" in said.err
+    file = fake / "counts.csv"
+    for text in ("a", "a", "b"):  # done anew once the file has changed
+        file.write_text(text)
+        call(fake, "--attempts", str(file))
+    assert (fake / "calls.txt").read_text() == "read\nread\n"
+    assert (fake / "docs" / "page.md").read_text().startswith("Error 0.125")
+
+
 def test_every_step_is_a_script_and_every_generated_page_has_one():
     steps = run_all.steps()
     names = [step.name for step in steps]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from pathlib import Path
 
 import compute_optimal
 import downstream
@@ -16,6 +17,7 @@ import pytest
 import simulation_based
 import skills
 import test_time_compute as attempts
+import test_time_compute_table as attempts_table
 from running import labels, refused, run, shows, title
 
 
@@ -205,3 +207,57 @@ def test_few_prompts_and_their_page(tmp_path):
 def test_distances_between_distributions_are_exact():
     one, other = np.array([0.0, 1.0, np.nan]), np.array([0.25, 0.5, 1.0, 1.25])
     assert few_prompts.wasserstein(one, other) == pytest.approx(0.25)
+
+
+def counted(path: Path, models: int, tries: int = 4) -> Path:
+    """A table of attempts of some models at 30 problems, in one setting."""
+    rng = np.random.default_rng(0)
+    mu = 1.0 / (1.0 + np.exp(2.0 * rng.normal(size=30)))
+    p = rng.beta(mu, 1.0 - mu, size=(models, 30))
+    model, item = np.indices(p.shape)
+    columns = {"model": model.ravel(), "task": "t", "temperature": 0.8, "item": item.ravel()}
+    counts = {"successes": rng.binomial(tries, p).ravel(), "tries": tries}
+    pd.DataFrame(columns | counts).to_csv(path, index=False)
+    return path
+
+
+def test_attempts_held_out(tmp_path):
+    path = counted(tmp_path / "counts.csv", 6)
+    given = ("--attempts", str(path), "--tries", "4", "--smoke")
+    done = run(attempts.main, tmp_path / "out", *given)
+    rows, scores = done.csv("held_out"), done.csv("scores")
+    assert set(rows["model"]) == {0, 1}
+    whole = scores[scores["tested"] == "all"].set_index(["method", "k"])
+    law = rows[(rows["method"] == "law") & (rows["k"] == 4)]
+    error = (law["median"] - law["truth"]).abs().mean()
+    assert whole.loc[("law", 4), "mae"] == pytest.approx(error, rel=1e-4)
+    inside = law["truth"].between(law["lower"], law["upper"]).mean()
+    assert whole.loc[("law", 4), "coverage_90"] == pytest.approx(inside)
+    measured = pd.read_csv(path).query("model < 2").groupby("model")["successes"]
+    np.testing.assert_allclose(law["truth"], measured.apply(lambda c: (c > 0).mean()), rtol=1e-4)
+    assert done.summary["scores"][0]["mae"] == pytest.approx(scores["mae"][0], abs=1e-5)
+    error_panel, _, last = done.axes("held_out")
+    assert shows(error_panel, whole["mae"])
+    assert shows(last, rows.loc[rows["k"] == 4, "median"])
+    # The page, once neither is a smoke run.
+    simulated = {"data": "simulated", "settings": {}, "simulations": 2, "models": 3, "problems": 4}
+    simulated |= {"tries": 1000, "spread": 0.2, "inside": {"1": 0.875}}
+    page, other = tmp_path / "page.md", tmp_path / "other"
+    other.mkdir()
+    (other / "summary.json").write_text(json.dumps(simulated))
+    assert "a smoke run" in refused(attempts_table.main, "--out", str(page), str(done.out))
+    (done.out / "summary.json").write_text(json.dumps(done.summary | {"smoke": False}))
+    alone = refused(attempts_table.main, "--out", str(page), str(done.out))
+    assert "no run on simulated data" in alone
+    attempts_table.main(["--out", str(page), str(done.out), str(other)])
+    text = page.read_text()
+    assert f"{error:.4f}" in text
+    assert "| 1 | 0.88 |" in text
+
+
+def test_attempts_that_cannot_be_held_out_are_refused(tmp_path):
+    given = ["--attempts", str(counted(tmp_path / "counts.csv", 3)), "--out", str(tmp_path / "out")]
+    said = refused(attempts.main, *given, "--tries", "4")
+    assert "no setting with four models that have 4 tries at every item" in said
+    assert "nothing is left" in refused(attempts.main, *given, "--tries", "2")
+    assert not (tmp_path / "out").exists()
