@@ -23,8 +23,8 @@ import pandas as pd
 from sloth_jax.cli.console import Parser, number, run_and_exit, tell
 from sloth_jax.cli.process import run_as_process
 from sloth_jax.files import write_text
-from sloth_jax.items.response import fit_items, simulate_attempts
 from sloth_jax.provenance import versions
+from sloth_jax.repeats.response import fit_items, simulate_attempts
 
 MODELS, SKILLS, TRIES = 100, 2, 100
 PROBLEMS = (1250, 5000, 20_000)

@@ -19,11 +19,11 @@ from _runner import drawing
 import sloth_jax as sj
 from sloth_jax.cli.console import tell
 from sloth_jax.evaluation.held_out import mean_and_error
-from sloth_jax.items.attempt_forecast import AttemptForecast, forecast_alone, forecast_attempts
-from sloth_jax.items.attempt_law import AttemptFit, fit_attempts
-from sloth_jax.items.attempts import Attempts, chance_at_k, coverage
-from sloth_jax.items.counts import Runs, read_counts
 from sloth_jax.plotting.figure_style import BLUE, GREY, INK, ORANGE
+from sloth_jax.repeats.attempt_forecast import AttemptForecast, forecast_alone, forecast_attempts
+from sloth_jax.repeats.attempt_law import AttemptFit, fit_attempts
+from sloth_jax.repeats.attempts import Attempts, chance_at_k, coverage
+from sloth_jax.repeats.counts import Runs, read_counts
 
 LEVEL = 0.9
 SETTING = ("task", "temperature")

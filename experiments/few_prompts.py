@@ -23,13 +23,13 @@ from scipy.stats import spearmanr
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
 from sloth_jax.evaluation.held_out import mean_and_error
-from sloth_jax.items.prompt_parts import coded, contrasts
+from sloth_jax.repeats.prompt_parts import coded, contrasts
 
 TEMPLATES, ITEMS, EVALUATIONS = 100, 500, 2  # the budget is so many evaluations of one template
 LEVEL, MEAN, TEMPLATE, ITEM = 0.9, 0.8, 0.5, 1.5  # log odds: mean, deviations of templates, items
 CATEGORIES, CATEGORY, SLOPE = 5, 0.4, 0.4  # misfit: deviations of template by category, log slope
 QUANTILES = (0.05, 0.5, 0.95)
-SCHEMES = {"balanced": sj.items.balanced_cells, "random": sj.items.random_cells}
+SCHEMES = {"balanced": sj.repeats.balanced_cells, "random": sj.repeats.random_cells}
 LAWS = ("the law", "misfit")
 PARTS, EVALUATED, PART_ITEMS = 5, 20, 200
 PART, PAIR, REST = 0.5, 0.2, 0.1  # deviations of effects in log odds: parts, pairs, each subset
@@ -111,7 +111,7 @@ def one_benchmark(options: argparse.Namespace, rng: np.random.Generator, at: int
             of_cells, of_fit = jax.random.split(jax.random.key(int(rng.integers(2**31))))
             cells = choose(templates, items, EVALUATIONS * items, of_cells)
             seen = with_answers(cells, right)
-            performance = sj.items.prompt_performance(seen, key=of_fit, **names)
+            performance = sj.repeats.prompt_performance(seen, key=of_fit, **names)
             row = {"simulation": at, "law": law, "scheme": scheme}
             row["converged"] = performance.converged
             row["distance"] = wasserstein(performance.sorted()["median"].to_numpy(), truth)
@@ -150,7 +150,7 @@ def one_prompt(
     answers = pd.DataFrame({"template": names[seen[row]], "item": column.astype(str)})
     answers["correct"] = (rng.random(len(row)) < p[seen[row], column]).astype(int)
     parts = pd.DataFrame(held.astype(int), index=names, columns=list("ABCDE"))
-    found = sj.items.prompt_parts(answers, parts, key=jax.random.key(int(rng.integers(2**31))))
+    found = sj.repeats.prompt_parts(answers, parts, key=jax.random.key(int(rng.integers(2**31))))
     effects = found.effects(LEVEL)
     truth = contrasts(held)[0] @ p.mean(axis=1)
     effects = effects.assign(simulation=at, truth=truth, converged=found.converged)

@@ -33,10 +33,10 @@ from _runner import command_line, drawing_grid, execute, save
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
-from sloth_jax.items.attempts import Attempts, chance_at_k, coverage, read_attempts
-from sloth_jax.items.hub import download_attempts
-from sloth_jax.items.response import ItemFit, fit_items, forecast_coverage, simulate_attempts
 from sloth_jax.plotting.figure_style import BLUE, INK
+from sloth_jax.repeats.attempts import Attempts, chance_at_k, coverage, read_attempts
+from sloth_jax.repeats.hub import download_attempts
+from sloth_jax.repeats.response import ItemFit, fit_items, forecast_coverage, simulate_attempts
 
 LEVEL = 0.9
 K = np.unique(np.geomspace(1, 10_000, 25).round().astype(int))

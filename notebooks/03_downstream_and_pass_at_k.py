@@ -117,10 +117,10 @@ of_task[of_task["model"].isin(without)].head().round(3)
 rng = np.random.default_rng(0)
 known = skills.theta.mean(axis=0)
 ten = rng.choice(len(table.models), 10, replace=False)
-attempts, _ = sj.items.simulate_attempts(
+attempts, _ = sj.repeats.simulate_attempts(
     jax.random.key(4), known[ten], problems=16 if QUICK else 128, tries=200 if QUICK else 10_000
 )
-items = sj.items.fit_items(attempts, theta=known[ten], key=jax.random.key(5))
+items = sj.repeats.fit_items(attempts, theta=known[ten], key=jax.random.key(5))
 print(f"{len(attempts.problems)} problems, fit converged: {items.converged}")
 
 # %% [markdown]
@@ -134,7 +134,7 @@ thinned = np.linspace(0, len(theta) - 1, min(400, len(theta))).astype(int)
 with sj.plotting.style():
     figure, ax = plt.subplots(figsize=(5.2, 3.4), layout="constrained")
     for at, model in enumerate(query.models):
-        draws = sj.items.forecast_coverage(items, theta[thinned, at], k, key=jax.random.key(6))
+        draws = sj.repeats.forecast_coverage(items, theta[thinned, at], k, key=jax.random.key(6))
         lower, upper = np.quantile(draws, [0.05, 0.95], axis=0)
         ax.fill_between(k, lower, upper, color=sj.plotting.COLOURS[at], alpha=0.2, linewidth=0)
         ax.plot(
@@ -144,7 +144,7 @@ with sj.plotting.style():
             color=sj.plotting.COLOURS[at],
             label=f"{model}, forecast",
         )
-    measured = sj.items.coverage(attempts, k)
+    measured = sj.repeats.coverage(attempts, k)
     best = int(np.argmax(measured[:, 0]))
     ax.plot(
         k,

@@ -1,4 +1,4 @@
-from . import evaluation, forecasting, items, planning, plotting, skills
+from . import evaluation, forecasting, items, planning, plotting, repeats, skills
 from .cli.console import show_progress
 from .compilation_cache import use_compilation_cache
 from .data.joining import add_models
@@ -88,6 +88,7 @@ __all__ = [
     "planning",
     "plotting",
     "read_task",
+    "repeats",
     "required",
     "save_fit",
     "scores",

@@ -1,4 +1,4 @@
-"""From answers to single questions to scores: item responses, few items, repeated attempts."""
+"""From answers to a few items to the score over all: item banks, which items to ask, estimates."""
 
 import lazy_loader
 

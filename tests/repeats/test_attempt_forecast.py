@@ -12,14 +12,14 @@ from scipy.special import comb
 from scipy.stats import betabinom, norm
 
 from sloth_jax.errors import InputError
-from sloth_jax.items.attempt_forecast import (
+from sloth_jax.repeats.attempt_forecast import (
     AttemptForecast,
     forecast_alone,
     forecast_attempts,
     precision_shift,
 )
-from sloth_jax.items.attempt_law import AttemptFit, fit_attempts, log_chance
-from sloth_jax.items.attempts import Attempts, coverage
+from sloth_jax.repeats.attempt_law import AttemptFit, fit_attempts, log_chance
+from sloth_jax.repeats.attempts import Attempts, coverage
 
 KEY = jax.random.key(0)
 TRIES, SEEN = 6, 2

@@ -2,7 +2,7 @@
 
 The attempts of a new model, few at each problem, give the posterior of its skills and precision,
 and of its chance at each problem, given a fit of other models' repeated attempts
-(:mod:`sloth_jax.items.attempt_law`). :func:`forecast_alone` knows no other model: one beta
+(:mod:`sloth_jax.repeats.attempt_law`). :func:`forecast_alone` knows no other model: one beta
 distribution for all problems (as Brown et al. 2024, "Large language monkeys"; Kazdan et al. 2025,
 "Efficient prediction of pass@k scaling").
 """
@@ -20,10 +20,10 @@ from scipy.optimize import minimize
 from scipy.stats import hypergeom
 
 from sloth_jax.errors import InputError
-from sloth_jax.items.attempt_law import MOST_TRIES, AttemptFit, log_chance
-from sloth_jax.items.attempts import Attempts, chance_at_k, pass_at_k
-from sloth_jax.items.response import Items, logits
 from sloth_jax.law.products import matmul
+from sloth_jax.repeats.attempt_law import MOST_TRIES, AttemptFit, log_chance
+from sloth_jax.repeats.attempts import Attempts, chance_at_k, pass_at_k
+from sloth_jax.repeats.response import Items, logits
 from sloth_jax.showing import Shown
 
 _ITEM_DRAWS = 32  # of what is uncertain of the problems

@@ -3,7 +3,7 @@
 One template says little about how a benchmark depends on its wording: what is wanted is the
 distribution of performance over templates, above all its quantiles (Maia Polo et al., "Efficient
 multi-prompt evaluation of LLMs", arXiv 2405.17202). The law is that of
-:mod:`sloth_jax.items.prompt_law`.
+:mod:`sloth_jax.repeats.prompt_law`.
 """
 
 from __future__ import annotations
@@ -20,8 +20,8 @@ import pandas as pd
 from jax import Array
 
 from sloth_jax.errors import InputError
-from sloth_jax.items.prompt_answers import PromptAnswers, read_prompt_answers
-from sloth_jax.items.prompt_law import Cells, Component, Design, Draws, answered, draw, posterior
+from sloth_jax.repeats.prompt_answers import PromptAnswers, read_prompt_answers
+from sloth_jax.repeats.prompt_law import Cells, Component, Design, Draws, answered, draw, posterior
 from sloth_jax.showing import Shown
 from sloth_jax.wording import counted, quoted
 

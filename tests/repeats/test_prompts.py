@@ -10,7 +10,7 @@ import pytest
 
 import sloth_jax as sj
 from sloth_jax.items import prompt_law as law
-from sloth_jax.items.prompts import posterior_draws
+from sloth_jax.repeats.prompts import posterior_draws
 
 KEY = jax.random.key(0)
 TEMPLATES, ITEMS = 12, 30
@@ -32,7 +32,7 @@ def asked(right: np.ndarray, cells: pd.DataFrame) -> pd.DataFrame:
 def few() -> pd.DataFrame:
     right = simulate()
     right[:, 0], right[:, 1] = True, False  # all get one item right, and none the other
-    return asked(right, sj.items.balanced_cells(TEMPLATES, ITEMS, 3 * ITEMS, KEY))
+    return asked(right, sj.repeats.balanced_cells(TEMPLATES, ITEMS, 3 * ITEMS, KEY))
 
 
 NAMES = {
@@ -97,11 +97,11 @@ def test_quadrature_is_the_integral_over_difficulty():
 
 def test_an_answer_to_nearly_all_is_told_back(few):
     right = simulate()
-    whole = asked(right, sj.items.balanced_cells(TEMPLATES, ITEMS, TEMPLATES * ITEMS, KEY))
-    found = sj.items.prompt_performance(whole, key=KEY, **NAMES)
+    whole = asked(right, sj.repeats.balanced_cells(TEMPLATES, ITEMS, TEMPLATES * ITEMS, KEY))
+    found = sj.repeats.prompt_performance(whole, key=KEY, **NAMES)
     assert found.converged
     np.testing.assert_allclose(found.draws, np.tile(right.mean(axis=1), (500, 1)))
-    half = sj.items.prompt_performance(few, key=KEY, **NAMES)
+    half = sj.repeats.prompt_performance(few, key=KEY, **NAMES)
     assert half.converged
     assert np.isfinite(half.draws).all()
     assert ((half.draws >= 0) & (half.draws <= 1)).all()
@@ -115,8 +115,8 @@ def test_an_answer_to_nearly_all_is_told_back(few):
 
 
 def test_names_and_order_do_not_matter(few):
-    one = sj.items.prompt_performance(few, key=KEY, **NAMES).summary()
-    other = sj.items.prompt_performance(
+    one = sj.repeats.prompt_performance(few, key=KEY, **NAMES).summary()
+    other = sj.repeats.prompt_performance(
         few.sample(frac=1.0, random_state=1),
         key=KEY,
         templates=NAMES["templates"][::-1],
@@ -129,7 +129,7 @@ def test_names_and_order_do_not_matter(few):
 
 def test_a_template_without_an_answer_is_wide(few):
     left = few[few["template"] != "template 3"]
-    found = sj.items.prompt_performance(left, key=KEY, **NAMES)
+    found = sj.repeats.prompt_performance(left, key=KEY, **NAMES)
     assert found.unseen == ("template 3",)
     frame = found.summary().set_index("template")
     width = frame["upper"] - frame["lower"]
@@ -139,10 +139,10 @@ def test_a_template_without_an_answer_is_wide(few):
 def test_covariates_tell_of_templates_without_answers(few):
     at = np.arange(TEMPLATES) % 2
     right = np.where(at[:, None] == 1, simulate() | (np.arange(ITEMS) % 4 > 0), simulate())
-    cells = sj.items.balanced_cells(TEMPLATES, ITEMS, 9 * ITEMS, KEY)
+    cells = sj.repeats.balanced_cells(TEMPLATES, ITEMS, 9 * ITEMS, KEY)
     seen = asked(right, cells).query("template not in ['template 3', 'template 4']")
     covariates = pd.DataFrame({"kind": at, "same": 1.0}, index=NAMES["templates"])
-    found = sj.items.prompt_performance(seen, key=KEY, covariates=covariates, **NAMES)
+    found = sj.repeats.prompt_performance(seen, key=KEY, covariates=covariates, **NAMES)
     frame = found.summary().set_index("template")
     assert frame.loc["template 4", "median"] > frame.loc["template 3", "median"] + 0.1
     assert np.quantile(found.effects[:, 0], 0.05) > 0.0
@@ -157,9 +157,9 @@ def test_parts_are_recovered_and_unseen_subsets_predicted():
     right = rng.random(p.shape) < p
     names = [f"template {n + 1}" for n in range(8)]
     parts = pd.DataFrame(held, columns=["role", "hint", "greeting"], index=names)
-    frame = asked(right, sj.items.balanced_cells(8, 100, 800, KEY))
+    frame = asked(right, sj.repeats.balanced_cells(8, 100, 800, KEY))
     kept = frame[~frame["template"].isin(["template 2", "template 7"])]  # without the best
-    found = sj.items.prompt_parts(kept, parts, key=KEY)
+    found = sj.repeats.prompt_parts(kept, parts, key=KEY)
     assert found.converged
     assert found.evaluated.sum() == 6
     effects = found.effects()
@@ -179,12 +179,12 @@ def test_parts_are_recovered_and_unseen_subsets_predicted():
 @pytest.mark.parametrize(("templates", "items"), [(4, 6), (5, 7), (1, 3), (6, 4), (10, 10)])
 def test_balanced_cells_are_balanced(templates, items):
     for budget in range(1, templates * items + 1):
-        cells = sj.items.balanced_cells(templates, items, budget, jax.random.key(budget))
+        cells = sj.repeats.balanced_cells(templates, items, budget, jax.random.key(budget))
         assert len(cells) == len(cells.drop_duplicates()) == budget
         for name, count in (("template", templates), ("item", items)):
             per = cells[name].value_counts().reindex([f"{name} {n + 1}" for n in range(count)])
             assert per.fillna(0).max() - per.fillna(0).min() <= 1
-    cells = sj.items.random_cells(templates, items, templates * items, KEY)
+    cells = sj.repeats.random_cells(templates, items, templates * items, KEY)
     assert len(cells.drop_duplicates()) == templates * items
 
 
@@ -201,33 +201,33 @@ def test_balanced_cells_are_balanced(templates, items):
 def test_bad_answers_get_one_line(change, line):
     good = {"template": ["x", "y"], "item": ["a", "a"], "correct": [1, 0]}
     with pytest.raises(sj.InputError, match=r"^answers: [^\n]*$") as found:
-        sj.items.read_prompt_answers(pd.DataFrame(good | change), templates=["x", "y"])
+        sj.repeats.read_prompt_answers(pd.DataFrame(good | change), templates=["x", "y"])
     assert line in str(found.value)
 
 
 def test_bad_requests_get_one_line():
     answers = pd.DataFrame({"template": ["x", "y"], "item": ["a", "a"], "correct": [1, 0]})
     with pytest.raises(sj.InputError, match="no column 'correct'"):
-        sj.items.read_prompt_answers(answers.drop(columns="correct"))
+        sj.repeats.read_prompt_answers(answers.drop(columns="correct"))
     with pytest.raises(sj.InputError, match="item 'a' is given twice"):
-        sj.items.read_prompt_answers(answers, items=["a", "a"])
+        sj.repeats.read_prompt_answers(answers, items=["a", "a"])
     with pytest.raises(sj.InputError, match="covariates: no row for template 'y'"):
-        sj.items.prompt_performance(
+        sj.repeats.prompt_performance(
             answers, key=KEY, covariates=pd.DataFrame({"long": [1]}, index=["x"])
         )
     parts = pd.DataFrame({"hint": [1, 1]}, index=["x", "y"])
     with pytest.raises(sj.InputError, match="'x' and 'y' hold the same parts"):
-        sj.items.prompt_parts(answers, parts, key=KEY)
+        sj.repeats.prompt_parts(answers, parts, key=KEY)
     with pytest.raises(sj.InputError, match=r"part 'hint': 2 is not 0 or 1"):
-        sj.items.prompt_parts(answers, parts + 1, key=KEY)
+        sj.repeats.prompt_parts(answers, parts + 1, key=KEY)
     with pytest.raises(sj.InputError, match="a budget of 7 cells: there are 6 cells"):
-        sj.items.balanced_cells(2, 3, 7, KEY)
+        sj.repeats.balanced_cells(2, 3, 7, KEY)
 
 
 def test_what_was_not_evaluated_is_no_answer(few):
     gaps = few.assign(correct=few["correct"].astype(float))
     gaps.loc[gaps.index[:5], "correct"] = np.nan
-    found = sj.items.read_prompt_answers(gaps, **NAMES)
+    found = sj.repeats.read_prompt_answers(gaps, **NAMES)
     assert len(found.correct) == len(few) - 5
     assert found.naive()[0] == pytest.approx(
         gaps.query("template == 'template 1'")["correct"].mean()
@@ -236,8 +236,8 @@ def test_what_was_not_evaluated_is_no_answer(few):
 
 def test_the_scale_of_templates_is_found():
     right = simulate(30, 60, 0.8, seed=5)
-    cells = asked(right, sj.items.balanced_cells(30, 60, 600, KEY))
-    answers = sj.items.read_prompt_answers(cells)
+    cells = asked(right, sj.repeats.balanced_cells(30, 60, 600, KEY))
+    answers = sj.repeats.read_prompt_answers(cells)
     _, _, drawn = posterior_draws(answers, np.ones((30, 1)), np.ones(1), KEY, 400)
     lower, upper = np.quantile(drawn.scale, [0.05, 0.95])
     assert lower < 0.8 < upper

@@ -1,7 +1,7 @@
 """Item data from the hub, cached and checked: a part for machines with a network.
 
 Needs the extra ``hub`` (``pip install "sloth_jax[hub]"``). The files are those that
-:func:`sloth_jax.items.attempts.read_attempts` reads from a folder.
+:func:`sloth_jax.repeats.attempts.read_attempts` reads from a folder.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ def download_attempts(
         checksums: file name -> SHA-256 that it must have; None trusts the first download.
 
     Returns:
-        The folder, for :func:`sloth_jax.items.attempts.read_attempts`.
+        The folder, for :func:`sloth_jax.repeats.attempts.read_attempts`.
 
     Raises:
         InputError: if the extra is not installed, a file cannot be had, or its checksum differs.

@@ -20,9 +20,9 @@ import numpy as np
 from jax import Array
 
 from sloth_jax.errors import InputError
-from sloth_jax.items.attempts import Attempts
-from sloth_jax.items.response import USUAL, Items, ItemScales, climb, logits
 from sloth_jax.law.products import matmul
+from sloth_jax.repeats.attempts import Attempts
+from sloth_jax.repeats.response import USUAL, Items, ItemScales, climb, logits
 from sloth_jax.showing import Shown
 
 MOST_TRIES = 100

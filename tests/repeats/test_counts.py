@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from sloth_jax.errors import InputError
-from sloth_jax.items.attempts import coverage
-from sloth_jax.items.counts import read_counts
+from sloth_jax.repeats.attempts import coverage
+from sloth_jax.repeats.counts import read_counts
 
 CRUXEVAL = Path(__file__).resolve().parents[3] / "shared/data/items/cruxeval_attempts.csv.gz"
 needs_cruxeval = pytest.mark.skipif(

@@ -12,8 +12,8 @@ import numpy as np
 import pytest
 
 from sloth_jax.errors import InputError
-from sloth_jax.items.attempts import Attempts, chance_at_k, coverage, pass_at_k, read_attempts
-from sloth_jax.items.hub import download_attempts
+from sloth_jax.repeats.attempts import Attempts, chance_at_k, coverage, pass_at_k, read_attempts
+from sloth_jax.repeats.hub import download_attempts
 
 
 def test_pass_at_k_is_exact_to_rounding():

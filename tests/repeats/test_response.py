@@ -14,8 +14,8 @@ from numpyro.infer.util import log_density
 from scipy.stats import binom, norm
 
 from sloth_jax.errors import InputError
-from sloth_jax.items.attempts import Attempts, chance_at_k, coverage
-from sloth_jax.items.response import (
+from sloth_jax.repeats.attempts import Attempts, chance_at_k, coverage
+from sloth_jax.repeats.response import (
     Items,
     ItemScales,
     fit_items,

@@ -1,7 +1,7 @@
 """What the parts of a prompt do to the score, and which of them to keep.
 
 Templates are subsets of parts (a role, examples, a hint, ...). The law is that of
-:mod:`sloth_jax.items.prompt_law`, with parts and pairs of parts as covariates, coded as -1/2 and
+:mod:`sloth_jax.repeats.prompt_law`, with parts and pairs of parts as covariates, coded as -1/2 and
 1/2; pairs are shrunk more, and what more than two parts do together is left to a term of each
 subset. Subsets that were not evaluated are predicted.
 """
@@ -20,10 +20,10 @@ import pandas as pd
 from jax import Array
 
 from sloth_jax.errors import InputError
-from sloth_jax.items.prompt_answers import PromptAnswers, read_prompt_answers
-from sloth_jax.items.prompt_law import Draws, expected
-from sloth_jax.items.prompts import covariate_values, interval, is_converged, posterior_draws
 from sloth_jax.law.products import matmul
+from sloth_jax.repeats.prompt_answers import PromptAnswers, read_prompt_answers
+from sloth_jax.repeats.prompt_law import Draws, expected
+from sloth_jax.repeats.prompts import covariate_values, interval, is_converged, posterior_draws
 from sloth_jax.showing import Shown
 from sloth_jax.wording import counted, quoted
 

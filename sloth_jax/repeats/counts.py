@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from sloth_jax.data.tables import RawTable, read_table
-from sloth_jax.items.attempts import Attempts
+from sloth_jax.repeats.attempts import Attempts
 from sloth_jax.showing import Shown
 
 COUNTS = ("successes", "tries")
