@@ -126,6 +126,7 @@ def steps() -> list[Step]:
         Step("identifiability", "identifiability.py"),
         Step("simulation_based", "simulation_based.py"),
         Step("test_time_compute", "test_time_compute.py"),
+        Step("few_items", "few_items.py"),
         Step("few_prompts", "few_prompts.py"),
         Step(
             "few_prompts_page", "few_prompts_table.py", (), (), "few_prompts.md", ("few_prompts",)

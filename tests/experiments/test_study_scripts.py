@@ -8,6 +8,8 @@ from pathlib import Path
 
 import compute_optimal
 import downstream
+import few_items
+import few_items_table
 import few_prompts
 import few_prompts_table
 import identifiability
@@ -261,3 +263,28 @@ def test_attempts_that_cannot_be_held_out_are_refused(tmp_path):
     assert "no setting with four models that have 4 tries at every item" in said
     assert "nothing is left" in refused(attempts.main, *given, "--tries", "2")
     assert not (tmp_path / "out").exists()
+
+
+def test_few_items_and_their_page(tmp_path):
+    done = run(few_items.main, tmp_path / "out", "--smoke")
+    rows, means = done.csv("models"), done.csv("means")
+    own = rows[(rows["method"] == "stratified") & (rows["estimator"] == "combined")]
+    (row,) = means[(means["method"] == "stratified") & (means["estimator"] == "combined")].to_dict(
+        "records"
+    )
+    error = (own["estimate"] - own["score"]).abs()
+    assert row["error"] == pytest.approx(error.mean(), abs=1e-5)
+    assert row["coverage_90"] == pytest.approx(
+        own["score"].between(own["lower"], own["upper"]).mean(), abs=1e-5
+    )
+    new = done.csv("new_versions")
+    assert set(new["kind"]) == {"random half", "harder half"}
+    assert done.summary["simulated"]["skill_correlation"] > 0.9
+    (ax,) = done.axes("few_items")
+    assert shows(ax, means[means["estimator"] == "combined"]["error"])
+    page = ("--out", str(tmp_path / "page.md"))
+    assert "a smoke run" in refused(few_items_table.main, *page, str(done.out))
+    shutil.copytree(done.out, tmp_path / "run")
+    (tmp_path / "run" / "summary.json").write_text(json.dumps(done.summary | {"smoke": False}))
+    few_items_table.main([*page, str(tmp_path / "run")])
+    assert f"| {row['error']:.4f} ({row['error_se']:.4f}) |" in (tmp_path / "page.md").read_text()
