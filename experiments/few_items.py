@@ -29,7 +29,12 @@ from matplotlib.axes import Axes
 import sloth_jax as sj
 from sloth_jax.cli.console import tell
 from sloth_jax.evaluation.held_out import mean_and_error
-from sloth_jax.items.estimates import calibration_of, central, with_combination
+from sloth_jax.items.estimates import (
+    calibration_of,
+    central,
+    left_out_estimates,
+    with_combination,
+)
 from sloth_jax.items.new_version import models_to_evaluate, scores_on_new_items
 from sloth_jax.items.selection import METHODS
 from sloth_jax.plotting.figure_style import COLOURS
@@ -55,14 +60,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     counts = (20,) if options.smoke else COUNTS
     parts = []
     for name, bank in banks.items():
-        for count in counts:
-            for method in METHODS:
-                tell(f"{name}, {count} items, {method} ...")
-                parts.append(
-                    left_out(bank, count, method, options.skills, key).assign(
-                        bank=name, items=count, method=method
-                    )
-                )
+        tell(f"{name} ...")
+        parts.append(left_out(bank, counts, options.skills, key).assign(bank=name))
     rows = pd.concat(parts, ignore_index=True)
     found = summarised(rows)
     versions = [
@@ -108,28 +107,32 @@ def simulate(options: argparse.Namespace) -> tuple[sj.items.ItemBank, dict[str, 
 
 
 def left_out(
-    bank: sj.items.ItemBank, count: int, method: str, skills: int, key: jax.Array
+    bank: sj.items.ItemBank, counts: Sequence[int], skills: int, key: jax.Array
 ) -> pd.DataFrame:
-    """Estimates of every model, each tested on the others: a row per model and estimator."""
+    """Estimates of every model, errors tested on the others: a row for each way to get one."""
 
-    def select(law: Any, allowed: np.ndarray, key: jax.Array) -> Any:
-        return sj.items.select_items(law, count, method=method, allowed=allowed, key=key)
+    def selection(method: str, count: int) -> Any:
+        return lambda law, allowed, key: sj.items.select_items(
+            law, count, method=method, allowed=allowed, key=key
+        )
 
-    folds = len(bank.models)
-    tested = sj.items.calibrate(bank, select, skills=skills, folds=folds, key=key).rows
+    ways = {f"{m} {count}": selection(m, count) for count in counts for m in METHODS}
+    tested = left_out_estimates(bank, ways, skills=skills, folds=len(bank.models), key=key)
     rows = []
-    for model, own in tested.groupby("model", sort=False):
-        others = calibration_of(tested[tested["model"] != model])
-        pairs = own[["estimate", "error"]].to_numpy(float)
-        found = {
-            str(name): (float(estimate), float(error))
-            for name, (estimate, error) in zip(own["estimator"], pairs, strict=True)
-        }
-        truth = float(own["score"].iloc[0])
-        for estimator, (estimate, error) in with_combination(found, others).items():
-            lower, upper = central(estimate, error)
-            rows.append((model, estimator, truth, estimate, lower, upper))
-    columns = ["model", "estimator", "score", "estimate", "lower", "upper"]
+    for way, those in tested.groupby("selection", sort=False):
+        method, count = str(way).split()
+        for model, own in those.groupby("model", sort=False):
+            others = calibration_of(those[those["model"] != model])
+            pairs = own[["estimate", "error"]].to_numpy(float)
+            found = {
+                str(name): (float(estimate), float(error))
+                for name, (estimate, error) in zip(own["estimator"], pairs, strict=True)
+            }
+            truth = float(own["score"].iloc[0])
+            for estimator, (estimate, error) in with_combination(found, others).items():
+                ends = central(estimate, error)
+                rows.append((int(count), method, model, estimator, truth, estimate, *ends))
+    columns = ["items", "method", "model", "estimator", "score", "estimate", "lower", "upper"]
     frame = pd.DataFrame(rows, columns=columns)
     inside = frame["score"].between(frame["lower"], frame["upper"])
     return frame.assign(error=(frame["estimate"] - frame["score"]).abs(), covered=inside)

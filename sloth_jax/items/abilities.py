@@ -18,7 +18,7 @@ from sloth_jax.items.response_moments import (
     residual_and_weight,
 )
 from sloth_jax.items.response_sweeps import newton_step
-from sloth_jax.law.products import matmul
+from sloth_jax.law.products import einsum, matmul
 
 _STEPS = 25  # Newton steps; a dozen are enough from any start
 
@@ -95,9 +95,14 @@ def chances(of: ItemArrays, at: Array) -> tuple[Array, Array, Array]:
         ``(item,)``, ``(item,)``, ``(item, part)``; what is uncertain of the items is averaged
         over.
     """
-    found = moments(of.items, of.design, Normals(at[None], jnp.zeros((1, len(at), len(at)))))
-    p, slope = chance(found.eta[0], found.variance[0], of.floor)
-    return p, slope, found.loading
+    skills = of.items.mean.shape[1] - 1
+    loading = jnp.concatenate([of.items.mean[:, :skills], of.design], axis=1)
+    x = jnp.concatenate([at[:skills], -jnp.ones(1, at.dtype)])
+    # Var eta = x' Cov(a, b) x: as in moments(), of a model about whom nothing is uncertain
+    variance = einsum("k,ikl,l->i", x, of.items.covariance, x)
+    eta = matmul(loading, at[:, None])[:, 0] - of.items.mean[:, skills]
+    p, slope = chance(eta, variance, of.floor)
+    return p, slope, loading
 
 
 @partial(jax.jit, static_argnames="draws")

@@ -19,7 +19,7 @@ would be. The spread of their errors widens or narrows the intervals.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 
 import jax
@@ -122,32 +122,71 @@ def calibrate(
     Raises:
         InputError: fewer than four models.
     """
+    rows = left_out_estimates(bank, {"": select}, skills=skills, folds=folds, key=key)
+    return calibration_of(rows.drop(columns="selection"))
+
+
+def left_out_estimates(
+    bank: ItemBank,
+    selections: Mapping[str, Select],
+    *,
+    skills: int = 1,
+    folds: int = _FOLDS,
+    key: Array,
+) -> pd.DataFrame:
+    """Estimates of models by laws that have not seen them, from items that have not either.
+
+    Args:
+        bank: as of :func:`calibrate`.
+        selections: name -> how items are chosen.
+        skills: of the law.
+        folds: groups of models that are left out together.
+        key: random key.
+
+    Returns:
+        Rows of a :class:`Calibration`, with the name of the ``selection``.
+
+    Raises:
+        InputError: fewer than four models.
+    """
     models = len(bank.models)
     if models < 4:
         raise InputError(f"the bank has {models} models, testing estimates needs 4 or more")
     rng = np.random.default_rng(np.asarray(jax.random.key_data(key), np.uint32))
     group = rng.permutation(models) % min(folds, models)
-    rows = []
+    rows, scores = [], bank.scores()
     for fold in np.unique(group):
-        law = fit_responses(bank.select_models(group != fold), skills=min(skills, 4))
+        law = fit_responses(bank.select_models(group != fold), skills=skills)
         of = arrays_of(law)
         for model in np.flatnonzero(group == fold):
             one = jax.random.fold_in(key, int(model))
-            counted = bank.tries[model] > 0
-            chosen, weights = select(law, counted, one)
-            tries = np.zeros(len(bank.items))
-            tries[chosen] = bank.tries[model, chosen]
-            successes = np.where(tries > 0, bank.successes[model], 0.0)
-            whole = np.zeros(len(bank.items))
-            whole[chosen] = weights
-            found = estimate_score(law, of, successes, tries, counted, whole, one)
-            truth = float(bank.scores()[model])
-            rows += [
-                {"model": bank.models[model], "estimator": name, "score": truth,
-                 "estimate": estimate, "error": error, "items": len(chosen)}
-                for name, (estimate, error) in found.items()
-            ]  # fmt: skip
-    return calibration_of(pd.DataFrame(rows))
+            for name, select in selections.items():
+                found, asked = _as_new(law, of, bank, model, select, one)
+                rows += [
+                    {
+                        "selection": name,
+                        "model": bank.models[model],
+                        "estimator": estimator,
+                        "score": float(scores[model]),
+                        "estimate": estimate,
+                        "error": error,
+                        "items": asked,
+                    }
+                    for estimator, (estimate, error) in found.items()
+                ]
+    return pd.DataFrame(rows)
+
+
+def _as_new(
+    law: ResponseLaw, of: ItemArrays, bank: ItemBank, model: int, select: Select, key: Array
+) -> tuple[dict[str, tuple[float, float]], int]:
+    """Estimates of a model from its answers to items selected for it, and how many they are."""
+    counted = bank.tries[model] > 0
+    chosen, weights = select(law, counted, key)
+    tries, weight = np.zeros((2, len(bank.items)))
+    tries[chosen], weight[chosen] = bank.tries[model, chosen], weights
+    successes = np.where(tries > 0, bank.successes[model], 0.0)
+    return estimate_score(law, of, successes, tries, counted, weight, key), len(chosen)
 
 
 def calibration_of(rows: pd.DataFrame) -> Calibration:

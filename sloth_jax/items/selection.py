@@ -111,24 +111,23 @@ def _greedy(of: ItemArrays, points: Array, start: Array, allowed: Array, *, coun
     information, derivative = lax.map(at_point, points)
     loading = chances(of, points[0])[2]
 
-    def step(carry: tuple[Array, Array], _: None) -> tuple[tuple[Array, Array], Array]:
-        covariance, free = carry
+    def step(carry: tuple[Array, ...], _: None) -> tuple[tuple[Array, ...], Array]:
+        covariance, spread, free = carry  # spread: z' V z, (point, item)
         toward = einsum("pkl,pl->pk", covariance, derivative)
         variance = einsum("pk,pk->p", toward, derivative)
         # V - w V z z' V / (1 + w z' V z):  the score's variance falls by w (d' V z)^2 / (1 + ...)
-        turned = einsum("ik,pkl->pil", loading, covariance)
-        spread = einsum("pil,il->pi", turned, loading)
         fall = information * matmul(toward, loading.T) ** 2 / (1.0 + information * spread)
         gain = (fall / variance[:, None]).mean(axis=0)
         chosen = jnp.argmax(jnp.where(free, gain, -1.0))
-        z, weight = (
-            turned[:, chosen],
-            information[:, chosen] / (1.0 + information[:, chosen] * spread[:, chosen]),
-        )
-        covariance = covariance - weight[:, None, None] * z[:, :, None] * z[:, None, :]
-        return (covariance, free.at[chosen].set(False)), chosen
+        turned = matmul(covariance, loading[chosen][:, None])[..., 0]
+        weight = information[:, chosen] / (1.0 + information[:, chosen] * spread[:, chosen])
+        outer = turned[:, :, None] * turned[:, None, :]
+        covariance = covariance - weight[:, None, None] * outer
+        spread = spread - weight[:, None] * matmul(turned, loading.T) ** 2
+        return (covariance, spread, free.at[chosen].set(False)), chosen
 
-    return lax.scan(step, (start, allowed), None, length=count)[1]
+    spread = einsum("ik,pkl,il->pi", loading, start, loading)
+    return lax.scan(step, (start, spread, allowed), None, length=count)[1]
 
 
 def _clusters(
