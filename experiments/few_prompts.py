@@ -204,7 +204,8 @@ def reliability(rows: pd.DataFrame) -> dict:
     """Of the probability to be best: by bins of it how often that came true, and of the first."""
     bins = []
     for low, high in pairwise(BINS):
-        own = rows[(rows["probability"] > low) & (rows["probability"] <= high)]
+        above = (rows["probability"] > low) | (low == 0.0)  # those that no draw has as best, too
+        own = rows[above & (rows["probability"] <= high)]
         came = own["best"].groupby(own["simulation"]).agg(["sum", "count"])
         if len(own) == 0:
             continue
