@@ -5,6 +5,7 @@ Run: python experiments/few_items_table.py --out docs/items.md out/few_items
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from textwrap import fill
@@ -28,7 +29,7 @@ def page(folders: list[Path]) -> str:
     if len(folders) != 1:
         raise sj.InputError(f"{len(folders)} folders: the page is of one run of few_items.py")
     run = finished(folders[0], "few_items.py", ["new_versions", "simulated"])
-    means: list[dict[str, Any]] = pd.read_csv(folders[0] / "means.csv").to_dict("records")
+    means = json.loads(pd.read_csv(folders[0] / "means.csv").to_json(orient="records"))
     banks = list(dict.fromkeys(row["bank"] for row in means))
     of = run["simulated"]
     return filled(

@@ -111,17 +111,21 @@ def one_benchmark(options: argparse.Namespace, rng: np.random.Generator, at: int
             of_cells, of_fit = jax.random.split(jax.random.key(int(rng.integers(2**31))))
             cells = choose(templates, items, EVALUATIONS * items, of_cells)
             seen = with_answers(cells, right)
-            performance = sj.repeats.prompt_performance(seen, key=of_fit, **names)
+            performance = sj.repeats.prompt_performance(
+                seen, key=of_fit, templates=names["templates"], items=names["items"]
+            )
             row = {"simulation": at, "law": law, "scheme": scheme}
             row["converged"] = performance.converged
             row["distance"] = wasserstein(performance.sorted()["median"].to_numpy(), truth)
             row["distance_naive"] = wasserstein(performance.answers.naive(), truth)
-            for q in performance.quantiles(QUANTILES, LEVEL).itertuples():
-                true = np.quantile(truth, q.quantile)
-                name = f"{100 * q.quantile:g}"
-                row[f"covered_{name}"] = bool(q.lower <= true <= q.upper)
-                row[f"width_{name}"] = q.upper - q.lower
-                row[f"error_{name}"] = abs(q.median - true)
+            frame = performance.quantiles(QUANTILES, LEVEL)
+            columns = frame[["quantile", "lower", "median", "upper"]].to_numpy(float)
+            for quantile, lower, median, upper in columns:
+                true = np.quantile(truth, quantile)
+                name = f"{100 * quantile:g}"
+                row[f"covered_{name}"] = bool(lower <= true <= upper)
+                row[f"width_{name}"] = upper - lower
+                row[f"error_{name}"] = abs(median - true)
             found.append(row)
     return found
 
@@ -192,9 +196,9 @@ def summary_of_parts(rows: pd.DataFrame) -> list[dict]:
             width=own["upper"] - own["lower"],
         )
         each = own.groupby("simulation")
-        ranks = [spearmanr(one["median"], one["truth"]).statistic for _, one in each]
+        ranks = [spearmanr(one["median"], one["truth"])[0] for _, one in each]
         means = {name: each[name].mean().to_numpy() for name in ("covered", "error", "width")}
-        pooled = spearmanr(own["median"], own["truth"]).statistic
+        pooled = spearmanr(own["median"], own["truth"])[0]
         numbers = numbers_of({"rank_correlation": np.array(ranks), **means})
         found.append({"kind": kind, **numbers, "pooled_rank": round(float(pooled), 4)})
     return found
@@ -204,7 +208,8 @@ def reliability(rows: pd.DataFrame) -> dict:
     """Of the probability to be best: by bins of it how often that came true, and of the first."""
     bins = []
     for low, high in pairwise(BINS):
-        own = rows[(rows["probability"] > low) & (rows["probability"] <= high)]
+        above = (rows["probability"] > low) | (low == 0.0)  # those that no draw has as best, too
+        own = rows[above & (rows["probability"] <= high)]
         came = own["best"].groupby(own["simulation"]).agg(["sum", "count"])
         if len(own) == 0:
             continue

@@ -161,7 +161,7 @@ def left_out_estimates(
         for model in np.flatnonzero(group == fold):
             one = jax.random.fold_in(key, int(model))
             for name, select in selections.items():
-                found, asked = _as_new(law, of, bank, model, select, one)
+                found, asked = _as_new(law, of, bank, int(model), select, one)
                 rows += [
                     {
                         "selection": name,

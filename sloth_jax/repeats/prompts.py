@@ -131,7 +131,7 @@ def prompt_performance(
             cells as there are items, chosen by :func:`balanced_cells`.
         key: random key.
         templates: all of them; those without an answer get wide intervals. None for those of the
-            answers.
+            answers; answers that were read already have theirs.
         items: all of the benchmark; None for those of the answers.
         covariates: of templates, a numeric column each; rows are named by the index or a column
             ``template``.
@@ -217,7 +217,7 @@ def covariate_values(
     if len(bad):
         row, column = bad[0]
         raise InputError(
-            f"covariates: template {quoted(templates[row])}, column "
+            f"covariates: template {quoted(str(templates[row]))}, column "
             f"{quoted(str(frame.columns[column]))}: not a finite number: give one"
         )
     return found, tuple(str(name) for name in frame.columns)
