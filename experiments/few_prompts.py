@@ -198,9 +198,9 @@ def summary_of_parts(rows: pd.DataFrame) -> list[dict]:
         each = own.groupby("simulation")
         ranks = [spearmanr(one["median"], one["truth"])[0] for _, one in each]
         means = {name: each[name].mean().to_numpy() for name in ("covered", "error", "width")}
-        pooled = spearmanr(own["median"], own["truth"])[0]
+        pooled = own[["median", "truth"]].corr("spearman").iloc[0, 1]
         numbers = numbers_of({"rank_correlation": np.array(ranks), **means})
-        found.append({"kind": kind, **numbers, "pooled_rank": round(float(pooled), 4)})
+        found.append({"kind": kind, **numbers, "pooled_rank": round(float(np.asarray(pooled)), 4)})
     return found
 
 
