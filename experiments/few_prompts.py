@@ -18,7 +18,6 @@ import jax
 import numpy as np
 import pandas as pd
 from _runner import command_line, execute, save
-from scipy.stats import spearmanr
 
 import sloth_jax as sj
 from sloth_jax.cli.console import number, tell
@@ -100,10 +99,8 @@ def one_benchmark(options: argparse.Namespace, rng: np.random.Generator, at: int
     """A simulated benchmark of each law, by both schemes: a row each."""
     settings, found = settings_of_simulation(options), []
     templates, items = int(settings["templates"]), int(settings["items"])
-    names = {
-        "templates": [f"template {t + 1}" for t in range(templates)],
-        "items": [f"item {i + 1}" for i in range(items)],
-    }
+    of_template = [f"template {t + 1}" for t in range(templates)]
+    of_item = [f"item {i + 1}" for i in range(items)]
     for law in LAWS:
         right = simulate(law, templates, items, rng)
         truth = right.mean(axis=1)
@@ -111,17 +108,18 @@ def one_benchmark(options: argparse.Namespace, rng: np.random.Generator, at: int
             of_cells, of_fit = jax.random.split(jax.random.key(int(rng.integers(2**31))))
             cells = choose(templates, items, EVALUATIONS * items, of_cells)
             seen = with_answers(cells, right)
-            performance = sj.items.prompt_performance(seen, key=of_fit, **names)
+            answers = sj.items.read_prompt_answers(seen, templates=of_template, items=of_item)
+            performance = sj.items.prompt_performance(answers, key=of_fit)
             row = {"simulation": at, "law": law, "scheme": scheme}
             row["converged"] = performance.converged
             row["distance"] = wasserstein(performance.sorted()["median"].to_numpy(), truth)
-            row["distance_naive"] = wasserstein(performance.answers.naive(), truth)
-            for q in performance.quantiles(QUANTILES, LEVEL).itertuples():
-                true = np.quantile(truth, q.quantile)
-                name = f"{100 * q.quantile:g}"
-                row[f"covered_{name}"] = bool(q.lower <= true <= q.upper)
-                row[f"width_{name}"] = q.upper - q.lower
-                row[f"error_{name}"] = abs(q.median - true)
+            row["distance_naive"] = wasserstein(answers.naive(), truth)
+            told = performance.quantiles(QUANTILES, LEVEL).to_numpy(float)
+            for share, median, lower, upper in told:
+                true, name = np.quantile(truth, share), f"{100 * share:g}"
+                row[f"covered_{name}"] = bool(lower <= true <= upper)
+                row[f"width_{name}"] = upper - lower
+                row[f"error_{name}"] = abs(median - true)
             found.append(row)
     return found
 
@@ -181,6 +179,11 @@ def summary(rows: pd.DataFrame) -> list[dict]:
     return found
 
 
+def rank_correlation(rows: pd.DataFrame) -> float:
+    """Of estimated and true effects."""
+    return float(rows["median"].corr(rows["truth"], method="spearman"))
+
+
 def summary_of_parts(rows: pd.DataFrame) -> list[dict]:
     """For parts and for pairs: rank correlation, coverage, errors and widths of effects."""
     found = []
@@ -192,11 +195,10 @@ def summary_of_parts(rows: pd.DataFrame) -> list[dict]:
             width=own["upper"] - own["lower"],
         )
         each = own.groupby("simulation")
-        ranks = [spearmanr(one["median"], one["truth"]).statistic for _, one in each]
+        ranks = [rank_correlation(one) for _, one in each]
         means = {name: each[name].mean().to_numpy() for name in ("covered", "error", "width")}
-        pooled = spearmanr(own["median"], own["truth"]).statistic
         numbers = numbers_of({"rank_correlation": np.array(ranks), **means})
-        found.append({"kind": kind, **numbers, "pooled_rank": round(float(pooled), 4)})
+        found.append({"kind": kind, **numbers, "pooled_rank": round(rank_correlation(own), 4)})
     return found
 
 

@@ -98,7 +98,8 @@ def read_prompt_answers(
     if not seen.any():
         raise table.error(f"no answer in column {quoted('correct')}: evaluate some cells first")
     template, item = (np.array(list(cells), int)[seen]).T
-    return PromptAnswers(*(tuple(n) for n in named), template, item, np.array(correct)[seen] == 1)
+    right = np.array(correct)[seen] == 1
+    return PromptAnswers(tuple(named[0]), tuple(named[1]), template, item, right)
 
 
 def _columns() -> str:
