@@ -194,7 +194,7 @@ def _subset_of(
     """Number of each template's subset, ``(template,)``: part k counts 2^k."""
     bad = np.argwhere((values != 0) & (values != 1))
     if len(bad):
-        row, column = bad[0]
+        row, column = map(int, bad[0])
         raise InputError(
             f"parts: template {quoted(templates[row])}, part {quoted(names[column])}: "
             f"{values[row, column]:g} is not 0 or 1: write 1 if it holds the part, else 0"

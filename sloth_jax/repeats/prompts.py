@@ -215,7 +215,7 @@ def covariate_values(
     found = frame.loc[list(templates)].apply(pd.to_numeric, errors="coerce").to_numpy(float)
     bad = np.argwhere(~np.isfinite(found))
     if len(bad):
-        row, column = bad[0]
+        row, column = map(int, bad[0])
         raise InputError(
             f"covariates: template {quoted(str(templates[row]))}, column "
             f"{quoted(str(frame.columns[column]))}: not a finite number: give one"

@@ -22,6 +22,7 @@ NAMES = (
     "next",
     "skills",
     "evaluate",
+    "items",
     "import",
     "check",
     "data",

@@ -9,7 +9,7 @@ import pandas as pd
 import pytest
 
 import sloth_jax as sj
-from sloth_jax.items import prompt_law as law
+from sloth_jax.repeats import prompt_law as law
 from sloth_jax.repeats.prompts import posterior_draws
 
 KEY = jax.random.key(0)
