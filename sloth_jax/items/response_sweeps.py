@@ -159,31 +159,25 @@ def _items_then_models(
 
 
 def _normalised(items: Normals, abilities: Normals, design: Array) -> tuple[Normals, Normals]:
-    """The same logits with skills of mean 0 and variance 1, and departures that are no skills.
-
-    Departures have mean 0 over models and do not grow with skills: what does is of the items.
-    """
+    """The same logits with skills of mean 0 and variance 1, and departures of mean 0."""
     skills = items.mean.shape[-1] - 1
     theta, spread = abilities.mean[:, :skills], abilities.covariance[:, :skills, :skills]
     centre, shift = theta.mean(axis=0), abilities.mean[:, skills:].mean(axis=0)
     away, departure = theta - centre[None], abilities.mean[:, skills:] - shift[None]
     square = matmul(away.T, away)
-    growth = jnp.linalg.solve(square, matmul(away.T, departure))  # (skill, departure)
-    # S = L L',  theta <- L^-1 (theta - centre),  u <- u - shift - growth' (theta - centre)
+    # S = L L',  theta <- L^-1 (theta - centre),  u <- u - shift
     factor = jnp.linalg.cholesky(square / len(theta) + spread.mean(axis=0))
     parts = abilities.mean.shape[1]
     turn = jnp.eye(parts, dtype=theta.dtype).at[:skills, :skills].set(jnp.linalg.inv(factor))
-    turn = turn.at[skills:, :skills].set(-growth.T)
     mean = matmul(jnp.concatenate([away, departure], axis=1), turn.T)
     turned = Normals(mean, einsum("kl,nlm,om->nko", turn, abilities.covariance, turn))
-    # a <- L' (a + growth g),  b <- b - a' centre - g' shift
-    slope = items.mean[..., :skills] + matmul(design, growth.T)
+    # a <- L' a,  b <- b - a' centre - g' shift
     back = jnp.zeros((skills + 1, skills + 1), theta.dtype)
     back = back.at[:skills, :skills].set(factor.T).at[skills, :skills].set(-centre)
     back = back.at[skills, skills].set(1.0)
     level = items.mean[..., skills] - matmul(items.mean[..., :skills], centre)
     level = level - matmul(design, shift)
-    new = jnp.concatenate([matmul(slope, factor), level[..., None]], axis=-1)
+    new = jnp.concatenate([matmul(items.mean[..., :skills], factor), level[..., None]], axis=-1)
     return Normals(new, einsum("kl,...lm,om->...ko", back, items.covariance, back)), turned
 
 
