@@ -148,7 +148,7 @@ def fit_attempts(
         root=np.asarray(root, float),
         theta=np.asarray(found.theta, float),
         log_precision=np.asarray(found.log_precision, float),
-        tried=tried,
+        tried=np.asarray(tried),
         converged=bool(converged),
         attempts=attempts,
     )
