@@ -28,7 +28,7 @@ from sloth_jax.repeats.counts import Runs, read_counts
 LEVEL = 0.9
 SETTING = ("task", "temperature")
 METHODS = {"law": BLUE, "beta-binomial": ORANGE, "plug-in": GREY}
-DEVELOPMENT = 5  # every fifth model was looked at when the law was chosen
+DEVELOPMENT = 5  # predictions for every fifth model were looked at when the law was chosen
 
 
 def read_runs(path: Path, *, tries: int, smoke: bool) -> list[Runs]:

@@ -128,7 +128,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         attempts = read_attempts(folder)
         rows, fit = of_files(attempts, jax.random.key(options.seed))
         found = {"data": "files", "models": attempts.models, "converged": fit.converged}
-    record = save(options, {"coverage": rows}, **found)
+    asked = {"seed": options.seed, "spread": options.spread}
+    record = save(options, {"coverage": rows}, asked, **found)
     draw(rows, options.out / "coverage.png")
     tell(f"ran on {record['data']} data, {record['seconds']} s. Results: {options.out}")
 

@@ -66,7 +66,7 @@ def one(run: dict[str, Any], **wanted: object) -> dict[str, Any]:
 
 
 def verdict(run: dict[str, Any]) -> str:
-    """What was found at the largest k, in two sentences."""
+    """What was found at the largest k, and where intervals are too narrow."""
     rows = {
         name: one(run, tested=ALL, method=name, k=run["tries"])
         for name in ("law", "beta-binomial", "plug-in")
@@ -79,7 +79,21 @@ def verdict(run: dict[str, Any]) -> str:
         f"90 % intervals of the law hold {with_error(law, 'coverage_90', 3)} of the runs, those of "
         f"the beta-binomial {with_error(alone, 'coverage_90', 3)}."
     )
-    return fill(f"Mean absolute error of pass@{run['tries']}: {errors}.{which} {inside}", 100)
+    narrow = " ".join(too_narrow(run, method) for method in ("law", "beta-binomial"))
+    found = f"Mean absolute error of pass@{run['tries']}: {errors}.{which} {inside} {narrow}"
+    return fill(found.strip(), 100)
+
+
+def too_narrow(run: dict[str, Any], method: str) -> str:
+    """A sentence on the k whose intervals hold least, where that is clearly less than promised."""
+    rows = [row for row in run["scores"] if row["tested"] == ALL and row["method"] == method]
+    least = min(rows, key=lambda row: row["coverage_90"])
+    if least["coverage_90"] + 2.0 * (least["coverage_90_se"] or 0.0) >= run["level"]:
+        return ""
+    return (
+        f"Intervals of the {method} are too narrow: at k = {least['k']} they hold "
+        f"{with_error(least, 'coverage_90', 3)}."
+    )
 
 
 def by_method(run: dict[str, Any]) -> str:

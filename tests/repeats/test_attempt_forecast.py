@@ -32,11 +32,9 @@ def made(seed: int, models: int = 14, problems: int = 150) -> Attempts:
     eta = np.outer(theta, slope) - 2.5 * rng.normal(size=problems)
     mu, phi = 1.0 / (1.0 + np.exp(-eta)), np.exp(0.4 * rng.normal(size=(models, 1)))
     p = rng.beta(mu * phi, (1.0 - mu) * phi)
-    names = (
-        tuple(f"{what} {at}" for at in range(n))
-        for what, n in (("model", models), ("problem", problems))
-    )
-    return Attempts(*names, rng.binomial(TRIES, p), np.full(p.shape, TRIES))
+    named = tuple(f"model {at}" for at in range(models))
+    numbered = tuple(f"problem {at}" for at in range(problems))
+    return Attempts(named, numbered, rng.binomial(TRIES, p), np.full(p.shape, TRIES))
 
 
 @cache
