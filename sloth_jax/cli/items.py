@@ -25,7 +25,7 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "         sloth-jax items score --bank bank.csv --responses answers.csv --items ask.csv",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
-    parser.add_argument("action", choices=("select", "score"))
+    parser.add_argument("action", choices=("select", "score"), help="what to do")
     parser.add_argument("--bank", required=True, metavar="TABLE", help="answers of other models")
     parser.add_argument(
         "--labels", metavar="TABLE", help="CSV: item, and its category or its question's digest"
