@@ -1,13 +1,14 @@
 """How well do a few items tell the score over all? Models of a bank are left out and estimated.
 
 Every model of each bank is left out in turn: the law of items is fitted to the others, items are
-selected, and the model's score over all items is estimated from its answers to these. With --new,
-half of the items are then a new version of the benchmark that five models answered, once a random
-half and once the harder ones: all others' scores on it are predicted, and beside that their old
-scores are copied. A simulated bank, of a two-parameter law and as large as asked for, shows what
-fitting costs and whether skills come back. Writes models.csv, summary.json and few_items.png.
+selected, and the model's score over all items is estimated from its answers to these. In banks of
+at most 5,000 items, half of them are then a new version of the benchmark that five models answered,
+once a random half and once the harder ones: all others' scores on it are predicted, and beside that
+their old scores are copied. A large simulated bank of a two-parameter law shows what fitting costs
+and whether skills come back. Writes models.csv, means.csv, new_versions.csv, summary.json and
+few_items.png.
 
-Run: python experiments/few_items.py --out out/few_items --bank mmlu_pro.csv.gz mmlu_pro_items.csv
+Run: python experiments/few_items.py --out out/few_items --banks FOLDER
 """
 
 from __future__ import annotations
@@ -43,18 +44,22 @@ COUNTS = (30, 100, 300)
 SIMULATED = (2000, 10_000)  # models, items
 EVALUATED = 5
 ROUNDS = 4  # new versions, each way
+MOST_HALVED = 5000  # items of a bank; each new version takes a fit for every model on it
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Leave models out, save and draw."""
     parser = command_line(__file__, __doc__, inference=())
     parser.add_argument(
-        "--bank", action="append", nargs="+", metavar="FILE", default=[], help="bank, its labels"
+        "--banks",
+        type=Path,
+        metavar="DIR",
+        help="of item banks NAME.csv or NAME.csv.gz, their labels NAME_items.csv (default: a "
+        "simulated bank)",
     )
-    parser.add_argument("--new", action="append", metavar="FILE", default=[], help="bank to halve")
     options = parser.parse_args(arguments)
     key = jax.random.key(options.seed)
-    banks = {Path(name[0]).name.split(".")[0]: sj.items.read_bank(*name) for name in options.bank}
+    banks = read_banks(options.banks) if options.banks else {}
     simulated, recovery = simulate(options)
     banks = banks or {"simulated": simulated}
     counts = (20,) if options.smoke else COUNTS
@@ -65,9 +70,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = pd.concat(parts, ignore_index=True)
     found = summarised(rows)
     versions = [
-        new_versions(sj.items.read_bank(name), options.seed, ROUNDS).assign(bank=Path(name).name)
-        for name in options.new
-    ] or [new_versions(simulated, options.seed, 1).assign(bank="simulated")]
+        new_versions(bank, options.seed, 1 if options.smoke else ROUNDS).assign(bank=name)
+        for name, bank in banks.items()
+        if len(bank.items) <= MOST_HALVED
+    ]
     new = pd.concat(versions, ignore_index=True)
     save(
         options,
@@ -79,6 +85,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
     draw(found, options.out / "few_items.png")
     print(found.to_string(index=False))
     print(version_means(new))
+
+
+def read_banks(folder: Path) -> dict[str, sj.items.ItemBank]:
+    """Banks of a folder by name, with their labels where there are any.
+
+    Raises:
+        InputError: if there is none.
+    """
+    found = {}
+    for path in sorted(folder.glob("*.csv*")):
+        name = path.name.split(".")[0]
+        labels = folder / f"{name}_items.csv"
+        if not name.endswith("_items"):
+            found[name] = sj.items.read_bank(path, labels if labels.exists() else None)
+    if not found:
+        raise sj.InputError(f"{folder}: no item bank NAME.csv in it")
+    return found
 
 
 def simulate(options: argparse.Namespace) -> tuple[sj.items.ItemBank, dict[str, Any]]:

@@ -126,7 +126,8 @@ def steps() -> list[Step]:
         Step("identifiability", "identifiability.py"),
         Step("simulation_based", "simulation_based.py"),
         Step("test_time_compute", "test_time_compute.py"),
-        Step("few_items", "few_items.py"),
+        Step("few_items", "few_items.py", (), same("few_items.png"), file="banks"),
+        Step("few_items_page", "few_items_table.py", (), (), "items.md", ("few_items",)),
         Step("few_prompts", "few_prompts.py"),
         Step(
             "few_prompts_page", "few_prompts_table.py", (), (), "few_prompts.md", ("few_prompts",)
@@ -185,7 +186,8 @@ class Work:
         """What decides the results of a step."""
         marks = [self.mark(name) for name in step.needs]
         arguments: list[str] = [*step.arguments, *(() if step.page else self.common)]
-        files = [Path(step.arguments[-1])] if step.file else []
+        given = Path(step.arguments[-1]) if step.file else None
+        files = sorted(given.iterdir()) if given and given.is_dir() else [given] if given else []
         return {"arguments": arguments, "code": self.code, "needs": digest(*marks, *files)}
 
     def is_done(self, step: Step) -> bool:
@@ -288,6 +290,7 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument(
         "--attempts", type=Path, metavar="FILE", help="counted attempts, for docs/test_time_compute"
     )
+    parser.add_argument("--banks", type=Path, metavar="DIR", help="of item banks, for docs/items")
     parser.add_argument(
         "--smoke", action="store_true", help="no pages; figures go to DIR/docs; means nothing"
     )

@@ -269,7 +269,17 @@ def test_attempts_that_cannot_be_held_out_are_refused(tmp_path):
 
 
 def test_few_items_and_their_page(tmp_path):
-    done = run(few_items.main, tmp_path / "out", "--smoke")
+    banks = tmp_path / "banks"
+    banks.mkdir()
+    assert "no item bank" in refused(few_items.main, "--out", "x", "--smoke", "--banks", str(banks))
+    rng = np.random.default_rng(0)
+    right = (rng.normal(size=(12, 1)) > rng.normal(size=60)).astype(int)
+    frame = pd.DataFrame(right, columns=[f"i{i}" for i in range(60)])
+    frame.insert(0, "model", [f"m{m}" for m in range(12)])
+    frame.to_csv(banks / "own.csv", index=False)
+    labels = pd.DataFrame({"item": frame.columns[1:], "category": ["x", "y"] * 30})
+    labels.to_csv(banks / "own_items.csv", index=False)
+    done = run(few_items.main, tmp_path / "out", "--smoke", "--banks", str(banks))
     rows, means = done.csv("models"), done.csv("means")
     own = rows[(rows["method"] == "stratified") & (rows["estimator"] == "combined")]
     (row,) = means[(means["method"] == "stratified") & (means["estimator"] == "combined")].to_dict(
