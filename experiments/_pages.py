@@ -79,6 +79,12 @@ def fixed(value: float | None, digits: int = 4) -> str:
     return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
+def with_error(row: dict[str, Any], name: str, digits: int) -> str:
+    """A number with its standard error in brackets."""
+    found, error = fixed(row[name], digits), fixed(row.get(f"{name}_se"), digits)
+    return f"{found} ({error})" if error else found
+
+
 def markdown_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A table, its first column text and all others numbers; ends with a line end."""
     lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]

@@ -12,7 +12,7 @@ from textwrap import fill
 from typing import Any
 
 import pandas as pd
-from _pages import filled, finished, fixed, markdown_table, write_page
+from _pages import filled, finished, fixed, markdown_table, with_error, write_page
 from _runner import execute
 
 import sloth_jax as sj
@@ -90,11 +90,6 @@ def version_table(rows: list[dict[str, Any]]) -> str:
         for row in rows
     ]
     return markdown_table(head, lines)
-
-
-def with_error(row: dict[str, Any], name: str, digits: int) -> str:
-    """A number with its standard error in brackets."""
-    return f"{fixed(row[name], digits)} ({fixed(row[f'{name}_se'], digits)})"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

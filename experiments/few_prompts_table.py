@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _pages import filled, finished, fixed, markdown_table, write_page
+from _pages import filled, finished, fixed, markdown_table, with_error, write_page
 from _runner import execute
 
 import sloth_jax as sj
@@ -58,8 +58,8 @@ def page(folders: list[Path]) -> str:
         prompts=prompts,
         parts=parts,
         best=markdown_table(["probability", "subsets", "mean", "were the best"], bins),
-        first_said=cell(run["best"], "first_said", 2),
-        first_best=cell(run["best"], "first_best", 2),
+        first_said=with_error(run["best"], "first_said", 2),
+        first_best=with_error(run["best"], "first_best", 2),
         seed=run["seed"],
         minutes=f"{run['seconds'] / 60:.0f}",
         **settings,
@@ -76,15 +76,10 @@ def table(
     head = [*names, *(title for title, _ in (*measured.values(), *plain.values()))]
     cells = []
     for row in rows:
-        numbers = [cell(row, name, digits) for name, (_, digits) in measured.items()]
+        numbers = [with_error(row, name, digits) for name, (_, digits) in measured.items()]
         numbers += [fixed(row[name], digits) for name, (_, digits) in plain.items()]
         cells.append([*(row[name] for name in names), *numbers])
     return markdown_table(head, cells)
-
-
-def cell(row: dict[str, Any], name: str, digits: int) -> str:
-    """A number with its standard error in brackets."""
-    return f"{fixed(row[name], digits)} ({fixed(row[f'{name}_se'], digits)})"
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

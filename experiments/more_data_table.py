@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from _pages import differences, filled, finished, fixed, markdown_table, write_page
+from _pages import differences, filled, finished, fixed, markdown_table, with_error, write_page
 from _runner import execute
 
 TESTED = {
@@ -103,12 +103,6 @@ def by_benchmark(run: dict[str, Any]) -> str:
             found.setdefault(row["benchmark"], []).append(with_error(row, "crps", 2))
     heads = ("benchmark", *(name[0].lower() + name[1:] for name in TESTED.values()))
     return markdown_table(heads, ([name, *cells] for name, cells in found.items()))
-
-
-def with_error(row: dict[str, Any], name: str, digits: int) -> str:
-    """A number with its standard error in brackets."""
-    found, error = fixed(row[name], digits), fixed(row.get(f"{name}_se"), digits)
-    return f"{found} ({error})" if error else found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

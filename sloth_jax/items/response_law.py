@@ -115,7 +115,7 @@ def fit_responses(
         raise InputError(f"the bank has {models} models, the item response law needs 3 or more")
     if not 1 <= skills <= min(4, models - 2):
         raise InputError(f"{skills} skills for {models} models: ask for 1 to {min(4, models - 2)}")
-    blocks = _Blocks(bank.tries.shape, skills)
+    blocks = _Blocks(bank.tries.shape)
     category = np.asarray(bank.category)
     departing = categories_of(np.eye(len(bank.categories))[category])
     group = category if groups is None else np.asarray(groups, int)
@@ -157,7 +157,6 @@ class _Blocks:
     """Blocks of as many items each; the last is filled up with items without answers."""
 
     shape: tuple[int, ...]
-    skills: int
 
     @property
     def size(self) -> int:
