@@ -104,6 +104,9 @@ def score_models(
             f"{responses}: in the bank already: {listed(twice)}; its score there is over all items"
         )
     weights, method = _choice(choice, bank) if choice else (None, "random")
+    for name, made in zip(mine.models, mine.tries, strict=True):
+        if weights is not None and not weights[made > 0].any():
+            raise InputError(f"{responses}: model {quoted(name)} answered no item of {choice}")
     law, key = fit_responses(bank, skills=skills), jax.random.key(seed)
 
     def select(law: ResponseLaw, allowed: np.ndarray, key: jax.Array) -> Any:

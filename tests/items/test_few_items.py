@@ -14,6 +14,7 @@ from banks import simulated
 from sloth_jax.cli.main import main
 from sloth_jax.errors import InputError
 from sloth_jax.items.abilities import ability, arrays_of
+from sloth_jax.items.bank import read_bank
 from sloth_jax.items.estimates import calibration_of, central, estimate_score, with_combination
 from sloth_jax.items.new_version import models_to_evaluate, scores_on_new_items
 from sloth_jax.items.response_law import fit_responses
@@ -196,6 +197,11 @@ def test_bad_input_is_one_line(files, capsys):
     bank = ("--bank", files / "bank.csv")
     few = files / "few.csv"
     few.write_text("item,correct\ni0,1\n")
+    answers = files / "answers.csv"
+    answers.write_text("item,correct\n" + "".join(f"i{at},1\n" for at in range(12)))
+    known = read_bank(files / "bank.csv")
+    other = files / "other.csv"
+    other.write_text(f"item,weight,method,bank\ni50,1.0,random,{known.digest}\n")
     wrong = files / "wrong.csv"
     wrong.write_text("item,weight,method,bank\ni0,1.0,random,0000\n")
     for options, says in (
@@ -203,6 +209,10 @@ def test_bad_input_is_one_line(files, capsys):
         (("select", *bank, "--items", 81), "81 items: the bank has 80 to choose from"),
         (("score", *bank), "--responses is missing"),
         (("score", *bank, "--responses", few), "answered 1 items of the bank: 10 are needed"),
+        (
+            ("score", *bank, "--responses", answers, "--items", other),
+            "model 'answers' answered no item of",
+        ),
         (("score", *bank, "--responses", files / "bank.csv"), "in the bank already: m0"),
         (
             ("score", *bank, "--responses", files / "all.csv", "--items", wrong),
