@@ -138,7 +138,7 @@ class _FitFold:
         if settings.inference == "nuts":
             draws, diverging = sample_observations(observations, fit_key, settings)
         else:
-            draws = fit_observations(observations, fit_key, settings)
+            draws = fit_observations(observations, fit_key, settings, settings.draws)
         observations = linear_at(observations, draws.mode.covariates)
         laws = draws.law
         if settings.inference == "mode":

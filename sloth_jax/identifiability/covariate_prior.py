@@ -16,6 +16,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -90,6 +91,7 @@ class _Line:
         return np.where(known, y, mean), left
 
 
+@lru_cache(maxsize=4)  # a fit asks again for every forecast
 def prior_of_covariates(table: Leaderboard, size: str) -> CovariatePrior | None:
     """What is believed of a table's unknown sizes and tokens; None where all are known.
 

@@ -51,15 +51,17 @@ class Drawn(NamedTuple):
 
     Attributes:
         position: ``(draw, parameter)``.
-        log_ratio: log of the posterior density over the approximation's, up to a constant,
-            ``(draw,)``.
-        lineage_density: log density of each lineage's scores, ``(draw, lineage)``.
+        log_density: of the approximation there, up to a constant, ``(draw,)``.
+        log_ratio: log of the posterior density over it, up to another, of the first draws only,
+            ``(judged,)``.
+        lineage_density: log density of each lineage's scores, of the same, ``(judged, lineage)``.
         law: that each draw stands for, every array with a leading axis ``(draw,)``.
     """
 
     position: Float[Array, "draw parameter"]
-    log_ratio: Float[Array, " draw"]
-    lineage_density: Float[Array, "draw lineage"]
+    log_density: Float[Array, " draw"]
+    log_ratio: Float[Array, " judged"]
+    lineage_density: Float[Array, "judged lineage"]
     law: SharedLaw
 
 
@@ -79,14 +81,14 @@ def by_curvature(target: Target, mean: Float[Array, " parameter"]) -> Normal:
     return Normal(mean, vectors / jnp.sqrt(jnp.maximum(values, 1.0))[None, :])
 
 
-def laplace(target: Target, normal: Normal, key: Array, draws: int) -> Drawn:
-    """Draws of the normal itself."""
+def laplace(target: Target, normal: Normal, key: Array, draws: int, judged: int) -> Drawn:
+    """Draws of the normal itself, of which the first ``judged`` are compared with the density."""
     unit = jax.random.normal(key, (draws, normal.mean.size), normal.mean.dtype)
-    return _drawn(target, normal, unit, -0.5 * jnp.sum(unit**2, axis=1))
+    return _drawn(target, normal, unit, -0.5 * jnp.sum(unit**2, axis=1), judged)
 
 
-def svi(target: Target, normal: Normal, key: Array, draws: int) -> Drawn:
-    """Draws of the normal along the same axes that is closest to the density."""
+def svi(target: Target, normal: Normal, key: Array, draws: int, judged: int) -> Drawn:
+    """The same of the normal along the same axes that is closest to the density."""
     import optax  # a saved fit needs none
 
     fit_key, draw_key = jax.random.split(key)
@@ -109,13 +111,14 @@ def svi(target: Target, normal: Normal, key: Array, draws: int) -> Drawn:
     (free, _), _ = jax.lax.scan(step, (free, optimiser.init(free)), keys)
     unit = jax.random.normal(draw_key, (draws, normal.mean.size), normal.mean.dtype)
     place = free[0][None] + jnp.exp(free[1])[None] * unit
-    return _drawn(target, normal, place, -0.5 * jnp.sum(unit**2, axis=1))
+    return _drawn(target, normal, place, -0.5 * jnp.sum(unit**2, axis=1), judged)
 
 
-def _drawn(target: Target, normal: Normal, unit: Array, log_density: Array) -> Drawn:
+def _drawn(target: Target, normal: Normal, unit: Array, log_density: Array, judged: int) -> Drawn:
     position = normal.position(unit)
-    potential, lineages, law = map_in_chunks(target.evaluate, position)
-    return Drawn(position, -potential - log_density, lineages, law)
+    potential, lineages, _ = map_in_chunks(target.evaluate, position[:judged])
+    law = jax.vmap(target.law)(position)
+    return Drawn(position, log_density, -potential - log_density[:judged], lineages, law)
 
 
 def map_in_chunks(function: Callable[[Any], Any], rows: Any, chunk: int = _CHUNK) -> Any:

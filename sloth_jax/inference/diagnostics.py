@@ -124,13 +124,43 @@ def smooth_ratios(log_ratio: np.ndarray) -> tuple[np.ndarray, float]:
 
     Returns:
         Weights that sum to 1, ``(draw,)``, and Pareto's k: infinite where ratios are not numbers,
-        or there is but one.
+        or too few of them differ to tell.
     """
     if log_ratio.size == 1 or not np.isfinite(log_ratio).all():
         return np.full(log_ratio.shape, 1.0 / log_ratio.size), float("inf")
-    smoothed, k = _psislw()(log_ratio.astype(np.float64))
-    weights = np.exp(np.asarray(smoothed) - np.max(smoothed))
-    return weights / weights.sum(), float(k)
+    weights = np.exp(log_ratio.astype(np.float64) - log_ratio.max())
+    # The tail: the largest min(n / 5, 3 sqrt n) ratios, as excesses over the largest of the others.
+    count = math.ceil(min(0.2 * weights.size, 3.0 * math.sqrt(weights.size)))
+    order = np.argsort(weights, kind="stable")
+    threshold = weights[order[-count - 1]]
+    tail = order[weights[order] > threshold]
+    if tail.size < 5:
+        return weights / weights.sum(), float("inf")
+    k, scale = _fit_pareto(weights[tail] - threshold)
+    # Each becomes the quantile of the fitted tail at its rank, and none is above the largest.
+    above = -np.log1p(-(np.arange(tail.size) + 0.5) / tail.size)
+    quantiles = scale * (np.expm1(k * above) / k if abs(k) > 1e-9 else above)
+    weights[tail] = np.minimum(threshold + quantiles, 1.0)
+    return weights / weights.sum(), k
+
+
+def _fit_pareto(excess: np.ndarray) -> tuple[float, float]:
+    """Shape and scale of a generalised Pareto distribution of sorted, positive excesses.
+
+    Zhang and Stephens 2009: the posterior mean of b = -k / scale over a grid, under a prior by the
+    first quartile; k is drawn towards 1/2 by ten observations (Vehtari et al. 2024, appendix C).
+    """
+    n, most = excess.size, excess[-1]
+    grid = 30 + int(math.sqrt(n))
+    quartile = excess[int(n / 4 + 0.5) - 1]
+    b = (1.0 - np.sqrt(grid / (np.arange(grid) + 0.5))) / (3.0 * quartile) + 1.0 / most
+    # k(b) = mean_i log(1 - b x_i), profile log likelihood n (log(-b / k) - k - 1)
+    k = np.log1p(-b[:, None] * excess[None]).mean(axis=1)
+    log_likelihood = n * (np.log(-b / k) - k - 1.0)
+    weight = np.exp(log_likelihood - log_likelihood.max())
+    mean = float((b * weight).sum() / weight.sum())
+    shape = float(np.log1p(-mean * excess).mean())
+    return (n * shape + 10 * 0.5) / (n + 10), -shape / mean
 
 
 def agreement(expected: np.ndarray) -> tuple[float, float]:
@@ -158,16 +188,6 @@ def agreement(expected: np.ndarray) -> tuple[float, float]:
         if chains == 1:
             return float("nan"), ess
         return float(az.rhat(entries)["score"].max()), ess
-
-
-def _psislw() -> Any:
-    """Smoothing of importance ratios by arviz, which keeps it elsewhere since version 1."""
-    az = import_arviz()
-    if hasattr(az, "psislw"):
-        return az.psislw
-    from arviz_stats.base import array_stats  # pyright: ignore[reportMissingImports]
-
-    return array_stats.psislw
 
 
 def import_arviz() -> Any:

@@ -13,7 +13,7 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.special import logsumexp
 from jaxtyping import Float
 
-from sloth_jax.inference.approximations import by_curvature, laplace, svi
+from sloth_jax.inference.approximations import by_curvature, laplace, map_in_chunks, svi
 from sloth_jax.inference.mode import Mode, Target, find_mode, target_of
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.stacking import leave_one_lineage_out, mixture_rows, stack
@@ -30,8 +30,10 @@ class Draws(NamedTuple):
     Attributes:
         position: raw parameters, :class:`sloth_jax.law.hierarchical.RawParams` as vectors,
             ``(draw, parameter)``.
-        log_ratio: log of the posterior density over the approximation's, ``(draw,)``; 0 of chains
-            and of a mode.
+        log_density: of the approximation that they are of, up to a constant, ``(draw,)``; 0 of
+            chains and of a mode.
+        log_ratio: log of the posterior density over it, up to another, of the first draws only,
+            ``(judged,)``; 0 of chains and of a mode.
         law: of each draw, every array with a leading axis ``(draw,)``.
         mode: around which they were drawn.
         weights: of each surface of :data:`sloth_jax.law.options.AVERAGED`, ``(surface,)``; a single
@@ -39,7 +41,8 @@ class Draws(NamedTuple):
     """
 
     position: Float[Array, "*fold draw parameter"]
-    log_ratio: Float[Array, "*fold draw"]
+    log_density: Float[Array, "*fold draw"]
+    log_ratio: Float[Array, "*fold judged"]
     law: SharedLaw
     mode: Mode
     weights: Float[Array, "*fold surface"]
@@ -57,20 +60,29 @@ class TargetOf:
         return target_of(facts[0], self.prior, facts[1], self.skills)
 
 
-def fit_observations(observations: Observations, key: Array, settings: FitSettings) -> Draws:
+JUDGED = 250
+"""Draws of an approximation that tell Pareto's k: comparing one with the density costs as much as a
+step of the search for the mode."""
+
+
+def fit_observations(
+    observations: Observations, key: Array, settings: FitSettings, judged: int = JUDGED
+) -> Draws:
     """Fit the law to arrays by any inference but NUTS: a pure function, to be mapped over folds.
 
     Args:
         observations: from :func:`sloth_jax.inference.observe.observe`, perhaps with a mask.
         key: random key.
         settings: what is fitted and how.
+        judged: draws of an approximation that are compared with the density, at most; all are
+            where surfaces are averaged.
     """
     if settings.inference == "mode":
         mode = _mode(observations, key, settings)
         return unweighted(observations, mode.position[None], mode, settings)
     if settings.averages:
         return _average_surfaces(observations, key, settings)
-    return _approximate(observations, key, settings)[0]
+    return _approximate(observations, key, settings, judged)[0]
 
 
 def _mode(observations: Observations, key: Array, settings: FitSettings) -> Mode:
@@ -85,19 +97,19 @@ def _mode(observations: Observations, key: Array, settings: FitSettings) -> Mode
 
 
 def _approximate(
-    observations: Observations, key: Array, settings: FitSettings
+    observations: Observations, key: Array, settings: FitSettings, judged: int
 ) -> tuple[Draws, Array]:
-    """Draws of an approximation, and their log densities of scores, ``(draw, lineage)``."""
+    """Draws of an approximation, and log densities of scores, ``(judged, lineage)``."""
     mode_key, draw_key = jax.random.split(key)
     mode = _mode(observations, mode_key, settings)
     observations = linear_at(observations, mode.covariates)
     target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
     normal = by_curvature(target, mode.position)
     draw = {"laplace": laplace, "svi": svi}[settings.inference]
-    drawn = draw(target, normal, draw_key, settings.draws)
+    drawn = draw(target, normal, draw_key, settings.draws, min(judged, settings.draws))
     weights = jnp.ones(1, mode.position.dtype)
-    draws = Draws(drawn.position, drawn.log_ratio, drawn.law, mode, weights)
-    return draws, drawn.lineage_density
+    facts = drawn.position, drawn.log_density, drawn.log_ratio, drawn.law
+    return Draws(*facts, mode, weights), drawn.lineage_density
 
 
 def _average_surfaces(observations: Observations, key: Array, settings: FitSettings) -> Draws:
@@ -113,7 +125,7 @@ def _average_surfaces(observations: Observations, key: Array, settings: FitSetti
         seen = observations._replace(design=observations.design * used[None])
         if seen.covariates is not None:
             seen = seen._replace(covariates=seen.covariates._replace(used=used))
-        draws, density = _approximate(seen, key, settings)
+        draws, density = _approximate(seen, key, settings, settings.draws)
         of_skill = jnp.broadcast_to(used[:, None], (used.size, skills))
         of_benchmark = jnp.broadcast_to(used[:, None], (used.size, benchmarks))
         free = zero_raw_params(observations, skills, settings.prior)
@@ -136,6 +148,7 @@ def _average_surfaces(observations: Observations, key: Array, settings: FitSetti
     centred = draws.log_ratio - logsumexp(draws.log_ratio, axis=1, keepdims=True)
     return Draws(
         position=draws.position[law, draw],
+        log_density=draws.log_density[law, draw],
         log_ratio=centred[law, draw],
         law=jax.tree.map(lambda a: a[law, draw], draws.law),
         mode=jax.tree.map(lambda a: a[0], draws.mode),
@@ -161,7 +174,14 @@ def unweighted(
     target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
     nothing = jnp.zeros(position.shape[0], position.dtype)
     weights = jnp.ones(1, position.dtype)
-    return Draws(position, nothing, jax.vmap(target.law)(position), mode, weights)
+    return Draws(position, nothing, nothing, jax.vmap(target.law)(position), mode, weights)
+
+
+def log_ratios(observations: Observations, draws: Draws, settings: FitSettings) -> Array:
+    """Log of the posterior density over the approximation's, up to a constant, ``(draw,)``."""
+    observations = linear_at(observations, draws.mode.covariates)
+    target = TargetOf(settings.skills, settings.prior)((observations, draws.mode.pivots))
+    return -map_in_chunks(target.potential, draws.position) - draws.log_density
 
 
 def systematic(weights: np.ndarray) -> np.ndarray:

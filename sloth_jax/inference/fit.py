@@ -27,7 +27,14 @@ from sloth_jax.identifiability.report import Report
 from sloth_jax.inference.approximations import by_curvature, map_in_chunks
 from sloth_jax.inference.checkpoint import Checkpoint, describe_run
 from sloth_jax.inference.diagnostics import Diagnostics, judge_chains, smooth_ratios
-from sloth_jax.inference.draws import Draws, TargetOf, fit_observations, systematic, unweighted
+from sloth_jax.inference.draws import (
+    Draws,
+    TargetOf,
+    fit_observations,
+    log_ratios,
+    systematic,
+    unweighted,
+)
 from sloth_jax.inference.finite import furthest_in_words
 from sloth_jax.inference.mode import Mode
 from sloth_jax.inference.nuts import run_chains
@@ -185,6 +192,8 @@ def _approximate(
         return draws, {}
     weights, k = smooth_ratios(np.asarray(draws.log_ratio))
     if k < 0.7:
+        if weights.size < settings.draws:  # worth weighing all of them
+            weights, k = smooth_ratios(np.asarray(_log_ratios(observations, draws, settings)))
         # Weighted draws become equal ones by systematic resampling.
         rows = systematic(weights)
         position, law = jax.tree.map(lambda a: a[rows], (draws.position, draws.law))
@@ -251,6 +260,7 @@ def _check_mode(mode: Mode) -> None:
 
 
 _fit_observations = kept(jax.jit(fit_observations, static_argnames="settings"), (2,))
+_log_ratios = jax.jit(log_ratios, static_argnames="settings")
 _unweighted = jax.jit(unweighted, static_argnames="settings")
 
 

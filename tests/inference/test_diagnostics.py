@@ -5,7 +5,12 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sloth_jax.inference.diagnostics import Diagnostics, judge_chains, smooth_ratios
+from sloth_jax.inference.diagnostics import (
+    Diagnostics,
+    import_arviz,
+    judge_chains,
+    smooth_ratios,
+)
 from sloth_jax.inference.draws import systematic
 
 
@@ -60,6 +65,26 @@ def test_approximations_are_trusted_by_their_ratios():
     assert "sample with nuts" in problems[0]
     assert "had not settled" in problems[1]
     assert smooth_ratios(np.array([0.0, np.nan]))[1] == np.inf
+
+
+@pytest.mark.parametrize("count", [40, 250, 1000])
+@pytest.mark.parametrize("spread", [0.05, 0.8, 3.0])
+def test_smoothed_ratios_are_those_of_arviz(count, spread):
+    psislw = getattr(import_arviz(), "psislw", None)
+    if psislw is None:
+        pytest.skip("arviz 1 keeps its smoothing elsewhere: comparison skipped")
+    rng = np.random.default_rng(count)
+    for log_ratio in (spread * rng.normal(size=count), spread * rng.standard_t(3, size=count)):
+        weights, k = smooth_ratios(log_ratio)
+        wanted, wanted_k = psislw(log_ratio)
+        assert k == pytest.approx(float(wanted_k), abs=1e-6)
+        np.testing.assert_allclose(weights, np.exp(wanted), rtol=1e-6, atol=1e-12)
+
+
+def test_ratios_that_are_all_the_same_tell_nothing():
+    weights, k = smooth_ratios(np.zeros(100))
+    np.testing.assert_allclose(weights, 0.01)
+    assert k == np.inf
 
 
 def test_draws_are_repeated_as_often_as_their_weight_says():

@@ -78,7 +78,7 @@ def approximate(observations: Observations) -> Approximated:
     mode = find_mode(observations, KEY, skills=SKILLS, prior=Prior(), starts=1, steps=300)
     target = target_of(observations, Prior(), mode.pivots, SKILLS)
     normal = by_curvature(target, mode.position)
-    return Approximated(observations, mode, normal, laplace(target, normal, KEY, DRAWS))
+    return Approximated(observations, mode, normal, laplace(target, normal, KEY, DRAWS, DRAWS))
 
 
 def small_table() -> Observations:
