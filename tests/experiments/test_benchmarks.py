@@ -4,11 +4,14 @@ from __future__ import annotations
 
 import json
 
+import command_times
 import cost
 import items
 import numpy as np
 import pytest
 from running import run, shows
+
+from sloth_jax.errors import InputError
 
 
 def test_cost(tmp_path):
@@ -26,6 +29,21 @@ def test_cost(tmp_path):
     sizes, busy = done.axes("cost")
     assert shows(sizes, cost.FACTORS)
     assert shows(busy, table.loc[table["axis"].isna(), "busy_ratio"])
+
+
+def test_cost_of_commands(tmp_path):
+    done = run(command_times.main, tmp_path / "out", "--smoke")
+    table = done.csv("command_times")
+    assert table["command"].tolist() == list(command_times.QUICK)
+    assert (table["warm_least"] <= table["warm_median"]).all()
+    assert (table[["cold", "warm_least"]] > 0).all(axis=None)
+    record = json.loads((done.out / "command_times.json").read_text())
+    assert record["runs"] == 1
+
+
+def test_a_command_that_fails_is_named(tmp_path):
+    with pytest.raises(InputError, match=r"sloth-jax predict --fit .*fit\.nc.*: .*fit\.nc"):
+        command_times.seconds(command_times.COMMANDS["predict --fit"], tmp_path, tmp_path / "cache")
 
 
 def test_cost_of_items(tmp_path):
