@@ -127,7 +127,21 @@ def steps() -> list[Step]:
         Step("simulation_based", "simulation_based.py"),
         Step("test_time_compute", "test_time_compute.py"),
         Step("few_items", "few_items.py", (), same("few_items.png"), file="banks"),
-        Step("few_items_page", "few_items_table.py", (), (), "items.md", ("few_items",)),
+        Step(
+            "items_to_forecast",
+            "items_to_forecast.py",
+            (),
+            same("items_to_forecast.png"),
+            file="banks",
+        ),
+        Step(
+            "few_items_page",
+            "few_items_table.py",
+            (),
+            (),
+            "items.md",
+            ("few_items", "items_to_forecast"),
+        ),
         Step("few_prompts", "few_prompts.py"),
         Step(
             "few_prompts_page", "few_prompts_table.py", (), (), "few_prompts.md", ("few_prompts",)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sloth_jax.cli.console import Parser, show_progress, tell
+from sloth_jax.cli.console import Parser, show_progress
 from sloth_jax.cli.options import add_output_options, add_source_options
 
 
@@ -39,22 +39,17 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.fitting import begin, saved_or_new
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
-    from sloth_jax.cli.output import check_outputs, draw_figure, write_answer
-    from sloth_jax.forecasting.query import load_query
+    from sloth_jax.cli.output import write_answer
+    from sloth_jax.cli.queries import query_of
     from sloth_jax.inference.devices import random_keys
     from sloth_jax.planning.comparison import compare
     from sloth_jax.planning.targets import find_target, parse_target
 
-    prepare_jax(options)
-    check_outputs(options)
     target = parse_target(options.target)
-    saved = saved_fit(options)
-    table = training_table(options, saved)
-    query = load_query(options.candidates, table)
-    for warning in query.warnings:
-        tell(f"note: {warning}")
+    saved, table = begin(options)
+    query = query_of(options.candidates, table)
     find_target(target, table.benchmarks)
     # The same keys as predict: the same candidates have the same predictions.
     fit_key, key = random_keys(options.seed, 2)
@@ -66,6 +61,7 @@ def _run(options: argparse.Namespace) -> None:
     tell_of_extrapolation(tuple(by_model["model"]), tuple(by_model["outside"]))
     if options.plot is not None:
         from sloth_jax.plotting import plot_candidates
+        from sloth_jax.plotting.figure_files import draw_figure
 
         draw_figure(options.plot, [lambda ax: plot_candidates(rows, ax=ax)], (6.4, 4.6))
     text = rows.drop(columns=["level", "outside"]).to_string(index=False, float_format="%.3f")

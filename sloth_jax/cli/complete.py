@@ -48,6 +48,8 @@ def _run(options: argparse.Namespace) -> None:
     def read(options: argparse.Namespace) -> Leaderboard:
         if options.data and options.edition:
             raise InputError("--edition is of the bundled leaderboard: leave it or TABLE out")
+        if options.items:
+            raise InputError("--items belongs to commands that predict other models: leave it out")
         first = options.data or load_leaderboard(edition=options.edition)
         found = read_sparse(first, *(options.add or ()), floors=options.floors)
         scales.update(zip(found.table.benchmarks, found.scales, strict=True))

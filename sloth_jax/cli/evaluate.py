@@ -121,7 +121,7 @@ def _added(options: argparse.Namespace, rows: pd.DataFrame) -> dict[str, Any] | 
 
 def _figures(rows: pd.DataFrame, scores: pd.DataFrame) -> dict[str, str | bytes]:
     """Predicted against measured, a panel per benchmark; errors of both laws."""
-    from sloth_jax.cli.output import image_of, open_no_windows
+    from sloth_jax.plotting.figure_files import image_of, open_no_windows
 
     open_no_windows()
     from sloth_jax.plotting import left_out_figures

@@ -10,11 +10,13 @@ from dataclasses import replace
 from pathlib import Path
 
 import jax
+import pandas as pd
 from jax import Array
 
 from sloth_jax.cli.console import show_progress, tell
 from sloth_jax.cli.notes import tell_of_fit
 from sloth_jax.cli.options import DEFAULTS
+from sloth_jax.cli.output import check_outputs
 from sloth_jax.compilation_cache import use_compilation_cache
 from sloth_jax.data.joining import add_models
 from sloth_jax.data.leaderboard import Leaderboard
@@ -53,7 +55,7 @@ def prepare_jax(options: argparse.Namespace) -> None:
 
 
 _OF_A_NEW_FIT = (
-    *("data", "edition", "add", "floors", "task", "task_scale", "task_floor"),
+    *("data", "edition", "add", "items", "floors", "task", "task_scale", "task_floor"),
     *("inference", "point", "skills", "surface", "size", "draws", "warmup"),
 )
 
@@ -72,6 +74,18 @@ def saved_fit(options: argparse.Namespace) -> Fit | None:
                 f"--{name.replace('_', '-')} belongs to a new fit; leave it out with --fit"
             )
     return load_fit(options.fit)
+
+
+def begin(options: argparse.Namespace) -> tuple[Fit | None, Leaderboard]:
+    """What commands that use a fit begin with: the saved fit, None without one, and its table.
+
+    Raises:
+        InputError: if one of them cannot be used, or nothing could be written at the end.
+    """
+    prepare_jax(options)
+    check_outputs(options)
+    saved = saved_fit(options)
+    return saved, training_table(options, saved)
 
 
 def training_table(
@@ -96,10 +110,18 @@ def training_table(
 def _read_table(options: argparse.Namespace) -> Leaderboard:
     # A floor may belong to a benchmark that only the last table adds.
     added = list(options.add or ())
+    if options.items and not added:
+        raise InputError("--items belongs to --add: name a file of answers to its items there")
     floors = None if added else options.floors
     table = load_leaderboard(options.data, floors=floors, edition=options.edition)
     for path in added:
-        table = add_models(table, path, floors=options.floors if path == added[-1] else None)
+        floors = options.floors if path == added[-1] else None
+        rows: str | pd.DataFrame = path
+        if options.items:
+            from sloth_jax.items.answers import scores_for
+
+            rows = scores_for(table, path, options.items, options.seed, show_progress)
+        table = add_models(table, rows, floors=floors, source=path)
     return table
 
 

@@ -62,8 +62,9 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from sloth_jax.cli.fitting import prepare_jax
+    from sloth_jax.items.answers import with_facts
     from sloth_jax.items.bank import read_bank
-    from sloth_jax.items.reports import answer_record, score_models, selected, with_facts
+    from sloth_jax.items.reports import answer_record, score_models, selected
 
     prepare_jax(options)
     check_outputs(options, (*TABLES, *JSON))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from sloth_jax.cli.console import Parser, number, show_progress, tell
+from sloth_jax.cli.console import Parser, number, show_progress
 from sloth_jax.cli.options import add_output_options, add_source_options
 
 
@@ -50,22 +50,17 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.fitting import begin, saved_or_new
     from sloth_jax.cli.notes import tell_of_new_families
-    from sloth_jax.cli.output import check_outputs, write_answer
-    from sloth_jax.forecasting.query import load_query
+    from sloth_jax.cli.output import write_answer
+    from sloth_jax.cli.queries import query_of
     from sloth_jax.inference.devices import random_keys
     from sloth_jax.planning.next_benchmark import Question, in_words, next_benchmark, parse_costs
 
-    prepare_jax(options)
-    check_outputs(options)
-    saved = saved_fit(options)
-    table = training_table(options, saved)
+    saved, table = begin(options)
     model = options.model
     if options.query is not None:
-        model = load_query(options.query, table)
-        for warning in model.warnings:
-            tell(f"note: {warning}")
+        model = query_of(options.query, table)
         tell_of_new_families(model.families, table)
     costs = (
         dict.fromkeys(table.benchmarks, 1.0)

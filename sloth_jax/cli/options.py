@@ -76,6 +76,12 @@ def _add_table_options(group: argparse._ArgumentGroup, table: str) -> None:
         help="more models and scores, your own say, to learn from beside that table; a column that "
         "it lacks becomes a new benchmark; may be repeated",
     )
+    group.add_argument(
+        "--items",
+        metavar="[NAME=]BANK",
+        help="an item bank (see `sloth-jax items`) of a benchmark: tables of --add with a column "
+        "item hold answers to its items, from which scores with their errors are made",
+    )
     add_floors_option(group)
     group.add_argument(
         "--task",

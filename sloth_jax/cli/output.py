@@ -5,12 +5,9 @@ from __future__ import annotations
 import argparse
 import io
 import json
-import warnings
-from collections.abc import Callable, Sequence
-from pathlib import Path
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
-from sloth_jax import __version__
 from sloth_jax.cli.console import tell
 from sloth_jax.errors import InputError
 from sloth_jax.files import (
@@ -26,8 +23,6 @@ from sloth_jax.files import (
 if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
     from sloth_jax.inference.fit import Fit
 
@@ -41,7 +36,7 @@ _FIGURES = (".png", ".pdf", ".svg")
 # Options that name files, of any command.
 _OUTPUTS = ("out", "plot", "rejected", "unknown", "guessed")
 _INPUTS = ("data", "add", "floors", "task", "fit", "query", "candidates", "source", "facts")
-_INPUTS += ("bank", "labels", "responses")
+_INPUTS += ("bank", "labels", "responses", "items")
 
 
 def check_outputs(options: argparse.Namespace, endings: Sequence[str] = (*TABLES, *JSON)) -> None:
@@ -66,6 +61,7 @@ def check_outputs(options: argparse.Namespace, endings: Sequence[str] = (*TABLES
         )
     named = [given[name] for name in _INPUTS if given.get(name) is not None]
     inputs = [path for one in named for path in (one if isinstance(one, list) else [one])]
+    inputs += [str(path).partition("=")[2] for path in inputs if "=" in str(path)]  # NAME=BANK
     check_overwrites_nothing_read(outputs, inputs)
 
 
@@ -130,48 +126,6 @@ def json_of(record: dict[str, Any], fit: Fit, seed: int) -> str:
     return json.dumps({**record, **added}, indent=2) + "\n"
 
 
-def open_no_windows() -> None:
-    """Draw into files only; before pyplot is imported."""
-    import matplotlib  # takes a second
-
-    matplotlib.use("Agg")
-
-
-def image_of(figure: Figure, kind: str = "png") -> bytes:
-    """A figure as png, pdf or svg, which says the version that drew it."""
-    buffer = io.BytesIO()
-    made_by = {"Software" if kind == "png" else "Creator": f"sloth_jax {__version__}"}
-    figure.savefig(buffer, format=kind, metadata=made_by)
-    return buffer.getvalue()
-
-
-def draw_figure(path: str, panels: Sequence[Callable[[Axes], Any]], *size: Any, **how: Any) -> None:
-    """Draw panels into a file, all of it or nothing.
-
-    Args:
-        path: with an ending that :func:`check_outputs` allows.
-        panels: what draws each.
-        size: of a panel, and
-        how: they stand, as for :func:`sloth_jax.plotting.plot_panels`.
-
-    Raises:
-        OutputError: if it cannot be written; what was there before is still there.
-    """
-    open_no_windows()
-    import matplotlib.pyplot as plt
-
-    from sloth_jax.plotting import plot_panels, style
-
-    with style(), warnings.catch_warnings():
-        # A name in letters that the font lacks is drawn with boxes, and is right in every table.
-        warnings.filterwarnings("ignore", message="Glyph .* missing", category=UserWarning)
-        figure = plot_panels(panels, *size, **how)
-        content = image_of(figure, Path(path).suffix[1:].lower())
-        plt.close(figure)
-    write_bytes(path, content)
-    tell(f"Drew {path}")
-
-
 def draw_models(
     path: str,
     models: Sequence[str],
@@ -180,6 +134,8 @@ def draw_models(
     **given: Any,
 ) -> None:
     """Draw a panel per model, of the first models; arguments as for ``interval_panels``."""
+    from sloth_jax.plotting.figure_files import draw_figure, open_no_windows
+
     open_no_windows()
     from sloth_jax.plotting.panels import interval_panels
 

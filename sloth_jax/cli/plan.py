@@ -66,19 +66,16 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.fitting import begin, saved_or_new
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
-    from sloth_jax.cli.output import check_outputs, draw_figure, write_answer
+    from sloth_jax.cli.output import write_answer
     from sloth_jax.inference.devices import random_keys
     from sloth_jax.planning.optimal import compute_optimal
     from sloth_jax.planning.targets import parse_target
 
-    prepare_jax(options)
-    check_outputs(options)
     family, bounds, target = family_of(options), bounds_of(options), parse_target(options.target)
     flops = _budgets(options)
-    saved = saved_fit(options)
-    table = training_table(options, saved)
+    saved, table = begin(options)
     family = known_family(family, table)
     is_skill = asks_for_skill(options, target, saved, table)
     fit_key, plan_key, _ = random_keys(options.seed, 3)
@@ -100,6 +97,7 @@ def _run(options: argparse.Namespace) -> None:
     tell_of_extrapolation(names, tuple(plan.frontier["outside"]))
     if options.plot is not None:
         from sloth_jax.plotting import plan_panels
+        from sloth_jax.plotting.figure_files import draw_figure
 
         draw_figure(options.plot, plan_panels(plan))
     record = {

@@ -3,21 +3,15 @@
 from __future__ import annotations
 
 import argparse
-import sys
 from typing import TYPE_CHECKING
 
-from sloth_jax.cli.console import Parser, show_progress, tell
+from sloth_jax.cli.console import Parser, show_progress
 from sloth_jax.cli.options import add_output_options, add_source_options
-from sloth_jax.cli.output import check_outputs, draw_models, write_answer
-from sloth_jax.errors import InputError
+from sloth_jax.cli.output import draw_models, write_answer
+from sloth_jax.cli.queries import query_of
 
 if TYPE_CHECKING:
     import pandas as pd
-
-    from sloth_jax.data.leaderboard import Leaderboard
-    from sloth_jax.forecasting.query import Query
-
-_STDIN = "-"
 
 
 def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
@@ -53,18 +47,13 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(options: argparse.Namespace) -> None:
     import numpy as np
 
-    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.fitting import begin, saved_or_new
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
     from sloth_jax.forecasting.forecast import forecast
     from sloth_jax.inference.devices import random_keys
 
-    prepare_jax(options)
-    check_outputs(options)
-    saved = saved_fit(options)
-    table = training_table(options, saved)
-    query = _query(options.query, table)
-    for warning in query.warnings:
-        tell(f"note: {warning}")
+    saved, table = begin(options)
+    query = query_of(options.query, table)
     fit_key, forecast_key = random_keys(options.seed, 2)
     fit = saved_or_new(options, saved, table, fit_key)
     with show_progress("predicting"):
@@ -84,24 +73,6 @@ def _run(options: argparse.Namespace) -> None:
         text=_text(summary, options.level),
         float_format="%.6f",
     )
-
-
-def _query(path: str, table: Leaderboard) -> Query:
-    """The query in a file, or from standard input.
-
-    Raises:
-        InputError: if there is none, or it cannot be used.
-    """
-    from sloth_jax.forecasting.query import load_query, parse_query
-
-    if path != _STDIN:
-        return load_query(path, table)
-    if sys.stdin is None or sys.stdin.isatty():
-        raise InputError(
-            "--query -: nothing is piped into standard input; pipe CSV or JSON into it, or name a "
-            "file"
-        )
-    return parse_query(sys.stdin.buffer.read(), table, "standard input")
 
 
 def _text(summary: pd.DataFrame, level: float) -> str:

@@ -68,19 +68,16 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(options: argparse.Namespace) -> None:
     import pandas as pd
 
-    from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
+    from sloth_jax.cli.fitting import begin, saved_or_new
     from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
-    from sloth_jax.cli.output import check_outputs, draw_figure, write_answer
+    from sloth_jax.cli.output import write_answer
     from sloth_jax.inference.devices import random_keys
     from sloth_jax.planning.requirement import required
     from sloth_jax.planning.targets import find_target
 
-    prepare_jax(options)
-    check_outputs(options)
     _check_given(options)
     family, bounds = family_of(options), bounds_of(options)
-    saved = saved_fit(options)
-    table = training_table(options, saved)
+    saved, table = begin(options)
     family = known_family(family, table)
     is_skill = asks_for_skill(options, options.benchmark, saved, table)
     if not is_skill:
@@ -106,6 +103,7 @@ def _run(options: argparse.Namespace) -> None:
     tell_of_extrapolation((family.name,), (found.outside,))
     if options.plot is not None:
         from sloth_jax.plotting import plot_requirement
+        from sloth_jax.plotting.figure_files import draw_figure
 
         draw_figure(options.plot, [lambda ax: plot_requirement(found, ax=ax)])
     row = {name: value for name, value in vars(found).items() if name != "curve"}

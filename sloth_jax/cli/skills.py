@@ -46,8 +46,9 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(options: argparse.Namespace) -> None:
     from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
     from sloth_jax.cli.notes import against_interpretation
-    from sloth_jax.cli.output import image_of, json_of, open_no_windows
+    from sloth_jax.cli.output import json_of
     from sloth_jax.inference.devices import random_keys
+    from sloth_jax.plotting.figure_files import image_of, open_no_windows
     from sloth_jax.skills.tables import may_interpret, skill_tables
 
     open_no_windows()

@@ -20,6 +20,7 @@ def add_models(
     added: str | Path | pd.DataFrame,
     *,
     floors: str | Path | pd.DataFrame | None = None,
+    source: str = "data frame",
 ) -> Leaderboard:
     """The table with models and scores of your own beside its own.
 
@@ -33,6 +34,7 @@ def add_models(
         added: CSV or parquet file, or data frame, read like that of :func:`load_leaderboard`.
         floors: chance floors of new benchmarks, see :func:`load_floors`; those of the table's own
             stay as they are otherwise.
+        source: what errors call a frame.
 
     Returns:
         The new table; it warns of every score that was replaced.
@@ -40,9 +42,12 @@ def add_models(
     Raises:
         TableError: if the file cannot be read or used, or contradicts the table on a fact.
     """
-    mine = read_table(added)
+    mine = read_table(added, source)
     header = read_header(mine, whole=False)
-    benchmarks = {_name(name, table): at for name, at in header.benchmarks.items()}
+    benchmarks = {
+        match_benchmark(name, table.benchmarks) or name: at
+        for name, at in header.benchmarks.items()
+    }
     header = header._replace(benchmarks=benchmarks)
     cells, row_of, replaced = _merge(table, mine, header)
     names = tuple(dict.fromkeys((*table.benchmarks, *benchmarks)))
@@ -66,7 +71,7 @@ def _merge(
 ) -> tuple[dict[str, dict[str, str]], dict[str, int], list[str]]:
     """Model -> column -> cell, model -> its row in ``added``, and a warning per replaced score."""
     about = {
-        f"{_name(name, table)} {kind}": at
+        f"{match_benchmark(name, table.benchmarks) or name} {kind}": at
         for kind, columns in header.about.items()
         for name, at in columns.items()
     }
@@ -102,15 +107,11 @@ def _merge(
             shared = {name: relative.get(name, "") for name in ("lineage", "post_trained")}
             cells[model] = shared | facts
         # A replaced score loses its old standard error, items and source.
-        replaced = [f"{name} {kind}" for name in scores for kind in ABOUT]
-        cells[model] |= scores
-        cells[model] |= {name: texts[about[name]] if name in about else "" for name in replaced}
+        told = [f"{name} {kind}" for name in scores for kind in ABOUT]
+        cells[model] |= scores | {
+            name: texts[about[name]] if name in about else "" for name in told
+        }
     return cells, row_of, warnings
-
-
-def _name(benchmark: str, table: Leaderboard) -> str:
-    """The table's name of a benchmark, or the name itself."""
-    return match_benchmark(benchmark, table.benchmarks) or benchmark
 
 
 def _duplicates(joined: Leaderboard, new: set[str], table: Leaderboard) -> list[str]:

@@ -29,7 +29,8 @@ from sloth_jax.wording import listed, one_line, quoted
 
 _LEAST = 10  # answered items below which an estimate is refused
 _CALIBRATED = 3_000_000  # cells of a bank above which only some of its models are left out
-_CHOICE = ("item", "weight", "method", "bank")  # columns of a file of selected items
+CHOICE = ("item", "weight", "method", "bank")
+"""Columns of a file of selected items."""
 
 
 def selected(
@@ -149,7 +150,7 @@ def _choice(path: str, bank: ItemBank) -> tuple[np.ndarray, str]:
         frame = pd.read_csv(path, dtype={"item": str, "bank": str})
     except (OSError, ValueError) as error:
         raise InputError(f"{path}: cannot be read: {one_line(str(error))}") from None
-    if missing := [name for name in _CHOICE if name not in frame.columns]:
+    if missing := [name for name in CHOICE if name not in frame.columns]:
         raise InputError(f"{path}: column {missing[0]} is missing: give what items select wrote")
     if (frame["bank"] != bank.digest).any():
         raise InputError(
@@ -160,34 +161,6 @@ def _choice(path: str, bank: ItemBank) -> tuple[np.ndarray, str]:
     weights[[bank.item_number[name] for name in frame["item"]]] = frame["weight"]
     method = str(frame["method"].iloc[0])
     return weights, method if method in METHODS else "information"
-
-
-def with_facts(frame: pd.DataFrame, benchmark: str, facts: str | None) -> pd.DataFrame:
-    """A table for ``predict --add``: models with facts, the combined score and its error.
-
-    Args:
-        frame: from :func:`score_models`.
-        benchmark: name of the score's column; its error has ``se`` added.
-        facts: CSV with ``model`` and what is known of it; None for none.
-
-    Raises:
-        InputError: the facts cannot be read, or lack a model.
-    """
-    best = frame[frame["estimator"] == "combined"]
-    score = pd.DataFrame(
-        {"model": best["model"], benchmark: best["score"], f"{benchmark} se": best["se"]}
-    )
-    if facts is None:
-        return score
-    try:
-        known = pd.read_csv(facts)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{facts}: cannot be read: {one_line(str(error))}") from None
-    if "model" not in known.columns:
-        raise InputError(f"{facts}: column model is missing")
-    if absent := sorted(set(score["model"]) - set(known["model"].astype(str))):
-        raise InputError(f"{facts}: nothing is said of {listed(absent)}")
-    return known.assign(model=known["model"].astype(str)).merge(score, on="model", how="inner")
 
 
 def answer_record(bank: ItemBank, frame: pd.DataFrame, options: Mapping[str, Any]) -> str:

@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
+import pytest
 from commands import POINT, predict, refused
+
+from sloth_jax.items.answers import scores_from_answers
+from sloth_jax.items.bank import read_bank
 
 
 def test_a_task_of_ones_own_is_predicted_like_a_benchmark(folder, capsys):
@@ -45,6 +51,77 @@ def test_own_models_are_added_and_their_family_is_known(folder, capsys):
     (folder / "mine.csv").write_text("model,params_b,MMLU\nfamily0-0,99,0.3\n")
     assert predict(folder, *options[:-1], folder / "q.csv") == 2
     refused(capsys, folder / "q.csv", "the table has params_b 1.0, and facts must agree: leave")
+
+
+@pytest.fixture
+def answered(folder):
+    """A bank of 12 models by 60 items, and answers of two models of one's own to 30 of them."""
+    rng = np.random.default_rng(0)
+    skill = np.append(np.linspace(-2, 2, 12), [-0.5, 0.5])
+    right = rng.random((14, 60)) < 1 / (1 + np.exp(rng.normal(size=60) - skill[:, None]))
+    items = [f"i{at}" for at in range(60)]
+    bank = pd.DataFrame(right[:12].astype(int), columns=items)
+    bank.insert(0, "model", [f"bank{at}" for at in range(12)])
+    bank.to_csv(folder / "ARC.csv", index=False)
+    rows = [
+        {"model": name, "family": "own", "params_b": size, "tokens_t": 2, "item": items[at],
+         "correct": int(right[row, at])}
+        for name, size, row in (("own-1b", 1, 12), ("own-4b", 4, 13))
+        for at in range(30)
+    ]  # fmt: skip
+    pd.DataFrame(rows).to_csv(folder / "answers.csv", index=False)
+    return pd.DataFrame(rows)
+
+
+def test_answers_to_items_become_scores_with_their_errors(folder, answered, capsys):
+    mine = (*POINT, "--add", folder / "answers.csv", "--items", folder / "ARC.csv")
+    query = "model,family,params_b,tokens_t\nown-16b,own,16,2\n"
+    (folder / "query.csv").write_text(query)
+    assert predict(folder, *mine, "--json", "--out", folder / "p.json") == 0
+    told = [line for line in capsys.readouterr().err.splitlines() if "standard error" in line]
+    assert len(told) == 2
+    assert "own-1b on ARC" in told[0]
+    rows = pd.DataFrame(json.loads((folder / "p.json").read_text())["predictions"])
+    assert set(rows["family_models"]) == {2}
+
+    # The same as the scores with their errors, written out, joined by hand.
+    bank = read_bank(folder / "ARC.csv")
+    scores = scores_from_answers(folder / "answers.csv", bank, "ARC")
+    assert list(scores.columns) == ["model", "family", "params_b", "tokens_t", "ARC", "ARC se"]
+    assert scores["ARC se"].between(0.02, 0.15).all()
+    scores.to_csv(folder / "mine.csv", index=False)
+    by_hand = (*POINT, "--add", folder / "mine.csv", "--json", "--out", folder / "h.json")
+    assert predict(folder, *by_hand) == 0
+    hand = pd.DataFrame(json.loads((folder / "h.json").read_text())["predictions"])
+    pd.testing.assert_frame_equal(rows, hand)
+
+    # Nothing is left of the error where all items were answered.
+    exact = scores.assign(**{"ARC se": np.nan})
+    exact.to_csv(folder / "exact.csv", index=False)
+    exactly = (*POINT, "--add", folder / "exact.csv", "--json", "--out", folder / "e.json")
+    assert predict(folder, *exactly) == 0
+    sure = pd.DataFrame(json.loads((folder / "e.json").read_text())["predictions"])
+    assert not sure.equals(hand)
+
+
+def test_answers_that_cannot_be_used_are_refused(folder, answered, capsys):
+    bank = ("--items", f"arc={folder / 'ARC.csv'}")
+    out = ("--out", folder / "p.csv")
+    contrary = answered.copy()
+    contrary.loc[3, "params_b"] = 7
+    for rows, given, says in (
+        (answered, ("--items", folder / "ARC.csv"), "--items belongs to --add"),
+        (contrary, bank, "'own-1b' has params_b 1 in one row and 7 in another"),
+        (answered.assign(item="x"), bank, "answers item 'x' again"),
+        (answered.drop(columns="correct"), bank, "column correct is missing"),
+        (answered.drop(columns="model"), bank, "column model is missing"),
+        (answered, ("--items", folder / "no.csv"), "no.csv: cannot be read"),
+        (answered, (*bank, "--out", folder / "ARC.csv"), "ARC.csv"),
+    ):
+        rows.to_csv(folder / "answers.csv", index=False)
+        added = () if "belongs" in says else ("--add", folder / "answers.csv")
+        assert predict(folder, *POINT, *added, *out, *given) == 2
+        refused(capsys, folder / "p.csv", says)
 
 
 def test_parquet_tables_are_read(folder):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import compute_optimal
@@ -13,6 +14,7 @@ import few_items_table
 import few_prompts
 import few_prompts_table
 import identifiability
+import items_to_forecast
 import numpy as np
 import pandas as pd
 import pytest
@@ -20,6 +22,7 @@ import simulation_based
 import skills
 import test_time_compute as attempts
 import test_time_compute_table as attempts_table
+from _runner import edition_2024
 from running import Run, labels, refused, run, shows, title
 
 
@@ -296,8 +299,60 @@ def test_few_items_and_their_page(tmp_path):
     (ax,) = done.axes("few_items")
     assert shows(ax, means[means["estimator"] == "combined"]["error"])
     page = ("--out", str(tmp_path / "page.md"))
-    assert "a smoke run" in refused(few_items_table.main, *page, str(done.out))
-    shutil.copytree(done.out, tmp_path / "run")
-    (tmp_path / "run" / "summary.json").write_text(json.dumps(done.summary | {"smoke": False}))
-    few_items_table.main([*page, str(tmp_path / "run")])
-    assert f"| {row['error']:.4f} ({row['error_se']:.4f}) |" in (tmp_path / "page.md").read_text()
+    refuses = partial(refused, few_items_table.main, *page)
+    assert "1 folders: the page is of a run of few_items.py" in refuses(str(done.out))
+    assert "a smoke run" in refuses(str(done.out), str(done.out))
+    chain = run(items_to_forecast.main, tmp_path / "chain", "--smoke", "--banks", str(banks))
+    folders = [str(unsmoked(each, tmp_path / name)) for each, name in ((done, "a"), (chain, "b"))]
+    few_items_table.main([*page, *folders])
+    text = (tmp_path / "page.md").read_text()
+    assert f"| {row['error']:.4f} ({row['error_se']:.4f}) |" in text
+    widths = chain.csv("means")
+    assert widths["items"].tolist() == [0, 30, -1]
+    assert f"{widths['ratio'][1]:.2f} times as wide as with all" in text
+    forecasts = chain.csv("forecasts")
+    mean = forecasts.groupby("items", sort=False)["width_90"].mean()
+    np.testing.assert_allclose(widths["width"], mean, rtol=1e-4)
+    (panel,) = chain.axes("items_to_forecast")
+    assert shows(panel, 100 * widths["width"])
+
+
+def unsmoked(done, folder):
+    """The results of a smoke run as if it were none, in a folder of their own."""
+    shutil.copytree(done.out, folder)
+    (folder / "summary.json").write_text(json.dumps(done.summary | {"smoke": False}))
+    return folder
+
+
+def test_thinned_scores_scatter_by_their_errors():
+    table = edition_2024()
+    models = np.arange(8)
+    many = [
+        items_to_forecast.thin(table, models, 100, np.random.default_rng(seed))
+        for seed in range(50)
+    ]
+    real = table.scores[models, table.benchmarks.index("MMLU")]
+    off = np.stack([(frame["MMLU"] - real) / frame["MMLU se"] for frame in many])
+    assert 0.85 < np.nanstd(off) < 1.15
+    assert "MMLU se" not in items_to_forecast.thin(table, models, -1, np.random.default_rng(0))
+
+
+def test_real_answers_of_known_models_are_forecast_with(tmp_path):
+    names = ["Llama-2-7b-hf", "Llama-2-70b-hf", *(f"strange-{m}" for m in range(10))]
+    rng = np.random.default_rng(1)
+    right = rng.random((12, 60)) < np.linspace(0.3, 0.8, 12)[:, None]
+    frame = pd.DataFrame(right.astype(int), columns=[f"i{i}" for i in range(60)])
+    frame.insert(0, "model", names)
+    frame.to_csv(tmp_path / "own.csv", index=False)
+    bank = few_items.read_banks(tmp_path)["own"]
+    full, name_of = items_to_forecast.with_bank(edition_2024(), bank)
+    assert set(name_of) == set(names[:2])
+    at = full.models.index(name_of["Llama-2-70b-hf"])
+    assert full.params_b[at] == pytest.approx(70, rel=0.05)
+    assert full.tokens_t[at] == pytest.approx(2.0)
+    given = full.scores[at, full.benchmarks.index(items_to_forecast.BANKED)]
+    assert given == pytest.approx(right[1].mean())
+    others = bank.select_models(np.arange(12) >= 2)
+    scores = items_to_forecast.asked(others, bank.select_models(np.arange(12) < 1), 30, 0)
+    assert scores["model"].tolist() == names[:1]
+    assert abs(scores[items_to_forecast.BANKED].iloc[0] - right[0].mean()) < 0.2
