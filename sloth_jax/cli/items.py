@@ -26,7 +26,12 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("action", choices=("select", "score"), help="what to do")
-    parser.add_argument("--bank", required=True, metavar="TABLE", help="answers of other models")
+    parser.add_argument(
+        "--bank",
+        required=True,
+        metavar="TABLE",
+        help="answers of other models; or samples that lm_eval logged: a folder or 'DIR/*.jsonl'",
+    )
     parser.add_argument(
         "--labels", metavar="TABLE", help="CSV: item, and its category or its question's digest"
     )

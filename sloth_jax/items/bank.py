@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from sloth_jax.errors import InputError
+from sloth_jax.items.samples import is_samples, read_samples
 from sloth_jax.showing import Shown
 from sloth_jax.wording import listed, one_line, quoted
 
@@ -132,7 +133,9 @@ def read_bank(path: str | Path, labels: str | Path | None = None) -> ItemBank:
 
     Args:
         path: ``.csv`` (also compressed), ``.parquet``, or ``.npz`` with the arrays ``models``,
-            ``items``, ``successes`` and, where an answer is more than one try, ``tries``.
+            ``items``, ``successes`` and, where an answer is more than one try, ``tries``; or
+            samples that lm-evaluation-harness logged, see
+            :func:`sloth_jax.items.samples.read_samples`.
         labels: CSV with a column ``item`` or the same first column as the items' names, and
             ``category`` or ``digest``.
 
@@ -195,6 +198,8 @@ def _check_digests(frame: pd.DataFrame, bank: ItemBank) -> None:
 def _frame(path: Path) -> pd.DataFrame:
     import pandas as pd
 
+    if is_samples(path):
+        return read_samples(path)
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
@@ -271,7 +276,28 @@ def _from_long(frame: pd.DataFrame) -> ItemBank:
     at, items = pd.factorize(item)
     successes, tries = np.zeros((2, len(models), len(items)))
     successes[model, at], tries[model, at] = right, made
-    return ItemBank(tuple(models), tuple(items), successes, tries)
+    bank = ItemBank(tuple(models), tuple(items), successes, tries)
+    labels = [name for name in ("category", "digest") if name in frame.columns]
+    return _with_labels(bank, frame.assign(item=item)[["item", *labels]]) if labels else bank
+
+
+def _with_labels(bank: ItemBank, rows: pd.DataFrame) -> ItemBank:
+    """The bank with what rows say of its items; they may repeat it, and must not contradict."""
+    import pandas as pd
+
+    of_item = rows.replace("", np.nan).groupby("item", sort=False)
+    if (several := (of_item.nunique() > 1).any(axis=1)).any():
+        raise InputError(
+            f"item {quoted(str(several.idxmax()))} has several categories or digests: its answers "
+            "are to different questions"
+        )
+    labels = of_item.first().fillna("").astype(str).loc[list(bank.items)]
+    if "category" in labels.columns:
+        category, categories = pd.factorize(labels["category"])
+        bank = replace(bank, category=category, categories=tuple(categories))
+    if "digest" in labels.columns:
+        bank = replace(bank, digests=tuple(labels["digest"]))
+    return bank
 
 
 def _labelled(bank: ItemBank, path: Path) -> ItemBank:
@@ -289,12 +315,7 @@ def _labelled(bank: ItemBank, path: Path) -> ItemBank:
     frame = frame.set_index(name)
     if missing := [item for item in bank.items if item not in frame.index]:
         raise InputError(f"{path}: {len(missing)} items of the bank are missing: {listed(missing)}")
-    frame = frame.loc[list(bank.items)]
     if not {"category", "digest"} & set(frame.columns):
         raise InputError(f"{path}: column category or digest is missing")
-    if "category" in frame.columns:
-        category, categories = pd.factorize(frame["category"])
-        bank = replace(bank, category=category, categories=tuple(categories))
-    if "digest" in frame.columns:
-        bank = replace(bank, digests=tuple(frame["digest"]))
-    return bank
+    labels = [column for column in ("category", "digest") if column in frame.columns]
+    return _with_labels(bank, frame.loc[list(bank.items), labels].rename_axis("item").reset_index())

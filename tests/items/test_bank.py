@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -88,3 +90,74 @@ def test_items_all_or_none_get_right_are_told():
         "1 of 2 items answered right by no model",
         "1 of 2 items answered right by every model",
     ]
+
+
+def logged(folder, model: str, task: str, time: str, *samples: dict) -> None:
+    """Writes samples as lm-evaluation-harness does."""
+    path = folder / "results" / model / f"samples_{task}_{time}.jsonl"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("".join(f"{json.dumps(sample)}\n" for sample in samples), encoding="utf-8")
+
+
+def answer(number: int, right: object, **more: object) -> dict:
+    return {
+        "doc_id": number,
+        "doc_hash": f"h{number}",
+        "doc": {"question": "?"},
+        "acc": right,
+    } | more
+
+
+EARLY, LATE = "2025-01-02T03-04-05.678", "2025-02-02T03-04-05.678"
+
+
+def test_samples_of_lm_evaluation_harness_are_a_bank(tmp_path):
+    logged(tmp_path, "org__one", "mmlu_law", EARLY, answer(0, 0.0), answer(1, 0.0))
+    logged(tmp_path, "org__one", "mmlu_law", LATE, answer(0, 1.0), answer(1, 0.0))
+    logged(tmp_path, "org__one", "mmlu_art", EARLY, answer(0, 1.0))
+    logged(tmp_path, "two", "mmlu_law", EARLY, answer(1, 1.0))
+    bank = read_bank(tmp_path / "results")
+    assert bank.models == ("org/one", "two")
+    assert bank.items == ("mmlu_art/0", "mmlu_law/0", "mmlu_law/1")
+    np.testing.assert_array_equal(bank.successes, [[1, 1, 0], [0, 0, 1]])
+    np.testing.assert_array_equal(bank.tries, [[1, 1, 1], [0, 0, 1]])
+    assert bank.categories == ("mmlu_art", "mmlu_law")
+    assert bank.digests == ("h0", "h0", "h1")
+    mine = read_responses(tmp_path / "results" / "*" / "samples_mmlu_law_*.jsonl", bank)
+    np.testing.assert_array_equal(mine.tries, [[0, 1, 1], [0, 0, 1]])
+
+
+def test_an_answer_counts_as_the_leaderboards_count_it(tmp_path):
+    read = {"exact_match": 1, "filter": "strict-match"}
+    loose = {"exact_match": 0, "filter": "flexible-extract"}
+    both = [{"doc_id": 7, **one} for one in (loose, read)]
+    logged(tmp_path, "one", "gsm8k", EARLY, *both, {"doc_id": 8, **loose}, {"doc_id": 9, **read})
+    assert read_bank(tmp_path / "results").successes.tolist() == [[1, 0, 1]]
+    logged(tmp_path, "one", "gsm8k", LATE, answer(7, 0.0, acc_norm=1.0))
+    assert read_bank(tmp_path / "results").successes.tolist() == [[1]]
+
+
+@pytest.mark.parametrize(
+    ("task", "samples", "says"),
+    [
+        ("arc_easy", [answer(0, 1)], "samples of several benchmarks, arc, mmlu: name those of one"),
+        ("mmlu_x", [answer(0, 0.4)], "acc of item '0' is 0.4: an item bank holds answers that are"),
+        ("mmlu_x", [{"doc_id": 0, "bleu": 1}], "samples have none of the metrics acc_norm, exact"),
+        ("mmlu_x", [{"acc": 1}], "line 1: no sample with a doc_id"),
+        ("mmlu_law", [answer(0, 1, doc_hash="other")], "has several categories or digests"),
+    ],
+)
+def test_samples_that_are_no_bank_are_refused(tmp_path, task, samples, says):
+    logged(tmp_path, "one", "mmlu_law", EARLY, answer(0, 1.0))
+    logged(tmp_path, "two", task, EARLY, *samples)
+    with pytest.raises(InputError, match=says):
+        read_bank(tmp_path / "results")
+
+
+def test_broken_and_missing_samples_are_named(tmp_path):
+    with pytest.raises(InputError, match=r"no samples_\*\.jsonl in it: run lm_eval with"):
+        read_bank(tmp_path)
+    logged(tmp_path, "one", "mmlu_law", EARLY, answer(0, 1.0))
+    (tmp_path / "results" / "one" / f"samples_mmlu_art_{EARLY}.jsonl").write_text("{")
+    with pytest.raises(InputError, match="cannot be read as JSON, line by line"):
+        read_bank(tmp_path / "results")
