@@ -4,16 +4,16 @@ The six benchmarks of the second leaderboard. Lineages are left out in five grou
 smallest model of each of their families; the larger ones are predicted, and they are the same
 throughout. The law learns them from the rest of the edition 2024, and from 12, 25, 50 and all
 other lineages of the edition 2025: nested subsets in random order. A lineage that is tested teaches
-by the same smallest models in both editions, whatever else an edition has of it.
+by the same smallest models in both editions, whatever else an edition has of it. Last, the law
+learns from the edition 2025 with its models of unknown tokens, which are integrated out.
 
 Two sets are tested: models of the edition 2024, which both editions have, and models of lineages
 that only the edition 2025 has, which the law that learnt from the edition 2024 has to foresee. Each
 model is judged against one measurement, whatever the law learnt from: that which the edition 2025
 has of it. Where sources differ (MATH Lvl 5), a law that learnt from both predicts the source of
 that measurement. Beside it stands a law of training FLOPs, a sigmoid for each benchmark with an
-intercept for each family, which knows no sources. Writes learning.csv, against_2024.csv,
-summary.json, more_data.png and splits/, a file per subset: a run that is stopped goes on with the
-next.
+intercept for each family, which knows no sources. Writes learning.csv, ratios.csv, summary.json,
+more_data.png and splits/, a file per subset: a run that is stopped goes on with the next.
 
 Run: python experiments/more_data.py --out out/more_data
 """
@@ -21,7 +21,7 @@ Run: python experiments/more_data.py --out out/more_data
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -54,6 +54,7 @@ from sloth_jax.plotting.figure_style import BLUE, ORANGE
 FOLDS = 5
 COUNTS = (12, 25, 50)  # lineages to learn from, beside all
 EDITIONS = ("2024", "2025")
+UNKNOWN = "2025, unknown tokens too"  # what else may be learnt from
 SMOKE = ("bloom", "gemma", "olmo", "opt", "danube3", "falcon3", "smollm2")  # lineages
 WANTED = (0.85, 0.95)  # share of scores that 90 % intervals are to hold
 
@@ -64,7 +65,7 @@ class Subset:
 
     Attributes:
         tested: edition whose models are tested: of 2025, those of lineages that 2024 has not.
-        edition: of the bundled table that is learnt from.
+        edition: of the bundled table that is learnt from, or :data:`UNKNOWN`.
         count: lineages that are not tested, at most; None for all.
         order: which random order of lineages the first are taken of.
     """
@@ -78,22 +79,26 @@ class Subset:
     def name(self) -> str:
         """Of its file."""
         part = "all" if self.count is None else f"{self.count}_order{self.order}"
-        return f"{self.tested}_from_{self.edition}_{part}"
+        edition = self.edition.replace(", ", "_").replace(" ", "_")
+        return f"{self.tested}_from_{edition}_{part}"
 
 
 def subsets(counts: Sequence[int], orders: int) -> list[Subset]:
-    """All that is learnt from: the edition 2024, then nested subsets of 2025, and all of it."""
+    """All that is learnt from: the edition 2024, all of 2025, and nested subsets of it."""
     some = [("2025", count, order) for order in range(orders) for count in counts]
-    learnt = [("2024", None, 0), ("2025", None, 0), *some]
+    learnt = [("2024", None, 0), ("2025", None, 0), (UNKNOWN, None, 0), *some]
     return [Subset(tested, *one) for tested in EDITIONS for one in learnt]
 
 
 def load_tables(*, smoke: bool) -> dict[str, sj.Leaderboard]:
-    """Scored models of each edition on the six benchmarks; of a few lineages for a smoke run."""
+    """Scored models of each edition on the six benchmarks; of a few lineages for a smoke run.
+
+    Sizes and tokens are known but in :data:`UNKNOWN`.
+    """
     names, found = leaderboard_benchmarks("v2"), {}
-    for edition in EDITIONS:
-        table = sj.load_leaderboard(benchmarks=names, edition=edition)
-        table = table.subset(table.known)
+    for edition in (*EDITIONS, UNKNOWN):
+        table = sj.load_leaderboard(benchmarks=names, edition=edition[:4])
+        table = table if edition == UNKNOWN else table.subset(table.known)
         table = table.subset(np.asarray(table.observed.any(axis=1)))
         if smoke:
             table = table.subset(np.isin(lineage_of_model(table), SMOKE))
@@ -160,7 +165,7 @@ def predict_subset(
     """
     table = tables[max(subset.edition, subset.tested)]  # which has the tested models
     among = np.isin(table.models, tables[subset.edition].models)
-    lineages = np.array(tables["2025"].lineages)
+    lineages = np.array(tables[UNKNOWN if subset.edition == UNKNOWN else "2025"].lineages)
     order = np.random.default_rng([seed, subset.order]).permutation(lineages).tolist()
     train, test = masks(base, table, among, subset.count, order)
     rows = predict_held_out(table, train, test, settings, key)
@@ -171,7 +176,11 @@ def predict_subset(
         rows.loc[at, "lineages_learnt"] = np.unique(lineage[others]).size
         rows.loc[at, "models_learnt"] = others.sum()
     active = np.where(np.isnan(table.active_params_b), table.params_b, table.active_params_b)
-    plain = flops_law(1)(replace(table, params_b=active), train, key)
+    # It cannot learn from a model of unknown FLOPs.
+    known = table.known
+    plain = np.full(train.shape, np.nan)
+    of_known = replace(table, params_b=active).subset(known)
+    plain[:, known] = flops_law(1)(of_known, train[:, known], key)
     model = np.array([table.models.index(name) for name in rows["model"]])
     benchmark = np.array([table.benchmarks.index(name) for name in rows["benchmark"]])
     predicted = plain[rows["fold"], model, benchmark]
@@ -242,30 +251,40 @@ def asked(count: int | None) -> str:
     return "all" if count is None else str(count)
 
 
-def against_2024(conditions: dict[Condition, pd.DataFrame]) -> pd.DataFrame:
-    """A row per condition of the edition 2025 and benchmark: CRPS and error over those of 2024.
+def ratios_of(conditions: dict[Condition, pd.DataFrame]) -> pd.DataFrame:
+    """A row per condition of the edition 2025 and benchmark: CRPS and error over a reference's.
 
-    Entries are the held-out scores, each averaged over random orders, so that what is compared is
-    the same score; standard errors are over lineages.
+    The reference is the edition 2024, and for models of unknown tokens the edition 2025 without
+    them too. Entries are the held-out scores, each averaged over random orders, so that what is
+    compared is the same score; standard errors are over lineages.
     """
     at = ["lineage", "model", "benchmark"]
     columns = ["crps", "error", "flops_error"]
     means = {name: rows.groupby(at)[columns].mean() for name, rows in conditions.items()}
     found = []
     for (tested, edition, count), one in means.items():
-        if edition == "2024":
-            continue
-        other = means[tested, "2024", None].loc[one.index]
-        of_score = one.index.get_level_values("benchmark")
-        for benchmark in ("all", *dict.fromkeys(of_score)):
-            part = (of_score == benchmark) | (benchmark == "all")
-            group = one.index[part].get_level_values("lineage").to_numpy()
-            row: dict[str, Any] = {"tested": tested, "asked": asked(count), "benchmark": benchmark}
-            for name in columns:
-                values, reference = (np.asarray(frame.loc[part, name]) for frame in (one, other))
-                row[name], row[f"{name}_se"] = ratio_and_error(values, reference, group)
-            found.append(row)
+        for less in {"2024": (), "2025": ("2024",), UNKNOWN: ("2024", "2025")}[edition]:
+            other = means.get((tested, less, None))
+            if other is None:  # of a run that is not finished
+                continue
+            about = {"tested": tested, "edition": edition, "asked": asked(count), "over": less}
+            found += [about | row for row in _ratios(one, other.loc[one.index], columns)]
     return pd.DataFrame(found)
+
+
+def _ratios(
+    one: pd.DataFrame, other: pd.DataFrame, columns: Sequence[str]
+) -> Iterator[dict[str, Any]]:
+    """Ratios of means of the same scores, of all and of each benchmark."""
+    of_score = one.index.get_level_values("benchmark")
+    for benchmark in ("all", *dict.fromkeys(of_score)):
+        part = (of_score == benchmark) | (benchmark == "all")
+        group = one.index[part].get_level_values("lineage").to_numpy()
+        row: dict[str, Any] = {"benchmark": benchmark}
+        for name in columns:
+            values, reference = (np.asarray(frame.loc[part, name]) for frame in (one, other))
+            row[name], row[f"{name}_se"] = ratio_and_error(values, reference, group)
+        yield row
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -308,15 +327,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
         # What is kept is what is summarised, so that a run that was stopped gives the same.
         parts[subset] = pd.read_csv(path)
         conditions = of_conditions(parts)
-        rows, ratios = learning(conditions), against_2024(conditions)
+        rows, ratios = learning(conditions), ratios_of(conditions)
         save(
             options,
-            {"learning": rows, "against_2024": ratios},
+            {"learning": rows, "ratios": ratios},
             settings,
             orders=options.orders,
             subsets=[one.name for one in parts],
             learning=json.loads(rows.to_json(orient="records")),
-            against_2024=json.loads(ratios.to_json(orient="records")),
+            ratios=json.loads(ratios.to_json(orient="records")),
         )
     draw(options.out / "more_data.png", rows)
     print(rows.to_string(index=False, float_format="%.4f"))

@@ -12,6 +12,7 @@ from typing import Any
 
 from _pages import differences, filled, finished, fixed, markdown_table, with_error, write_page
 from _runner import execute
+from more_data import UNKNOWN
 
 TESTED = {
     "2024": "Models of the edition 2024",
@@ -32,7 +33,7 @@ def page(folders: list[Path]) -> str:
     """
     parts = []
     for folder in folders:
-        run = finished(folder, "more_data.py", ["learning", "against_2024"])
+        run = finished(folder, "more_data.py", ["learning", "ratios"])
         changed = differences(run, ("inference", "skills", "surface", "size"))
         title = ", ".join(f"{name} {value}" for name, value in changed.items()).capitalize()
         tables = [tested_table(run, tested) for tested in TESTED]
@@ -46,14 +47,17 @@ def page(folders: list[Path]) -> str:
 
 
 def verdict(run: dict[str, Any]) -> str:
-    """What was found on all held-out models, in two sentences."""
+    """What was found on all held-out models, in a few sentences."""
 
     def one(rows: list[dict[str, Any]], **wanted: str) -> dict[str, Any]:
         return next(row for row in rows if all(row[name] == w for name, w in wanted.items()))
 
-    ratio = one(run["against_2024"], tested="both", asked="all", benchmark="all")
+    whole = {"tested": "both", "asked": "all"}
+    ratio = one(run["ratios"], **whole, edition="2025", benchmark="all")
     few = one(run["learning"], tested="both", edition="2024")
-    many = one(run["learning"], tested="both", edition="2025", asked="all")
+    many = one(run["learning"], **whole, edition="2025")
+    more = one(run["ratios"], **whole, edition=UNKNOWN, over="2025", benchmark="all")
+    models = one(run["learning"], **whole, edition=UNKNOWN)["models"] - many["models"]
     found = (
         f"On all held-out models together, learning from {fixed(many['lineages'], 0)} lineages of "
         f"the edition 2025 gives {with_error(ratio, 'crps', 3)} times the CRPS of learning from "
@@ -61,16 +65,25 @@ def verdict(run: dict[str, Any]) -> str:
         f"{with_error(many, 'coverage_90', 3)} of the scores where they held "
         f"{with_error(few, 'coverage_90', 3)}."
     )
+    added = (
+        f"With the {fixed(models, 0)} models of unknown tokens too, the CRPS is "
+        f"{with_error(more, 'crps', 3)} times that without them."
+    )
+    return fill(f"{found}{told_apart(ratio)} {added}{told_apart(more)}", 100)
+
+
+def told_apart(ratio: dict[str, Any]) -> str:
+    """What to add where a ratio is within two standard errors of 1."""
     told = abs(1.0 - ratio["crps"]) > 2.0 * ratio["crps_se"]
-    return fill(found if told else f"{found} The two CRPS cannot be told apart.", 100)
+    return "" if told else " The two cannot be told apart."
 
 
 def tested_table(run: dict[str, Any], tested: str) -> str:
     """What was found on one set of held-out models."""
     ratios = {
-        row["asked"]: row
-        for row in run["against_2024"]
-        if row["tested"] == tested and row["benchmark"] == "all"
+        (row["edition"], row["asked"]): row
+        for row in run["ratios"]
+        if (row["tested"], row["benchmark"], row["over"]) == (tested, "all", "2024")
     }
     rows, first = [], None
     for row in run["learning"]:
@@ -78,7 +91,7 @@ def tested_table(run: dict[str, Any], tested: str) -> str:
             continue
         first = first or row
         name = f"{row['edition']}, {row['asked']}"
-        ratio = ratios[row["asked"]] if row["edition"] != "2024" else {"crps": 1.0}
+        ratio = ratios.get((row["edition"], row["asked"]), {"crps": 1.0})
         rows.append(
             [
                 name,
@@ -98,8 +111,9 @@ def tested_table(run: dict[str, Any], tested: str) -> str:
 def by_benchmark(run: dict[str, Any]) -> str:
     """Ratios of CRPS by benchmark, all lineages of 2025 against 2024."""
     found: dict[str, list[str]] = {}
-    for row in run["against_2024"]:
-        if row["asked"] == "all" and row["benchmark"] != "all":
+    for row in run["ratios"]:
+        whole = (row["edition"], row["asked"]) == ("2025", "all")
+        if whole and row["benchmark"] != "all":
             found.setdefault(row["benchmark"], []).append(with_error(row, "crps", 2))
     heads = ("benchmark", *(name[0].lower() + name[1:] for name in TESTED.values()))
     return markdown_table(heads, ([name, *cells] for name, cells in found.items()))

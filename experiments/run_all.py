@@ -90,6 +90,8 @@ def steps() -> list[Step]:
         Step("unknown_tokens", "unknown_tokens.py", (), same("unknown_tokens.png")),
         Step("compute_optimal", "compute_optimal.py", (), plans),
         Step("skills", "skills.py", (), of_skills),
+        Step("progress", "progress.py", (), same("progress.png")),
+        Step("progress_page", "progress_table.py", (), (), "progress.md", ("progress",)),
         Step("development", "development.py"),
         Step(
             "development_page", "development_table.py", (), (), "development.md", ("development",)

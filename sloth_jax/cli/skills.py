@@ -120,6 +120,7 @@ def _record(
         "loadings": rows("loadings"),
         "correlations": rows("correlations"),
         "growth": rows("growth"),
+        "yearly_progress": rows("yearly_progress") if "yearly_progress" in tables else [],
         "base_to_chat": [row for row in shifts if row["base"] == "all"],
     }
 
@@ -133,6 +134,7 @@ def _text(record: dict[str, Any]) -> str:
     lines.append(f"skills, in standard deviations of models, {interval}:")
     growth = {(row["more"], row["skill"]): row for row in record["growth"]}
     shifts = {row["skill"]: row for row in record["base_to_chat"]}
+    years = {row["skill"]: row for row in record["yearly_progress"] if row["kind"] == "per year"}
     for skill in record["skills"]:
         name, share = skill["name"], skill["draws_with_this_name"]
         sure = "" if share is None else f" (the same two benchmarks in {share:.0%} of draws)"
@@ -141,6 +143,8 @@ def _text(record: dict[str, Any]) -> str:
         lines.append(f"    10 x tokens     {_interval(growth['tokens', name])}")
         if name in shifts:
             lines.append(f"    post-training   {_interval(shifts[name])}")
+        if name in years:
+            lines.append(f"    a year          {_interval(years[name])}")
     if record["correlations"]:
         lines.append("correlations over models:")
     for row in record["correlations"]:

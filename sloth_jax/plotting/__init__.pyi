@@ -20,6 +20,7 @@ from .skills import (
     plot_level_curves,
     plot_loadings,
     plot_pairs,
+    plot_progress,
     plot_shifts,
 )
 from .tasks import plot_family_errors, plot_task_curve, plot_task_loadings, plot_task_panel
@@ -56,6 +57,7 @@ __all__ = [
     "plot_panels",
     "plot_pit",
     "plot_predicted",
+    "plot_progress",
     "plot_reached",
     "plot_requirement",
     "plot_shifts",

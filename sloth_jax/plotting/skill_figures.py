@@ -18,6 +18,7 @@ from sloth_jax.plotting.skills import (
     plot_level_curves,
     plot_loadings,
     plot_pairs,
+    plot_progress,
     plot_shifts,
 )
 
@@ -36,8 +37,8 @@ def skill_figures(
 
     Yields:
         Name and figure, in the project's style: ``loadings``, ``models``, ``level_curves``,
-        ``growth``; ``base_to_chat`` where there is such a table, ``correlations`` where there are
-        two skills or more.
+        ``growth``; ``yearly_progress`` and ``base_to_chat`` where there are such tables,
+        ``correlations`` where there are two skills or more.
     """
     labels = list(dict.fromkeys(tables["loadings"]["skill"]))
     few = len(labels)
@@ -67,6 +68,11 @@ def skill_figures(
         title = f"What ten times more adds to the average family's skills, {intervals}"
         figure.suptitle(title, x=0.01, ha="left")
         yield from _finished("growth", figure, note)
+        if "yearly_progress" in tables:
+            parts = tables["efficiency_by_date"], tables["yearly_progress"]
+            title = f"Base families by their release, {intervals}: at one size and number of tokens"
+            figure = _panels(partial(plot_progress, *parts), labels, (1.0 + 2.9 * few, 3.4), title)
+            yield from _finished("yearly_progress", figure, note)
         if "base_to_chat" in tables:
             shifts = tables["base_to_chat"]
             title = f"Post-trained minus base families, {intervals}"

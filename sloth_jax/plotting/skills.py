@@ -125,6 +125,30 @@ def plot_growth(rows: pd.DataFrame, *, ax: Axes) -> Axes:
     return ax
 
 
+def plot_progress(by_date: pd.DataFrame, yearly: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
+    """Skills of lineages at one size and number of tokens by their first release, and the line.
+
+    Args:
+        by_date: from :func:`sloth_jax.skills.progress.efficiency_by_date`.
+        yearly: from :func:`sloth_jax.skills.progress.yearly_progress`.
+        skill: which skill.
+        ax: axes to draw into.
+    """
+    rows = by_date[by_date["skill"] == skill]
+    year, median = rows["year"].to_numpy(), rows["median"].to_numpy()
+    if rows["lower"].notna().all():
+        ax.vlines(year, rows["lower"], rows["upper"], color=GREY, linewidth=0.8, alpha=0.6)
+    ax.plot(year, median, "o", color=BLUE, markersize=3)
+    slope = yearly[(yearly["kind"] == "per year") & (yearly["skill"] == skill)].iloc[0]
+    ends = np.array([year.min(), year.max()])
+    ax.plot(ends, median.mean() + slope["median"] * (ends - year.mean()), color=ORANGE)
+    certain = f" ({slope['lower']:+.2f} to {slope['upper']:+.2f})" if slope.notna().all() else ""
+    ax.set_title(f"{skill}\n{slope['median']:+.2f}{certain} a year", loc="left")
+    ax.set_xlabel("first release")
+    ax.set_ylabel("skill at 7 billion parameters,\n2 trillion tokens (sd of models)")
+    return ax
+
+
 def plot_level_curves(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
     """Sizes and tokens that give the average family the same skill; shaded where it is uncertain.
 

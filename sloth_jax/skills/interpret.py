@@ -133,17 +133,17 @@ class Skills(Shown):
     def loadings(self, level: float = 0.9) -> pd.DataFrame:
         """One row per benchmark and skill: ``benchmark, skill, median, lower, upper``."""
         names = {"benchmark": self.table.benchmarks, "skill": self.labels}
-        return self._summary(self.loading, names, level)
+        return self.summary(self.loading, names, level)
 
     def correlations(self, level: float = 0.9) -> pd.DataFrame:
         """One row per pair of skills: ``skill, other, median, lower, upper``."""
-        rows = self._summary(self.correlation, {"skill": self.labels, "other": self.labels}, level)
+        rows = self.summary(self.correlation, {"skill": self.labels, "other": self.labels}, level)
         once = np.triu(np.ones((len(self.labels),) * 2, bool), 1).ravel()
         return pd.DataFrame(rows[once]).reset_index(drop=True)
 
     def models(self, level: float = 0.9) -> pd.DataFrame:
         """One row per model and skill: ``model, family, skill, median, lower, upper``."""
-        rows = self._summary(self.theta, {"model": self.table.models, "skill": self.labels}, level)
+        rows = self.summary(self.theta, {"model": self.table.models, "skill": self.labels}, level)
         family = dict(zip(self.table.models, self.table.family, strict=True))
         names = [self.table.families[family[model]] for model in rows["model"]]
         rows.insert(1, "family", names)
@@ -162,8 +162,8 @@ class Skills(Shown):
         Returns:
             One row per family and skill: ``family, skill, median, lower, upper``.
         """
-        draws = self._families(params_b, tokens_t)
-        return self._summary(draws, {"family": self.table.families, "skill": self.labels}, level)
+        draws = self.efficiency(params_b, tokens_t)
+        return self.summary(draws, {"family": self.table.families, "skill": self.labels}, level)
 
     def base_to_chat(
         self, level: float = 0.9, *, params_b: float = _SIZE_B, tokens_t: float = _TOKENS_T
@@ -197,11 +197,11 @@ class Skills(Shown):
         pairs = np.array(found)
         if not len(pairs):
             raise InputError("no lineage has a base and a post-trained family with scores")
-        at = self._families(params_b, tokens_t)
+        at = self.efficiency(params_b, tokens_t)
         shift = at[:, pairs[:, 1]] - at[:, pairs[:, 0]]
         shift = np.concatenate([shift.mean(axis=1, keepdims=True), shift], axis=1)
         names = np.array(["all", *(f"{b}|{c}" for b, c in pairs)], dtype=object)
-        rows = self._summary(shift, {"pair": tuple(names), "skill": self.labels}, level)
+        rows = self.summary(shift, {"pair": tuple(names), "skill": self.labels}, level)
         where = dict(zip(names[1:], pairs, strict=True))
 
         def named(pair: str, column: int) -> str:
@@ -235,7 +235,7 @@ class Skills(Shown):
         tokens = np.array([tokens_t, tokens_t, tokens_t * times])
         start, larger, longer = np.moveaxis(self._shared(sizes, tokens), 1, 0)
         change = np.stack([larger - start, longer - start], axis=1)
-        return self._summary(change, {"more": ("params", "tokens"), "skill": self.labels}, level)
+        return self.summary(change, {"more": ("params", "tokens"), "skill": self.labels}, level)
 
     def level_curves(
         self, params_b: np.ndarray, tokens_t: np.ndarray, level: float = 0.9
@@ -254,13 +254,30 @@ class Skills(Shown):
         size, token = np.meshgrid(params_b, tokens_t, indexing="ij")
         draws = self._shared(size.ravel(), token.ravel())
         points = tuple(range(size.size))
-        rows = self._summary(draws, {"point": points, "skill": self.labels}, level)
+        rows = self.summary(draws, {"point": points, "skill": self.labels}, level)
         rows.insert(0, "params_b", size.ravel()[rows["point"].to_numpy()])
         rows.insert(1, "tokens_t", token.ravel()[rows["point"].to_numpy()])
         return rows.drop(columns="point")
 
-    def _families(self, params_b: float, tokens_t: float) -> np.ndarray:
-        """Skills of every family at a size, ``(draw, family, skill)``."""
+    def gain(
+        self, times: float, *, params_b: float = _SIZE_B, tokens_t: float = _TOKENS_T
+    ) -> np.ndarray:
+        """What a tenfold compute adds, parameters and tokens growing alike, by so many times.
+
+        Args:
+            times: how many times the compute.
+            params_b: size from which it grows, billions.
+            tokens_t: tokens from which they grow, trillions.
+
+        Returns:
+            Of the average family, ``(draw, skill)``.
+        """
+        more = np.array([1.0, np.sqrt(times)])
+        at = self._shared(params_b * more, tokens_t * more)
+        return (at[:, 1] - at[:, 0]) / np.log10(times)
+
+    def efficiency(self, params_b: float = _SIZE_B, tokens_t: float = _TOKENS_T) -> np.ndarray:
+        """Skills of every family at one size and number of tokens, ``(draw, family, skill)``."""
         shift = self.table.post_trained_of_family
         size, token = np.full(len(shift), params_b), np.full(len(shift), tokens_t)
         x = self.fit.surface.design(size, token, shift)
@@ -273,7 +290,7 @@ class Skills(Shown):
         x = np.asarray(self.fit.surface.design(params_b, tokens_t, share), float)
         return self.of(x[None] @ np.asarray(self.fit.law.params.slope, float))
 
-    def _summary(
+    def summary(
         self, draws: np.ndarray, names: Mapping[str, Sequence], level: float
     ) -> pd.DataFrame:
         """Median and central interval of ``(draw, first, second)``, a row per pair of names."""

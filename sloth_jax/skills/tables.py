@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
+
 import numpy as np
 import pandas as pd
 
 from sloth_jax.errors import InputError
 from sloth_jax.identifiability.report import Report
 from sloth_jax.skills.interpret import Skills
+from sloth_jax.skills.progress import efficiency_by_date, yearly_progress
 
 _POINTS = 25  # of the grid of level curves, each way
 
@@ -29,8 +32,10 @@ def skill_tables(
 
     Returns:
         ``loadings, correlations, models, families, base_to_chat, growth, level_curves``: what the
-        methods of :class:`sloth_jax.skills.interpret.Skills` of these names return. There is no
-        ``base_to_chat`` where no lineage has a base and a post-trained family.
+        methods of :class:`sloth_jax.skills.interpret.Skills` of these names return, and
+        ``efficiency_by_date`` and ``yearly_progress`` of :mod:`sloth_jax.skills.progress`. There is
+        no ``base_to_chat`` where no lineage has a base and a post-trained family, and none of the
+        last two where few lineages have a date.
     """
     table = skills.table
     scored = table.observed.any(axis=1) & table.known
@@ -44,10 +49,11 @@ def skill_tables(
         "growth": skills.growth(level),
         "level_curves": skills.level_curves(sizes, tokens, level),
     }
-    try:
+    with suppress(InputError):  # no such pair, which is no fault of the table
         found["base_to_chat"] = skills.base_to_chat(level)
-    except InputError:  # no such pair, which is no fault of the table
-        pass
+    with suppress(InputError):  # nor are dates that nobody gave
+        found["efficiency_by_date"] = efficiency_by_date(skills, level)
+        found["yearly_progress"] = yearly_progress(skills, level)
     return found
 
 

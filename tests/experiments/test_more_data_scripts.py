@@ -34,15 +34,21 @@ def test_more_data(tmp_path, monkeypatch):
         assert scores.setdefault(tested, sorted(found)) == sorted(found)
         assert rows["lineages_learnt"].max() <= 6
     assert len(scores["2024"]) > 0
-    learning, ratios = done.csv("learning", dtype={"asked": str}), done.csv("against_2024")
+    learning, ratios = (
+        done.csv(name, dtype={"asked": str, "edition": str}) for name in ("learning", "ratios")
+    )
     both = learning[learning["tested"] == "both"]
     assert set(both["scores"]) == {len(scores["2024"]) + len(scores["2025"])}
-    whole = ratios.query("benchmark == 'all' and tested == '2024' and asked == 'all'")
+    of = "benchmark == 'all' and tested == '2024' and asked == 'all' and over == "
+    whole = ratios.query(f"{of} 2024 and edition == '2025'")
     crps = learning.query("tested == '2024' and asked == 'all'").set_index("edition")["crps"]
-    assert whole["crps"].item() == pytest.approx(crps[2025] / crps[2024], rel=1e-4)
+    assert whole["crps"].item() == pytest.approx(crps["2025"] / crps["2024"], rel=1e-4)
+    added = ratios.query(f"{of} 2025")
+    assert added["edition"].tolist() == [more_data.UNKNOWN]
+    assert added["crps"].item() == pytest.approx(crps[more_data.UNKNOWN] / crps["2025"], rel=1e-4)
     np.testing.assert_allclose(learning["flops_mae"], 0.05, atol=1e-6)
     panels = done.axes("more_data")
-    old = learning[learning["tested"] == "2024"]
+    old = learning[(learning["tested"] == "2024") & (learning["edition"] != more_data.UNKNOWN)]
     assert shows(panels[0], old["crps"])
     assert shows(panels[1], old[["mae", "flops_mae"]])
     assert shows(panels[2], old["coverage_90"])
@@ -54,7 +60,7 @@ def test_more_data(tmp_path, monkeypatch):
     more_data_table.main(["--out", str(page), str(done.out)])
     text = page.read_text()
     assert f"Models of the edition 2024, {len(scores['2024'])} scores of" in text
-    assert f"{crps[2024]:.4f}" in text
+    assert f"{crps['2024']:.4f}" in text
 
 
 def test_a_ratio_of_means_has_the_error_of_its_linearisation():

@@ -17,6 +17,8 @@ import identifiability
 import items_to_forecast
 import numpy as np
 import pandas as pd
+import progress
+import progress_table
 import pytest
 import simulation_based
 import skills
@@ -261,6 +263,27 @@ def test_attempts_held_out(tmp_path, simulated):
     text = page.read_text()
     assert f"{error:.4f}" in text
     assert f"| 1 | {simulated.summary['inside']['1']:.2f} |" in text
+
+
+def test_progress_and_its_page(tmp_path):
+    done = run(progress.main, tmp_path / "out", "--smoke", "--skills", "2")
+    by_date, yearly = done.csv("efficiency_by_date"), done.csv("yearly_progress")
+    assert by_date["lineage"].nunique() == done.summary["lineages"] >= 5
+    assert (yearly["lower"] < yearly["median"]).all()
+    panels = done.axes("progress")
+    for name, ax in zip(dict.fromkeys(yearly["skill"]), panels, strict=True):
+        assert shows(ax, by_date.loc[by_date["skill"] == name, ["year", "median"]])
+    page = ("--out", str(tmp_path / "page.md"))
+    assert "a smoke run" in refused(progress_table.main, *page, str(done.out))
+    progress_table.main([*page, str(unsmoked(done, tmp_path / "run"))])
+    row = yearly.iloc[0]
+    assert f"{row['median']:.2f} ({row['lower']:.2f} to" in (tmp_path / "page.md").read_text()
+
+
+def test_the_verdict_names_skills_of_unknown_sign():
+    assert progress_table.verdict([], 2) == "The sign is known for every skill."
+    assert progress_table.verdict(["a"], 2) == "The sign is not known for a."
+    assert progress_table.verdict(["a", "b"], 2).startswith("For no skill")
 
 
 def test_attempts_that_cannot_be_held_out_are_refused(tmp_path):

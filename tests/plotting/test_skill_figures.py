@@ -5,6 +5,7 @@ from __future__ import annotations
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
+import pytest
 
 from sloth_jax.plotting import plot_best_models, plot_level_curves, skill_figures
 
@@ -41,6 +42,22 @@ def test_figures_follow_the_tables_and_repeat_a_warning():
     one = {name: figure for name, figure in skill_figures(tables_of("only"))}
     assert set(one) == {"loadings", "models", "level_curves", "growth"}
     assert all("90 % interval" in figure.get_suptitle() for figure in two.values())
+
+
+def test_progress_is_drawn_as_points_and_its_line():
+    tables = tables_of("a", "b")
+    years = [2021.0, 2022.5, 2024.0]
+    tables["efficiency_by_date"] = rows_of("ab", lineage=["x", "y", "z"], year=years)
+    tables["yearly_progress"] = rows_of("ab", kind=["per year", "compute"])
+    figures = dict(skill_figures(tables))
+    ax = figures["yearly_progress"].axes[1]
+    points, line = ax.lines
+    rows = tables["efficiency_by_date"].query("skill == 'b'")
+    np.testing.assert_allclose(points.get_xydata(), rows[["year", "median"]])
+    slope = tables["yearly_progress"].query("skill == 'b' and kind == 'per year'")["median"].item()
+    (start, low), (end, high) = line.get_xydata()
+    assert (high - low) / (end - start) == pytest.approx(slope)
+    assert f"{slope:+.2f}" in ax.get_title(loc="left")
 
 
 def test_a_mode_is_not_said_to_have_intervals():

@@ -135,7 +135,7 @@ def test_a_family_at_the_size_of_its_model_has_the_models_skills(found, truth):
     # This law's models do not depart from their families, so draw by draw.
     for skills in (found, truth):
         for model in (0, 6, 25):
-            at = skills._families(TABLE.params_b[model], TABLE.tokens_t[model])
+            at = skills.efficiency(TABLE.params_b[model], TABLE.tokens_t[model])
             np.testing.assert_allclose(
                 at[:, TABLE.family[model]], skills.theta[:, model], atol=1e-7
             )
