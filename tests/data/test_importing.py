@@ -401,9 +401,10 @@ def test_result_files_become_predictions_in_two_commands(runs, tmp_path, capsys)
     table, out = str(tmp_path / "table.csv"), str(tmp_path / "predictions.csv")
     query = tmp_path / "query.csv"
     query.write_text("model,family,params_b,tokens_t\nllama-2-70b-hf,llama-2,69,2\n")
+    quick = ("--edition", "2024", "--point", "--skills", "1")
     commands = (
         ["import", str(runs), "--out", table],
-        ["predict", "--add", table, "--query", str(query), "--point", "--out", out],
+        ["predict", "--add", table, "--query", str(query), *quick, "--out", out],
     )
     for command in commands:
         with pytest.raises(SystemExit) as ended:
