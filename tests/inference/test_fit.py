@@ -19,7 +19,10 @@ from sloth_jax import (
     forecast_table,
 )
 from sloth_jax.identifiability.enough_scores import check_enough_scores
+from sloth_jax.inference.draws import JUDGED, fit_observations, log_ratios
+from sloth_jax.inference.observe import observe
 from sloth_jax.inference.settings import INFERENCES
+from sloth_jax.law.surface import fit_surface
 
 
 @pytest.mark.parametrize("inference", INFERENCES)
@@ -107,3 +110,28 @@ def test_odd_tables_are_fitted_all_the_same(name):
     predicted = forecast(found, query, key=KEY)
     assert np.isfinite(predicted.draws).all()
     assert "x the largest" in predicted.outside[4]
+
+
+def test_a_few_draws_are_judged_and_all_weighed_only_where_it_pays(data, monkeypatch):
+    settings = replace(QUICK, draws=JUDGED + 10)
+    seen = np.asarray(data.observed.any(axis=1))
+    surface = fit_surface(data, kind=settings.kind, size=settings.size, seen=seen)
+    observations = observe(data, surface)
+    few = jax.jit(fit_observations, static_argnums=2)(observations, KEY, settings)
+    assert few.log_ratio.shape == (JUDGED,)
+    every = jax.jit(log_ratios, static_argnums=2)(observations, few, settings)
+    np.testing.assert_allclose(every[:JUDGED], few.log_ratio, rtol=1e-8)
+
+    asked = []
+
+    def smooth(log_ratio):
+        asked.append(log_ratio.size)
+        return np.full(log_ratio.size, 1.0 / log_ratio.size), ks[len(asked) - 1]
+
+    monkeypatch.setattr("sloth_jax.inference.fit.smooth_ratios", smooth)
+    for ks, sizes in (([2.0], [JUDGED]), ([0.3, 0.4], [JUDGED, settings.draws])):
+        asked.clear()
+        found = fit(data, key=KEY, settings=settings)
+        assert asked == sizes
+        assert found.diagnostics.pareto_k == ks[-1]
+        assert found.law.noise.shape[0] == settings.draws
