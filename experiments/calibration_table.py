@@ -39,6 +39,10 @@ ROWS = {
     "divergences": "divergences",
     "seconds": "seconds",
 }
+BESIDE = {  # by whether all runs are of the strict protocol
+    False: "Under the strict protocol: [calibration_strict.md](calibration_strict.md).",
+    True: "Under the published protocol: [calibration.md](calibration.md).",
+}
 COLUMNS = "scores error crps crps_conformal coverage_50 coverage_90 width_90".split()
 
 
@@ -61,7 +65,8 @@ def page(folders: list[Path]) -> str:
         groups.append(f"### {title}\n\n{markdown_table(['group', *COLUMNS], lines)}")
     lines = [[name, *(cell(run[key]) for run in runs.values())] for name, key in ROWS.items()]
     overall = markdown_table(["", *runs], lines)
-    return filled("calibration", overall=overall, groups="\n".join(groups))
+    strict = all(run["protocol"] == "strict" for run in runs.values())
+    return filled("calibration", overall=overall, groups="\n".join(groups), beside=BESIDE[strict])
 
 
 def cell(value: float | None) -> str:

@@ -75,6 +75,8 @@ def steps() -> list[Step]:
     """All steps in their order."""
     places = [(leaderboard, n_train) for n_train in (1, 2) for leaderboard in ("v1", "v2", "both")]
     calibrations = [of_setting("calibration.py", "calibration", *place) for place in places]
+    protocol = ("--protocol", "strict")
+    strict = [of_setting("calibration.py", "strict", *place, *protocol) for place in places]
     methods = ("--methods", "published", "ours", "surface")
     comparisons = [of_setting("cross_validation.py", "comparison", *p, *methods) for p in places]
     calibrated = tuple(step.name for step in calibrations)
@@ -115,6 +117,13 @@ def steps() -> list[Step]:
         Step("completion_page", "completion_table.py", (), (), "completion.md", ("completion",)),
         *calibrations,
         Step("calibration_page", "calibration_table.py", (), (), "calibration.md", calibrated),
+        *strict,
+        Step(
+            "strict_page",
+            "calibration_table.py",
+            page="calibration_strict.md",
+            needs=tuple(step.name for step in strict),
+        ),
         *comparisons,
         Step(
             "comparison_page", "comparison_table.py", (), (), "comparison.md", compared + calibrated
