@@ -74,11 +74,15 @@ def scores_from_answers(
         model answered all items. :func:`sloth_jax.add_models` takes it.
 
     Raises:
-        InputError: the answers are not to items of the bank, or rows of a model contradict each
-            other.
+        InputError: the answers are not to items of the bank, rows of a model contradict each
+            other, or the benchmark's scores stand beside its answers.
     """
     frame = pd.read_parquet(answers) if Path(answers).suffix == ".parquet" else _csv(answers)
     facts = _facts(frame, str(answers))
+    if benchmark in facts.columns:
+        raise InputError(
+            f"{answers}: holds scores on {benchmark} and answers to its items: leave one out"
+        )
     choice = str(answers) if set(CHOICE) <= set(frame.columns) else None
     scores = score_models(bank, str(answers), choice, 1, seed, progress)
     return facts.merge(score_columns(scores, benchmark), on="model", how="inner")

@@ -113,6 +113,7 @@ def test_answers_that_cannot_be_used_are_refused(folder, answered, capsys):
         (answered, ("--items", folder / "ARC.csv"), "--items belongs to --add"),
         (contrary, bank, "'own-1b' has params_b 1 in one row and 7 in another"),
         (answered.assign(item="x"), bank, "answers item 'x' again"),
+        (answered.assign(ARC=0.5), bank, "holds scores on ARC and answers to its items"),
         (answered.drop(columns="correct"), bank, "column correct is missing"),
         (answered.drop(columns="model"), bank, "column model is missing"),
         (answered, ("--items", folder / "no.csv"), "no.csv: cannot be read"),
