@@ -262,15 +262,12 @@ class Skills(Shown):
     def gain(
         self, times: float, *, params_b: float = _SIZE_B, tokens_t: float = _TOKENS_T
     ) -> np.ndarray:
-        """What a tenfold compute adds, parameters and tokens growing alike, by so many times.
+        """What a tenfold compute adds to the average family, ``(draw, skill)``.
 
         Args:
-            times: how many times the compute.
+            times: how many times the compute, parameters and tokens growing alike.
             params_b: size from which it grows, billions.
             tokens_t: tokens from which they grow, trillions.
-
-        Returns:
-            Of the average family, ``(draw, skill)``.
         """
         more = np.array([1.0, np.sqrt(times)])
         at = self._shared(params_b * more, tokens_t * more)
