@@ -259,19 +259,16 @@ class Skills(Shown):
         rows.insert(1, "tokens_t", token.ravel()[rows["point"].to_numpy()])
         return rows.drop(columns="point")
 
-    def gain(
-        self, times: float, *, params_b: float = _SIZE_B, tokens_t: float = _TOKENS_T
-    ) -> np.ndarray:
-        """What a tenfold compute adds to the average family, ``(draw, skill)``.
+    def gain(self, params_b: float = _SIZE_B, tokens_t: float = _TOKENS_T) -> np.ndarray:
+        """What ten times the compute, parameters and tokens growing alike, adds: ``(draw, skill)``.
 
         Args:
-            times: how many times the compute, parameters and tokens growing alike.
-            params_b: size from which it grows, billions.
-            tokens_t: tokens from which they grow, trillions.
+            params_b: size from which the average family grows, billions.
+            tokens_t: its tokens there, trillions.
         """
-        more = np.array([1.0, np.sqrt(times)])
+        more = np.array([1.0, np.sqrt(10.0)])
         at = self._shared(params_b * more, tokens_t * more)
-        return (at[:, 1] - at[:, 0]) / np.log10(times)
+        return at[:, 1] - at[:, 0]
 
     def efficiency(self, params_b: float = _SIZE_B, tokens_t: float = _TOKENS_T) -> np.ndarray:
         """Skills of every family at one size and number of tokens, ``(draw, family, skill)``."""

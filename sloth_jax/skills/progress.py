@@ -62,9 +62,7 @@ def yearly_progress(skills: Skills, level: float = 0.9) -> pd.DataFrame:
     key = jax.random.key_data(jax.random.fold_in(skills.key, 1))
     rng = np.random.default_rng(np.asarray(key, np.uint32))
     slope = slope + error * rng.standard_t(len(x) - 2, size=slope.shape)
-    # Per tenfold compute: square root of ten times as many parameters, and as many tokens.
-    gain = skills.gain(10.0)
-    compute = 10.0 ** (slope / gain)
+    compute = 10.0 ** (slope / skills.gain())
     both = np.stack([slope, compute], axis=1)
     return skills.summary(both, {"kind": ("per year", "compute"), "skill": skills.labels}, level)
 

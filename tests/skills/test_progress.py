@@ -44,7 +44,7 @@ class Known(Skills):
     def efficiency(self, *_: float) -> np.ndarray:
         return self.theta
 
-    def gain(self, times: float, **_: float) -> np.ndarray:
+    def gain(self, *_: float) -> np.ndarray:
         return np.full((len(self.theta), 2), 0.6)
 
     @property
