@@ -3,7 +3,7 @@
 Writes errors.csv.gz (absolute error of every method on every held-out score), summary.csv (means as
 published, beside the published ones), differences.csv (with intervals, from a bootstrap over
 families), size_ratio.csv (errors by how far a model extrapolates), run.json (settings, versions,
-seconds), heatmap.png, one figure of curves per fold, and ablation_*.png for every set of variants
+seconds), heatmap.png, curves/ (a figure of each fold), and ablation_*.png for every set of variants
 that was run. Predictions of each method are kept in methods/, so that an interrupted run goes on
 where it stopped, and more methods can be added to a finished one.
 

@@ -11,7 +11,9 @@ Parts, of which --parts chooses:
 
 Beside the law, with the task as one more benchmark, stand the regression of the task on the skills
 of a fit that never saw it (two steps), their law on principal components of the scores, and laws
-of FLOPs with and without families. Writes predictions.csv, errors.csv, summary.json and figures.
+of FLOPs with and without families. Writes predictions.csv, errors.csv, summary.json, and a figure
+of each part: llama3_HumanEval.png (and of EQ-Bench), families.png, emergent.png, prompting.png,
+agents.png.
 
 Run: python experiments/downstream.py --out out/downstream
 """

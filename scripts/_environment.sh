@@ -83,5 +83,6 @@ need_environment() {
     (cd "$root" && "$python" -m pip install --quiet --disable-pip-version-check --no-input \
         -e ".${extra:+[$extra]}" </dev/null)
     # Written last, so that an interrupted installation is taken up by the next run.
-    printf '%s\n' "$wanted${extra:+ $extra}" >"$stamp"
+    [[ $installed == "$wanted "* ]] || installed="$wanted"
+    printf '%s\n' "$installed${extra:+ $extra}" >"$stamp"
 }

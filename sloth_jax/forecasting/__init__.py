@@ -1,4 +1,4 @@
-"""Queries to predictive draws; problems, attempts and pass@k."""
+"""From queries to predictive draws; the gaps of a table; sizes and tokens that nobody told."""
 
 import lazy_loader
 
