@@ -19,7 +19,6 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         description="Test whether a table determines the law's parameters, as interpreting its\n"
         "skills assumes, and list scores that look misread. Exit code 1 if an assumption fails.",
         epilog="example: sloth-jax check table.csv --skills 2",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "table",
@@ -45,10 +44,7 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.provenance import versions
 
     table = load_leaderboard(
-        options.table,
-        floors=options.floors,
-        benchmarks=options.benchmarks,
-        edition=options.edition,
+        options.table, floors=options.floors, benchmarks=options.benchmarks, edition=options.edition
     )
     for warning in table.warnings:
         tell(f"note: {warning}")

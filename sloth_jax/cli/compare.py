@@ -20,7 +20,6 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "  model,family,params_b,tokens_t\n"
         "  small-and-long,qwen2,7,30\n"
         "  large-and-short,qwen2,70,3\n",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "candidates",
@@ -40,10 +39,9 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from sloth_jax.cli.fitting import begin, saved_or_new
-    from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
+    from sloth_jax.cli.notes import tell_of_unseen
     from sloth_jax.cli.output import write_answer
     from sloth_jax.cli.queries import query_of
-    from sloth_jax.inference.devices import random_keys
     from sloth_jax.planning.comparison import compare
     from sloth_jax.planning.targets import find_target, parse_target
 
@@ -51,14 +49,11 @@ def _run(options: argparse.Namespace) -> None:
     saved, table = begin(options)
     query = query_of(options.candidates, table)
     find_target(target, table.benchmarks)
-    # The same keys as predict: the same candidates have the same predictions.
-    fit_key, key = random_keys(options.seed, 2)
-    fit = saved_or_new(options, saved, table, fit_key)
+    fit, key = saved_or_new(options, saved, table)
     with show_progress("comparing"):
         rows = compare(fit, query, target=target, level=options.level, key=key)
-    tell_of_new_families(query.families, table)
     by_model = rows.drop_duplicates("model")
-    tell_of_extrapolation(tuple(by_model["model"]), tuple(by_model["outside"]))
+    tell_of_unseen(query.families, table, tuple(by_model["model"]), tuple(by_model["outside"]))
     if options.plot is not None:
         from sloth_jax.plotting import plot_candidates
         from sloth_jax.plotting.figure_files import draw_figure

@@ -25,7 +25,6 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "benchmark and score; fractions, percent and ratings are told apart by benchmark, and\n"
         "answers are in the same units.",
         epilog="example: sloth-jax complete table.csv --out filled.csv",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--wide",
@@ -43,7 +42,6 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.forecasting.completion import complete, records
     from sloth_jax.forecasting.sparse_tables import read_sparse
     from sloth_jax.identifiability.score_scales import UNBOUNDED, ScoreScale
-    from sloth_jax.inference.devices import random_keys
 
     def read(options: argparse.Namespace) -> Leaderboard:
         if options.data and options.edition:
@@ -67,10 +65,9 @@ def _run(options: argparse.Namespace) -> None:
         raise InputError(f"--plot {options.plot}: no benchmark has scores that are shares")
     if options.plot and any(scale.kind == UNBOUNDED for scale in own):
         tell(f"note: {options.plot} leaves out benchmarks whose scores are no shares")
-    fit_key, draw_key = random_keys(options.seed, 2)
-    fit = saved_or_new(options, saved, table, fit_key)
+    fit, key = saved_or_new(options, saved, table)
     with show_progress("predicting"):
-        found = complete(fit, key=draw_key, scales=own)
+        found = complete(fit, key=key, scales=own)
         rows = (found.to_wide if options.wide else found.to_frame)(options.level)
         record = found.to_record(options.level) | {"scores": records(rows)}
     if options.plot is not None:

@@ -25,7 +25,6 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "tables. Takes minutes; nothing is written before the end.",
         epilog="example: sloth-jax evaluate --data table.csv --out evaluation\n"
         "         sloth-jax evaluate --add mine.csv --n-train 1 --out evaluation",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder for the results")
     parser.add_argument(

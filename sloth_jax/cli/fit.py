@@ -24,7 +24,6 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "was interrupted goes on where it stopped when it is repeated.",
         epilog="example: sloth-jax fit --out fit.nc\n"
         "         sloth-jax predict --fit fit.nc --query query.csv",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("--out", required=True, metavar="FIT.nc", help="netCDF file to write")
     add_fit_options(parser)

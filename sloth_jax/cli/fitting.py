@@ -24,19 +24,12 @@ from sloth_jax.data.reading import load_leaderboard
 from sloth_jax.errors import InputError
 from sloth_jax.identifiability.check import check_skills
 from sloth_jax.identifiability.enough_scores import check_enough_scores
-from sloth_jax.inference.devices import use_cores
+from sloth_jax.inference.devices import random_keys, use_cores
 from sloth_jax.inference.fit import Fit, fit
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.storage import load_fit
 from sloth_jax.programs import keep_programs
-from sloth_jax.skills.tasks import (
-    SCALES,
-    Task,
-    bundled_tasks,
-    load_task,
-    read_task,
-    with_tasks,
-)
+from sloth_jax.skills.tasks import SCALES, Task, bundled_tasks, load_task, read_task, with_tasks
 from sloth_jax.wording import counted
 
 
@@ -192,9 +185,13 @@ def fit_table(
 
 
 def saved_or_new(
-    options: argparse.Namespace, saved: Fit | None, table: Leaderboard, key: Array
-) -> Fit:
-    """The saved fit, or a new one of the table; tells its warnings and its summary."""
-    found = saved or fit_table(options, table, key)
+    options: argparse.Namespace, saved: Fit | None, table: Leaderboard
+) -> tuple[Fit, Array]:
+    """The saved fit, or a new one of the table, and a key for what follows; tells its summary.
+
+    Both keys are the same in every command: so are fits, and predictions of the same models.
+    """
+    fit_key, key = random_keys(options.seed, 2)
+    found = saved or fit_table(options, table, fit_key)
     tell_of_fit(found, saved=options.fit)
-    return found
+    return found, key

@@ -33,7 +33,6 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         epilog="example: sloth-jax import results/ --out table.csv --unknown facts.csv\n"
         "         sloth-jax import results/ --out table.csv --facts facts.csv\n"
         "         sloth-jax predict --data table.csv --query query.csv",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("source", metavar="SOURCE", help="a file, or a folder of result files")
     parser.add_argument(
@@ -56,9 +55,7 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         " (trillions), and lineage, post_trained, active_params_b, released; cells may be empty",
     )
     parser.add_argument(
-        "--rejected",
-        metavar="FILE.csv",
-        help="write the rows that were not kept, with reasons",
+        "--rejected", metavar="FILE.csv", help="write the rows that were not kept, with reasons"
     )
     parser.add_argument(
         "--unknown",

@@ -64,7 +64,6 @@ def parser() -> argparse.ArgumentParser:
         description="Predict how language models score on benchmarks before they are trained.",
         epilog="example: sloth-jax predict --query query.csv --out predictions.csv\n"
         "options of a command: sloth-jax predict --help",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     whole.add_argument("--version", action="version", version=f"sloth-jax {__version__}")
     whole.add_argument(

@@ -17,7 +17,6 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "the others most for what it costs: known scores of the model are used.",
         epilog="example: sloth-jax next --fit fit.nc --model gemma-2-9b --steps 3 --equal-cost\n"
         "         sloth-jax next --fit fit.nc --query query.csv --cost MMLU=1 GSM8K=20",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--model", metavar="NAME", help="a model of the training table, by name")
@@ -51,17 +50,16 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from sloth_jax.cli.fitting import begin, saved_or_new
-    from sloth_jax.cli.notes import tell_of_new_families
+    from sloth_jax.cli.notes import tell_of_unseen
     from sloth_jax.cli.output import write_answer
     from sloth_jax.cli.queries import query_of
-    from sloth_jax.inference.devices import random_keys
     from sloth_jax.planning.next_benchmark import Question, in_words, next_benchmark, parse_costs
 
     saved, table = begin(options)
     model = options.model
     if options.query is not None:
         model = query_of(options.query, table)
-        tell_of_new_families(model.families, table)
+        tell_of_unseen(model.families, table)
     costs = (
         dict.fromkeys(table.benchmarks, 1.0)
         if options.equal_cost
@@ -69,8 +67,7 @@ def _run(options: argparse.Namespace) -> None:
     )
     wanted = options.wanted and [name.strip() for name in options.wanted.split(",")]
     question = Question.of(table, model, wanted=wanted, costs=costs)  # refuses before a fit
-    fit_key, key = random_keys(options.seed, 2)
-    fit = saved_or_new(options, saved, table, fit_key)
+    fit, key = saved_or_new(options, saved, table)
     with show_progress("searching"):
         rows = next_benchmark(
             fit,

@@ -61,8 +61,20 @@ def _problems(fit: Fit) -> list[str]:
     return [*left_to_prior(fit.table, fit.settings.size), *fit.diagnostics.problems()]
 
 
-def tell_of_new_families(families: Sequence[str], table: Leaderboard) -> None:
-    """Print which families have no training model, and a similar name that has some."""
+def tell_of_unseen(
+    families: Sequence[str],
+    table: Leaderboard,
+    names: Sequence[str] = (),
+    outside: Sequence[str] = (),
+) -> None:
+    """Print what of models the training table does not have.
+
+    Args:
+        families: of the models; those without a training model are named, and a similar name.
+        table: of the training models.
+        names: of answers.
+        outside: in which way each lies outside the table's sizes and tokens, empty where inside.
+    """
     for family in sorted(set(families)):
         if count_family_models(table, (family,))[0]:
             continue
@@ -73,10 +85,6 @@ def tell_of_new_families(families: Sequence[str], table: Leaderboard) -> None:
             f"note: no training model of {family}: predicted from the population of families "
             f"(family_models = 0){did_you_mean(family, longer[:1] or others)}"
         )
-
-
-def tell_of_extrapolation(names: Sequence[str], outside: Sequence[str]) -> None:
-    """Print which answers lie outside the sizes and tokens of the training table."""
     marked = [(name, words) for name, words in zip(names, outside, strict=True) if words]
     for name, words in marked[:_SHOWN]:
         tell(f"note: {name} lies outside the training table: {words}")

@@ -36,7 +36,7 @@ _FIGURES = (".png", ".pdf", ".svg")
 # Options that name files, of any command.
 _OUTPUTS = ("out", "plot", "rejected", "unknown", "guessed")
 _INPUTS = ("data", "add", "floors", "task", "fit", "query", "candidates", "source", "facts")
-_INPUTS += ("bank", "labels", "responses", "items")
+_INPUTS += ("bank", "labels", "responses", "items", "templates")
 
 
 def check_outputs(options: argparse.Namespace, endings: Sequence[str] = (*TABLES, *JSON)) -> None:
@@ -86,7 +86,7 @@ def write_frame(path: str, frame: pd.DataFrame, float_format: str | None = None)
 
 def write_answer(
     options: argparse.Namespace,
-    fit: Fit,
+    fit: Fit | None,
     *,
     frame: pd.DataFrame,
     record: dict[str, Any],
@@ -97,7 +97,7 @@ def write_answer(
 
     Args:
         options: of the command.
-        fit: that answered.
+        fit: that answered, if one did.
         frame: the answer for a CSV or parquet file.
         record: the answer for JSON; settings, diagnostics, the seed and versions are added.
         text: the answer for a terminal.
@@ -117,13 +117,13 @@ def write_answer(
         tell(f"Wrote {options.out}")
 
 
-def json_of(record: dict[str, Any], fit: Fit, seed: int) -> str:
-    """An answer as JSON, with settings, diagnostics, the seed and versions."""
+def json_of(record: dict[str, Any], fit: Fit | None, seed: int) -> str:
+    """An answer as JSON, with settings and diagnostics of the fit, the seed and versions."""
     from sloth_jax.cli.notes import fit_as_json
     from sloth_jax.provenance import versions
 
-    added = {**fit_as_json(fit), "seed": seed, "versions": versions()}
-    return json.dumps({**record, **added}, indent=2) + "\n"
+    of_fit = {} if fit is None else fit_as_json(fit)
+    return json.dumps({**record, **of_fit, "seed": seed, "versions": versions()}, indent=2) + "\n"
 
 
 def draw_models(

@@ -8,13 +8,7 @@ from typing import TYPE_CHECKING
 
 from sloth_jax.cli.console import Parser, number, show_progress
 from sloth_jax.cli.options import add_family_options, add_output_options, add_source_options
-from sloth_jax.cli.planned import (
-    asks_for_skill,
-    bounds_of,
-    family_of,
-    known_family,
-    named_skills,
-)
+from sloth_jax.cli.planned import asks_for_skill, bounds_of, family_of, known_family, named_skills
 from sloth_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -32,15 +26,9 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "--target MMLU-PRO\n"
         "         sloth-jax plan --fit fit.nc --flops 1e22 1e26 --budgets 50 --family qwen2 "
         "--plot plan.png",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
-        "--flops",
-        type=float,
-        nargs="+",
-        required=True,
-        metavar="C",
-        help="training budgets, FLOPs",
+        "--flops", type=float, nargs="+", required=True, metavar="C", help="training budgets, FLOPs"
     )
     parser.add_argument(
         "--budgets",
@@ -67,9 +55,8 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from sloth_jax.cli.fitting import begin, saved_or_new
-    from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
+    from sloth_jax.cli.notes import tell_of_unseen
     from sloth_jax.cli.output import write_answer
-    from sloth_jax.inference.devices import random_keys
     from sloth_jax.planning.optimal import compute_optimal
     from sloth_jax.planning.targets import parse_target
 
@@ -78,8 +65,7 @@ def _run(options: argparse.Namespace) -> None:
     saved, table = begin(options)
     family = known_family(family, table)
     is_skill = asks_for_skill(options, target, saved, table)
-    fit_key, plan_key, _ = random_keys(options.seed, 3)
-    fit = saved_or_new(options, saved, table, fit_key)
+    fit, key = saved_or_new(options, saved, table)
     with show_progress("searching"):
         plan = compute_optimal(
             fit,
@@ -89,12 +75,11 @@ def _run(options: argparse.Namespace) -> None:
             bounds=bounds,
             spend_all=not options.may_spend_less,
             level=options.level,
-            key=plan_key,
+            key=key,
             skills=named_skills(fit) if is_skill else None,
         )
-    tell_of_new_families((family.name,), table)
     names = [f"{budget:.3g} FLOPs" for budget in plan.frontier["flops"]]
-    tell_of_extrapolation(names, tuple(plan.frontier["outside"]))
+    tell_of_unseen((family.name,), table, names, tuple(plan.frontier["outside"]))
     if options.plot is not None:
         from sloth_jax.plotting import plan_panels
         from sloth_jax.plotting.figure_files import draw_figure

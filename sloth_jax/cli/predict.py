@@ -28,7 +28,6 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "or from a program, as JSON\n"
         '  echo \'[{"model": "a", "family": "qwen2", "params_b": 7, "tokens_t": 4}]\' |\n'
         "    sloth-jax predict --query - --json\n",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--query",
@@ -48,19 +47,16 @@ def _run(options: argparse.Namespace) -> None:
     import numpy as np
 
     from sloth_jax.cli.fitting import begin, saved_or_new
-    from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
+    from sloth_jax.cli.notes import tell_of_unseen
     from sloth_jax.forecasting.forecast import forecast
-    from sloth_jax.inference.devices import random_keys
 
     saved, table = begin(options)
     query = query_of(options.query, table)
-    fit_key, forecast_key = random_keys(options.seed, 2)
-    fit = saved_or_new(options, saved, table, fit_key)
+    fit, key = saved_or_new(options, saved, table)
     with show_progress("predicting"):
-        predictions = forecast(fit, query, key=forecast_key)
+        predictions = forecast(fit, query, key=key)
         summary = predictions.summary(options.level)
-    tell_of_new_families(query.families, table)
-    tell_of_extrapolation(query.models, predictions.outside)
+    tell_of_unseen(query.families, table, query.models, predictions.outside)
     if options.plot is not None:
         ends = np.median(predictions.draws, axis=0), *predictions.interval(options.level)
         given = {"floors": table.floors, "level": options.level}

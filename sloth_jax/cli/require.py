@@ -13,13 +13,7 @@ from sloth_jax.cli.options import (
     add_source_options,
     fraction,
 )
-from sloth_jax.cli.planned import (
-    asks_for_skill,
-    bounds_of,
-    family_of,
-    known_family,
-    named_skills,
-)
+from sloth_jax.cli.planned import asks_for_skill, bounds_of, family_of, known_family, named_skills
 from sloth_jax.errors import InputError
 
 
@@ -32,7 +26,6 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "the least compute (with neither) that reaches a score with a given probability.",
         epilog="example: sloth-jax require --fit fit.nc --benchmark GSM8K --score 0.8 "
         "--family qwen2 --tokens-t 15",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--benchmark",
@@ -69,9 +62,8 @@ def _run(options: argparse.Namespace) -> None:
     import pandas as pd
 
     from sloth_jax.cli.fitting import begin, saved_or_new
-    from sloth_jax.cli.notes import tell_of_extrapolation, tell_of_new_families
+    from sloth_jax.cli.notes import tell_of_unseen
     from sloth_jax.cli.output import write_answer
-    from sloth_jax.inference.devices import random_keys
     from sloth_jax.planning.requirement import required
     from sloth_jax.planning.targets import find_target
 
@@ -84,8 +76,7 @@ def _run(options: argparse.Namespace) -> None:
         find_target({options.benchmark: 1.0}, table.benchmarks)  # a mean is no benchmark
         if not 0.0 < options.score < 1.0:
             raise InputError(f"--score {options.score:g} is not between 0 and 1: 0.8 means 80 %")
-    fit_key, key = random_keys(options.seed, 2)
-    fit = saved_or_new(options, saved, table, fit_key)
+    fit, key = saved_or_new(options, saved, table)
     with show_progress("searching"):
         found = required(
             fit,
@@ -99,8 +90,7 @@ def _run(options: argparse.Namespace) -> None:
             key=key,
             skills=named_skills(fit) if is_skill else None,
         )
-    tell_of_new_families((family.name,), table)
-    tell_of_extrapolation((family.name,), (found.outside,))
+    tell_of_unseen((family.name,), table, (family.name,), (found.outside,))
     if options.plot is not None:
         from sloth_jax.plotting import plot_requirement
         from sloth_jax.plotting.figure_files import draw_figure

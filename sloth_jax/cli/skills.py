@@ -33,7 +33,6 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "a skill; `sloth-jax plan --target` takes it.",
         epilog="example: sloth-jax skills --fit fit.nc --out skills\n"
         "         sloth-jax skills --skills 2 --out two_skills",
-        formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
         "--out", required=True, metavar="DIR", help="folder for the tables and figures"
@@ -47,7 +46,6 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.cli.fitting import prepare_jax, saved_fit, saved_or_new, training_table
     from sloth_jax.cli.notes import against_interpretation
     from sloth_jax.cli.output import json_of
-    from sloth_jax.inference.devices import random_keys
     from sloth_jax.plotting.figure_files import image_of, open_no_windows
     from sloth_jax.skills.tables import may_interpret, skill_tables
 
@@ -58,9 +56,7 @@ def _run(options: argparse.Namespace) -> None:
     folder = check_folder(options.out)
     saved = saved_fit(options)
     table = training_table(options, saved)
-    # The same keys as fit and predict: a fit that is not saved has the same skills.
-    fit_key, _ = random_keys(options.seed, 2)
-    fit = saved_or_new(options, saved, table, fit_key)
+    fit, _ = saved_or_new(options, saved, table)
     for note in against_interpretation(fit) if saved else ():  # of a new one it is told already
         tell(f"note: {note}")
     word = may_interpret(fit.report)

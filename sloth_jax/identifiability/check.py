@@ -32,11 +32,9 @@ from sloth_jax.identifiability.design import (
     undetermined_slopes,
 )
 from sloth_jax.identifiability.local_rank import local_rank
-from sloth_jax.identifiability.report import Finding, Report
+from sloth_jax.identifiability.report import Finding, Report, ordered
 from sloth_jax.identifiability.supported_skills import supported_skills
 from sloth_jax.wording import counted
-
-_ORDER = {"fails": 0, "weak": 1, "note": 2}
 
 
 def check_skills(skills: int, table: Leaderboard) -> None:
@@ -105,7 +103,7 @@ def check_identifiability(
         local_rank=rank,
         local_rank_expected=expected,
         supported_skills=supported,
-        findings=tuple(sorted(found, key=lambda one: _ORDER[one.kind])),
+        findings=ordered(found),
     )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -25,8 +26,46 @@ class Finding:
     subjects: tuple[str, ...] = ()
 
 
+_ORDER = {"fails": 0, "weak": 1, "note": 2}
+
+
+def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
+    """Findings in order of weight."""
+    return tuple(sorted(findings, key=lambda one: _ORDER[one.kind]))
+
+
+class Judged:
+    """What findings come to, of whatever was checked."""
+
+    findings: tuple[Finding, ...]
+
+    @property
+    def holds(self) -> bool:
+        """Whether no assumption fails."""
+        return not any(finding.kind == "fails" for finding in self.findings)
+
+    def warnings(self) -> tuple[str, ...]:
+        """What fails and what barely holds, a sentence each."""
+        return tuple(finding.text for finding in self.findings if finding.kind != "note")
+
+    def in_words(self, verdict: str, *facts: str) -> str:
+        """Everything in words: what holds, or that it does not, facts and findings.
+
+        Args:
+            verdict: what is determined where all assumptions hold.
+            facts: a line each.
+        """
+        first = (
+            f"The assumptions hold: {verdict}"
+            if self.holds
+            else ("NOT identified: see what fails below.")
+        )
+        rest = (*facts, *(f"{finding.kind}: {finding.text}" for finding in self.findings))
+        return "\n".join((first, *(f"  {line}" for line in rest)))
+
+
 @dataclass(frozen=True)
-class Report:
+class Report(Judged):
     """What :func:`check_identifiability` found.
 
     Attributes:
@@ -59,15 +98,6 @@ class Report:
     supported_skills: tuple[int, int] | None
     findings: tuple[Finding, ...]
 
-    @property
-    def holds(self) -> bool:
-        """Whether no assumption fails."""
-        return not any(finding.kind == "fails" for finding in self.findings)
-
-    def warnings(self) -> tuple[str, ...]:
-        """What fails and what barely holds, a sentence each."""
-        return tuple(finding.text for finding in self.findings if finding.kind != "note")
-
     def to_dict(self) -> dict[str, Any]:
         """Everything, ready for JSON."""
         return asdict(self) | {"holds": self.holds}
@@ -86,24 +116,17 @@ class Report:
 
     def to_text(self) -> str:
         """Everything in words."""
-        verdict = (
-            "The assumptions hold: up to a rotation, skills and slopes are determined."
-            if self.holds
-            else "NOT identified: see what fails below."
-        )
         supported = "not testable, too few models have all scores"
         if self.supported_skills is not None:
             supported = "{} clearly, {} at most".format(*self.supported_skills)
         within = ", ".join(f"{value:.3g}" for value in self.within_singular_values)
-        lines = [
-            verdict,
-            f"  {counted(self.models, 'model')} of {counted(self.families, 'family', 'families')} "
+        return self.in_words(
+            "up to a rotation, skills and slopes are determined.",
+            f"{counted(self.models, 'model')} of {counted(self.families, 'family', 'families')} "
             f"on {counted(self.benchmarks, 'benchmark')}, {counted(self.skills, 'skill')}",
-            f"  design matrix: rank {self.design_rank} of {self.design_columns} columns, condition "
+            f"design matrix: rank {self.design_rank} of {self.design_columns} columns, condition "
             f"number {self.condition_number:.1f}",
-            f"  within families: singular values {within}",
-            f"  whole law: rank {self.local_rank} of {self.local_rank_expected}",
-            f"  skills that stand out of the noise: {supported}",
-        ]
-        lines += [f"  {finding.kind}: {finding.text}" for finding in self.findings]
-        return "\n".join(lines)
+            f"within families: singular values {within}",
+            f"whole law: rank {self.local_rank} of {self.local_rank_expected}",
+            f"skills that stand out of the noise: {supported}",
+        )

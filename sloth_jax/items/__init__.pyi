@@ -1,17 +1,20 @@
 from .abilities import Ability, ability, arrays_of
 from .bank import ItemBank, read_bank, read_responses
+from .check import BankReport, check_bank
 from .estimates import calibrate, estimate_score
-from .new_version import models_to_evaluate, scores_on_new_items
+from .new_version import models_to_evaluate, scores_on_new_items, with_new_items
 from .response_law import ResponseLaw, fit_responses
 from .selection import select_items
 
 __all__ = [
     "Ability",
+    "BankReport",
     "ItemBank",
     "ResponseLaw",
     "ability",
     "arrays_of",
     "calibrate",
+    "check_bank",
     "estimate_score",
     "fit_responses",
     "models_to_evaluate",
@@ -19,4 +22,5 @@ __all__ = [
     "read_responses",
     "scores_on_new_items",
     "select_items",
+    "with_new_items",
 ]

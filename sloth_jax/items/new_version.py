@@ -7,6 +7,7 @@ would score (the efficient evaluation of LiveXiv, Shabtay et al., arXiv 2410.107
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import jax
 import jax.numpy as jnp
@@ -16,9 +17,10 @@ from jax import Array
 
 from sloth_jax.errors import InputError
 from sloth_jax.items.abilities import Ability, arrays_of, score_draws
-from sloth_jax.items.bank import ItemBank
+from sloth_jax.items.bank import ItemBank, read_bank
 from sloth_jax.items.estimates import central
 from sloth_jax.items.response_law import ResponseLaw, fit_responses
+from sloth_jax.wording import listed
 
 _DRAWS = 400
 _LEAST = 3  # models on the new items, for a slope and a level of each
@@ -45,6 +47,59 @@ def models_to_evaluate(law: ResponseLaw, count: int) -> np.ndarray:
         raise InputError(f"{count} models to evaluate: ask for {_LEAST} to {models}")
     order = np.argsort(np.asarray(law.abilities.mean)[:, 0])
     return order[np.linspace(0, models - 1, count).round().astype(int)]
+
+
+def with_new_items(bank: ItemBank, path: str | Path) -> tuple[ItemBank, np.ndarray]:
+    """A bank with answers to a new version's items added.
+
+    Args:
+        bank: answers to the old items.
+        path: file of answers to the new ones, as of :func:`sloth_jax.items.bank.read_bank`; models
+            of the same name are the same.
+
+    Returns:
+        The bank of old and new items, and which are new, ``(item,)`` bool.
+
+    Raises:
+        InputError: an item of the bank is among the new ones, or another question has its name.
+    """
+    more = read_bank(path)
+    known = dict(zip(bank.items, bank.digests or ("",) * len(bank.items), strict=True))
+    digests = more.digests or ("",) * len(more.items)
+    named = zip(more.items, digests, strict=True)
+    same = [(name, known[name], digest) for name, digest in named if name in known]
+    if other := [name for name, old, new in same if old and new and old != new]:
+        raise InputError(
+            f"{path}: {len(other)} items are other questions than the bank's of the same names "
+            f"(their digests differ): {listed(other)}; give new questions new names"
+        )
+    if same:
+        raise InputError(
+            f"{path}: {len(same)} items are in the bank already: {listed([one[0] for one in same])}"
+            "; give answers to new items alone"
+        )
+    models = tuple(dict.fromkeys((*bank.models, *more.models)))
+    row = [[models.index(name) for name in each.models] for each in (bank, more)]
+    old = len(bank.items)
+    counts = []
+    for one, two in ((bank.successes, more.successes), (bank.tries, more.tries)):
+        whole = np.zeros((len(models), old + len(more.items)), np.result_type(one, two))
+        whole[row[0], :old], whole[row[1], old:] = one, two
+        counts.append(whole)
+    names = tuple(dict.fromkeys((*bank.categories, *more.categories)))
+    category = [
+        np.array([names.index(name) for name in each.categories])[np.asarray(each.category)]
+        for each in (bank, more)
+    ]
+    joined = ItemBank(
+        models,
+        bank.items + more.items,
+        *counts,
+        categories=names,
+        category=np.concatenate(category),
+        digests=(*known.values(), *digests) if bank.digests or more.digests else None,
+    )
+    return joined, np.arange(len(joined.items)) >= old
 
 
 def scores_on_new_items(

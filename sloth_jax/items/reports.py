@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Mapping
 from typing import Any
 
 import jax
@@ -22,13 +20,18 @@ from sloth_jax.items.estimates import (
     estimate_score,
     with_combination,
 )
+from sloth_jax.items.new_version import (
+    models_to_evaluate,
+    scores_on_new_items,
+    with_new_items,
+)
 from sloth_jax.items.response_law import ResponseLaw, fit_responses
 from sloth_jax.items.selection import METHODS, select_items
-from sloth_jax.provenance import versions
 from sloth_jax.wording import listed, one_line, quoted
 
 _LEAST = 10  # answered items below which an estimate is refused
 _CALIBRATED = 3_000_000  # cells of a bank above which only some of its models are left out
+_EVALUATED = 5  # models on a new version
 CHOICE = ("item", "weight", "method", "bank")
 """Columns of a file of selected items."""
 
@@ -163,15 +166,48 @@ def _choice(path: str, bank: ItemBank) -> tuple[np.ndarray, str]:
     return weights, method if method in METHODS else "information"
 
 
-def answer_record(bank: ItemBank, frame: pd.DataFrame, options: Mapping[str, Any]) -> str:
-    """The answer as JSON, with the settings and versions that made it."""
-    named = ("action", "bank", "items", "method", "skills", "seed", "benchmark")
-    return json.dumps(
-        {
-            "rows": json.loads(frame.to_json(orient="records")),
-            "bank_digest": bank.digest,
-            "settings": {name: options[name] for name in named},
-            "versions": versions(),
-        },
-        indent=2,
+def version_report(
+    bank: ItemBank, responses: str | None, count: int | None, skills: int, seed: int
+) -> tuple[pd.DataFrame, str]:
+    """A new version of a benchmark: which models to evaluate on it, or the scores of all.
+
+    Args:
+        bank: answers to the old items.
+        responses: file of a few models' answers to the new items; None before there are any.
+        count: how many models to evaluate, where there are none; None for five, or as many as the
+            bank has.
+        skills: of the law.
+        seed: of the random key.
+
+    Returns:
+        Without responses ``model``, ``old_score``, ``skill`` and ``skill_se``, in the order of
+        skills; with them what :func:`sloth_jax.items.new_version.scores_on_new_items` returns. And
+        what it says, in words.
+    """
+    if responses is None:
+        law = fit_responses(bank, skills=skills)
+        chosen = models_to_evaluate(
+            law, min(_EVALUATED, len(bank.models)) if count is None else count
+        )
+        spread = np.sqrt(np.asarray(law.abilities.covariance)[chosen, 0, 0])
+        frame = pd.DataFrame(
+            {
+                "model": [bank.models[m] for m in chosen],
+                "old_score": bank.scores()[chosen],
+                "skill": np.asarray(law.abilities.mean)[chosen, 0],
+                "skill_se": spread,
+            }
+        )
+        head = (
+            f"{len(chosen)} of {len(bank.models)} models to evaluate on the new items, over the "
+            "whole range of skill\n(standard deviations over the bank's models)"
+        )
+        return frame, f"{head}\n{frame.round(4).to_string(index=False)}"
+    joined, new = with_new_items(bank, responses)
+    frame = scores_on_new_items(joined, new, skills=skills, key=jax.random.key(seed))
+    frame = frame.rename(columns={"lower": "lower_90", "upper": "upper_90"})
+    head = (
+        f"{int((frame['measured'] > 0).sum())} models evaluated on {int(new.sum()):,} new items, "
+        f"{int((frame['measured'] == 0).sum())} predicted; scores as fractions, 90 % intervals"
     )
+    return frame, f"{head}\n{frame.round(4).to_string(index=False)}"

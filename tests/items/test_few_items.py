@@ -16,7 +16,11 @@ from sloth_jax.errors import InputError
 from sloth_jax.items.abilities import ability, arrays_of
 from sloth_jax.items.bank import read_bank
 from sloth_jax.items.estimates import calibration_of, central, estimate_score, with_combination
-from sloth_jax.items.new_version import models_to_evaluate, scores_on_new_items
+from sloth_jax.items.new_version import (
+    models_to_evaluate,
+    scores_on_new_items,
+    with_new_items,
+)
 from sloth_jax.items.response_law import fit_responses
 from sloth_jax.items.selection import METHODS, select_items
 
@@ -191,6 +195,43 @@ def test_select_and_score_from_the_command_line(files, capsys):
     )
     assert asked(files, *more) == 0
     assert not set(pd.read_csv(files / "next.csv")["item"]) & set(chosen["item"])
+
+
+def test_a_new_version_from_the_command_line(files, capsys):
+    everything = pd.concat([pd.read_csv(files / f"{name}.csv") for name in ("bank", "all")])
+    old, new = everything.columns[1:41], everything.columns[41:]
+    everything[["model", *old]].to_csv(files / "old.csv", index=False)
+    assert asked(files, "version", "--bank", files / "old.csv", "--models", 5, "--json") == 0
+    chosen = [row["model"] for row in json.loads(capsys.readouterr().out)["rows"]]
+    assert len(chosen) == 5
+    measured = everything[everything["model"].isin(chosen)][["model", *new]]
+    measured.to_csv(files / "new.csv", index=False)
+    given = ("version", "--bank", files / "old.csv", "--responses")
+    assert asked(files, *given, files / "new.csv", "--out", files / "scores.csv") == 0
+    scores = pd.read_csv(files / "scores.csv")
+    assert list(scores.columns) == [
+        "model", "old_score", "score", "lower_90", "upper_90", "measured",
+    ]  # fmt: skip
+    assert scores["measured"].tolist() == [40 * (name in chosen) for name in scores["model"]]
+    truth = everything[new].mean(axis=1).to_numpy()
+    assert (scores["score"] - truth).abs().mean() < 0.12
+    assert asked(files, *given, files / "old.csv") == 2
+    assert "40 items are in the bank already: i0" in capsys.readouterr().err.splitlines()[-1]
+
+
+def test_new_items_under_old_names_are_refused(tmp_path):
+    bank, *_ = simulated(models=5, items=6)
+    asked = tmp_path / "new.csv"
+    asked.write_text("model,item,correct,digest\nm0,i3,1,B\nm0,i9,1,A\n")
+    with pytest.raises(InputError, match=r"1 items are other questions .* names .*differ\): i3"):
+        with_new_items(replace(bank, digests=("A",) * 6), asked)
+    asked.write_text("model,item,correct,category\nm0,i8,1,x\nnew,i9,1,all\n")
+    joined, new = with_new_items(bank, asked)
+    assert joined.models == (*bank.models, "new")
+    assert joined.items[6:] == ("i8", "i9")
+    assert new.tolist() == [False] * 6 + [True] * 2
+    np.testing.assert_array_equal(joined.tries[:, 6:].sum(axis=0), [1, 1])
+    assert [joined.categories[c] for c in joined.category[5:]] == ["all", "x", "all"]
 
 
 def test_bad_input_is_one_line(files, capsys):
