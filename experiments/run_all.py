@@ -94,6 +94,8 @@ def steps() -> list[Step]:
         Step("skills", "skills.py", (), of_skills),
         Step("progress", "progress.py", (), same("progress.png")),
         Step("progress_page", "progress_table.py", (), (), "progress.md", ("progress",)),
+        Step("devices", "devices.py"),
+        Step("devices_page", "devices_table.py", (), (), "devices.md", ("devices",)),
         Step("development", "development.py"),
         Step(
             "development_page", "development_table.py", (), (), "development.md", ("development",)

@@ -18,6 +18,7 @@ if worker and hasattr(os, "sched_setaffinity"):
 # The suite and the scripts that it starts spend their time compiling, and little of it running.
 flags = [os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0"]
 flags.append("--xla_gpu_deterministic_ops=true")  # or a GPU would add in any order
+flags.append("--xla_gpu_enable_triton_gemm=false")  # see sloth_jax/inference/devices.py
 if jax.__version_info__[:2] == (0, 10):  # a flag that XLA does not know ends the process
     flags.append("--xla_cpu_use_fusion_emitters=false")  # three times as fast to compile
     # A worker has one core: splitting a program for several takes a fifth longer.

@@ -12,15 +12,16 @@ from jax import Array
 def use_cores(most: int) -> None:
     """Make one CPU device per core, and compile for them quickly; let a GPU repeat itself.
 
-    Without effect once JAX has computed something. Where ``XLA_FLAGS`` says how many devices there
-    are, or whether a GPU adds in a fixed order, that stays.
+    Without effect once JAX has computed something. What ``XLA_FLAGS`` says already
+    stays.
 
     Args:
         most: no more devices than this, such as the number of chains.
     """
     # Sums over models are scattered additions, which a GPU does in any order unless it is told not
     # to: the same seed would give other last digits.
-    wanted = {"xla_gpu_deterministic_ops": "true"}
+    # Triton has no program for some small products in double precision: XLA 0.11 gives up there.
+    wanted = {"xla_gpu_deterministic_ops": "true", "xla_gpu_enable_triton_gemm": "false"}
     if jax.__version_info__[:2] == (0, 10):  # a flag that XLA does not know ends the process
         # These emitters take half as long again to compile the law, and it runs no faster.
         wanted["xla_cpu_use_fusion_emitters"] = "false"

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from functools import partial
 from pathlib import Path
 
 import compute_optimal
+import devices
+import devices_table
 import downstream
 import few_items
 import few_items_table
@@ -15,6 +18,7 @@ import few_prompts
 import few_prompts_table
 import identifiability
 import items_to_forecast
+import jax
 import numpy as np
 import pandas as pd
 import progress
@@ -379,3 +383,36 @@ def test_real_answers_of_known_models_are_forecast_with(tmp_path):
     scores = items_to_forecast.asked(others, bank.select_models(np.arange(12) < 1), 30, 0)
     assert scores["model"].tolist() == names[:1]
     assert abs(scores[items_to_forecast.BANKED].iloc[0] - right[0].mean()) < 0.2
+
+
+def test_one_fit_on_one_device_is_kept(tmp_path, monkeypatch):
+    monkeypatch.setenv("XLA_FLAGS", os.environ["XLA_FLAGS"])  # put back what a run adds
+    devices.one_run("cpu", jax.config.jax_enable_x64, 0, True, str(tmp_path / "run.npz"))
+    with np.load(tmp_path / "run.npz") as kept:
+        quantiles, seconds = kept["quantiles"], kept["seconds"]
+    asked = len(devices.FAMILIES) * len(devices.SIZES) * len(devices.TOKENS)
+    assert quantiles.shape == (3, asked, 12)
+    assert (np.diff(quantiles, axis=0) >= 0.0).all()
+    assert (seconds > 0.0).all()
+
+
+def test_devices_are_compared_with_the_first_and_the_page_says_how(tmp_path):
+    first = np.array([[[0.2]], [[0.5]], [[0.8]]])
+    found = devices.compared(np.array([[[0.3]], [[0.6]], [[0.75]]]), first)
+    assert found["median_shift_mean"] == found["median_shift_most"] == pytest.approx(0.1)
+    assert found["width_ratio"] == pytest.approx(0.75)
+    rows = [
+        {"device": device, "bits": 64, "seed": seed, "cold": 12.0, "warm": 1.25}
+        | {name: value * shift for name, value in found.items()}
+        for device, seed, shift in (("cpu", 0, 0.0), ("cpu", 1, 1.0), ("cuda", 0, 0.5))
+    ]
+    record = {"rows": rows, "cores": 2, "seed": 0, "edition": "2024", "settings": {}}
+    record["versions"] = {"device": "a card", "jax": "0.9"}
+    (tmp_path / "summary.json").write_text(json.dumps(record))
+    devices_table.main(["--out", str(tmp_path / "page.md"), str(tmp_path)])
+    page = (tmp_path / "page.md").read_text()
+    assert "| cpu, another seed | 64 | 12 | 1.2 | 0.1000 | 0.1000 | 0.75 (0.75 to 0.75) |" in page
+    assert "no further than another seed" in page
+    assert "2.0 times as far" in devices_table.verdict(
+        [*rows, rows[1] | {"seed": 0, "median_shift_mean": 0.2}], 0
+    )

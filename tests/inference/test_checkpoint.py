@@ -75,6 +75,9 @@ print(json.dumps([jax.device_count(), found.position.tolist()]))
 """
 
 
+@pytest.mark.skipif(
+    jax.default_backend() != "cpu", reason="only a CPU can be made to be four devices"
+)
 def test_chains_are_the_same_on_one_device_and_on_four():
     here: dict = {"jax": jax}
     exec(FOUR_CHAINS, here)

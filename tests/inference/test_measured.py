@@ -168,7 +168,9 @@ def test_forecasts_scatter_by_the_number_of_items(fit, measured):
 
     # Several draws of effects and noise: the variance of 200 draws alone is a tenth off.
     few, many = np.array([drawn(jax.random.key(seed)) for seed in range(20)]).swapaxes(0, 1)
-    assert (forecast(fit, query, key=jax.random.key(0)).draws[:, 0, 3] == few[0]).all()
+    # Two programs, which a GPU need not round alike.
+    whole = forecast(fit, query, key=jax.random.key(0)).draws[:, 0, 3]
+    np.testing.assert_allclose(whole, few[0], rtol=1e-12)
     np.testing.assert_allclose(
         np.mean((few - many) ** 2), np.mean(many * (1 - many)) / 40, rtol=0.1
     )

@@ -45,7 +45,8 @@ def test_lineages_are_independent_of_one_another():
     one = case(7)
     found = lineage_densities(one.problem, one.bins, 7)
     assert float(found.sum()) == pytest.approx(float(log_density(one.problem, one.bins)), rel=EXACT)
-    assert float(found[2]) == 0.0  # has no score
+    # Has no score: the logarithm of 1, which a GPU rounds.
+    assert abs(float(found[2])) <= 2 * np.finfo(np.float64).eps
     for at in (0, 1, 6):
         alone = one.rows(one.lineage == at)
         alone = alone._replace(lineage=np.zeros_like(alone.lineage))
