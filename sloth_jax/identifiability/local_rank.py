@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import numpy as np
+from scipy.sparse import csr_matrix
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.identifiability.design import TINY, column_lengths, covariates
+from sloth_jax.identifiability.design import TINY, covariates
+
+_ENTRIES = 10_000  # of a block of families, about
 
 
 def local_rank(
@@ -40,19 +43,55 @@ def local_rank(
     model, benchmark = np.nonzero(table.observed)
     by_family = np.argsort(table.family[model], kind="stable")
     model, benchmark = model[by_family], benchmark[by_family]
-    entries, width = len(model), x.shape[1]
-    of_slope = x[model][:, :, None] * loading[benchmark][:, None, :]
-    of_loading = np.zeros((entries, benchmarks, skills))
-    of_loading[np.arange(entries), benchmark] = theta[model]
-    of_bias = np.eye(benchmarks)[benchmark]
-    shared = np.hstack(
-        [of_slope.reshape(entries, width * skills), of_loading.reshape(entries, -1), of_bias]
-    )
-    shared /= column_lengths(shared)
-    rank, left, largest = _without_families(shared, loading, table.family[model], benchmark)
-    largest = np.hypot(largest, np.linalg.norm(shared, 2))
-    rank += int((np.linalg.svd(left, compute_uv=False) > TINY * largest).sum())
-    return rank, families * skills + shared.shape[1] - skills**2 - skills
+    blocks = [(model[part], benchmark[part]) for part in _blocks(table.family[model])]
+    # Singular values of all columns that families share are roots of this product's eigenvalues.
+    shared = x.shape[1] * skills + benchmarks * (skills + 1)
+    gram = np.zeros((shared, shared))
+    for rows, column in blocks:
+        part = _columns(x[rows], theta[rows], loading, column)
+        gram += part.T @ part
+    length = np.sqrt(np.where(np.diag(gram) > 0, np.diag(gram), 1.0))
+    square = np.linalg.eigvalsh(gram / length / length[:, None])[-1]
+    rank, left, largest = 0, np.zeros((0, shared)), 0.0
+    for rows, column in blocks:
+        part = _columns(x[rows], theta[rows], loading, column) / length
+        own, part, most = _without_families(part, loading, table.family[rows], column)
+        left = np.linalg.qr(np.vstack([left, part]), mode="r")  # the same but for turned rows
+        rank, largest = rank + own, max(largest, most)
+    values = np.linalg.svd(left, compute_uv=False)
+    rank += int((values > TINY * np.sqrt(largest**2 + square)).sum())
+    return rank, families * skills + shared - skills**2 - skills
+
+
+def _blocks(family: np.ndarray) -> list[slice]:
+    """Whole families in blocks, so that memory does not grow with the table.
+
+    Args:
+        family: of each entry, sorted, ``(entry,)``.
+    """
+    ends = np.append(np.flatnonzero(np.diff(family)) + 1, len(family))
+    block = (ends - 1) // _ENTRIES
+    last = ends[np.append(np.diff(block) > 0, True)]
+    return [slice(a, b) for a, b in zip(np.append(0, last[:-1]), last, strict=True)]
+
+
+def _columns(
+    x: np.ndarray, theta: np.ndarray, loading: np.ndarray, benchmark: np.ndarray
+) -> np.ndarray:
+    """Derivatives of entries with respect to what families share, ``(entry, column)``.
+
+    Args:
+        x: covariates of each entry's model, ``(entry, covariate)``.
+        theta: its skills, ``(entry, skill)``.
+        loading: ``(benchmark, skill)``.
+        benchmark: of each entry, ``(entry,)``.
+    """
+    entries = len(benchmark)
+    of_slope = x[:, :, None] * loading[benchmark][:, None, :]
+    of_loading = np.zeros((entries, *loading.shape))
+    of_loading[np.arange(entries), benchmark] = theta
+    of_bias = np.eye(len(loading))[benchmark]
+    return np.hstack([of_slope.reshape(entries, -1), of_loading.reshape(entries, -1), of_bias])
 
 
 def _without_families(
@@ -80,10 +119,13 @@ def _without_families(
     root = np.sqrt(count)[:, :, None] * loading
     length = np.sqrt((root**2).sum(axis=1))
     _, values, axes = np.linalg.svd(root / length[:, None, :], full_matrices=False)
-    kept = values > TINY * values.max()
+    kept = values > TINY * loading.shape[1] ** 0.5  # no value of unit columns is larger
     inverse = np.where(kept, 1.0 / np.where(kept, values, 1.0), 0.0)
     turn = axes.transpose(0, 2, 1) * inverse[:, None, :] / length[:, :, None]
     basis = (loading[benchmark][:, None, :] @ turn[place])[:, 0]  # orthonormal in each family
-    sums = np.add.reduceat(basis[:, :, None] * columns[:, None, :], first)
-    left = columns - (basis[:, :, None] * sums[place]).sum(axis=1)
+    entries, skills = basis.shape
+    column = (place[:, None] * skills + np.arange(skills)).ravel()
+    size = (entries, len(first) * skills)
+    basis = csr_matrix((basis.ravel(), column, np.arange(entries + 1) * skills), shape=size)
+    left = columns - basis @ (basis.T @ columns)
     return int(kept.sum()), left, float(values.max())

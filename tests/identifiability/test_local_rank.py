@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
+import pytest
 from good_tables import made
 
 from sloth_jax import Effects, Logistic, Params, fit_surface, scores
+from sloth_jax.identifiability import local_rank as module
 from sloth_jax.identifiability.local_rank import local_rank
 
 
@@ -28,3 +32,14 @@ def test_the_rank_is_that_of_the_differentiated_law():
     columns = [np.asarray(part).reshape(64, -1) for part in jax.tree.leaves(jacobian)]
     found = np.linalg.matrix_rank(np.hstack(columns), tol=1e-8)
     assert (found, found) == local_rank(good, skills=skills)
+
+
+@pytest.mark.parametrize("entries", [1, 40])
+def test_the_rank_by_blocks_of_families_is_the_rank_at_once(entries, monkeypatch):
+    full = made(families=6)
+    seen = np.random.default_rng(1).random(full.scores.shape) < 0.4
+    gaps = replace(full, scores=np.where(seen, full.scores, np.nan))
+    gaps = gaps.subset(gaps.observed.any(axis=1))
+    at_once = [local_rank(table, skills=2) for table in (full, gaps)]
+    monkeypatch.setattr(module, "_ENTRIES", entries)
+    assert [local_rank(table, skills=2) for table in (full, gaps)] == at_once
