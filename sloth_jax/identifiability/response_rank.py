@@ -16,6 +16,7 @@ from scipy.sparse.csgraph import connected_components
 _MOST = 2000  # unknowns of models in a dense matrix
 _ZERO = 1e-10  # eigenvalues, squares of singular values, below this share of the largest
 _GUESSES = 300
+_FIRST = 64  # patterns of answers after which models' parts are looked at, then twice as many
 
 
 class ResponseRank(NamedTuple):
@@ -41,11 +42,13 @@ def blocks_of(answered: np.ndarray) -> tuple[np.ndarray, ...]:
     Args:
         answered: ``(model, item)`` bool; models without an answer are a block each.
     """
-    models, items = answered.shape
-    row, column = np.nonzero(answered)
-    edges = (np.ones(len(row), bool), (row, models + column))
-    size = models + items
-    label = connected_components(csr_matrix(edges, shape=(size, size)), directed=False)[1][:models]
+    models = len(answered)
+    # Every item ties its models to the first of them.
+    first = answered.argmax(axis=0)
+    ends = [np.unique(first[row]) for row in answered]
+    one = np.repeat(np.arange(models), [len(end) for end in ends])
+    edges = (np.ones(len(one), bool), (one, np.concatenate([*ends, one[:0]])))
+    label = connected_components(csr_matrix(edges, shape=(models, models)), directed=False)[1]
     found = [np.flatnonzero(label == one) for one in np.unique(label)]
     return tuple(sorted(found, key=len, reverse=True))
 
@@ -73,13 +76,21 @@ def response_rank(answered: np.ndarray, *, skills: int, seed: int = 0) -> Respon
     x = np.column_stack([theta, -np.ones(models)])
     # Items that the same models answered have the same projection.
     patterns, place = np.unique(np.packbits(answered, axis=0), axis=1, return_inverse=True)
-    order = np.argsort(place, kind="stable")
-    groups = np.split(order, np.cumsum(np.bincount(place, minlength=patterns.shape[1]))[:-1])
-    each = np.arange(skills)
-    gram, rank = np.zeros((models, skills, models, skills)), 0
-    for group in groups:
+    order = np.argsort(place.ravel(), kind="stable")
+    count = np.bincount(place.ravel(), minlength=patterns.shape[1])
+    groups = sorted(
+        np.split(order, np.cumsum(count)[:-1]), key=lambda group: -answered[:, group[0]].sum()
+    )
+    each, most = np.arange(skills), models * skills - skills**2 - skills
+    gram = np.zeros((models, skills, models, skills))
+    rank = int(np.minimum(answered.sum(axis=0), skills + 1).sum())
+    look = _FIRST
+    for at, group in enumerate(groups):
+        if at == look:  # those of most models come first; more of them can add nothing to all
+            look *= 2
+            if _of_models(gram.reshape(models * skills, -1), theta, rng)[0] == most:
+                break
         who = np.flatnonzero(answered[:, group[0]])
-        rank += len(group) * min(len(who), skills + 1)
         if len(who) > skills + 1:
             basis, _ = np.linalg.qr(x[who])
             left = np.eye(len(who)) - basis @ basis.T

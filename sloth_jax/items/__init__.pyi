@@ -1,6 +1,6 @@
 from .abilities import Ability, ability, arrays_of
 from .bank import ItemBank, read_bank, read_responses
-from .check import BankReport, check_bank
+from .check import check_bank
 from .estimates import calibrate, estimate_score
 from .new_version import models_to_evaluate, scores_on_new_items, with_new_items
 from .response_law import ResponseLaw, fit_responses
@@ -8,7 +8,6 @@ from .selection import select_items
 
 __all__ = [
     "Ability",
-    "BankReport",
     "ItemBank",
     "ResponseLaw",
     "ability",

@@ -14,8 +14,8 @@ from sloth_jax.data.schema import canonical_benchmark, match_benchmark
 from sloth_jax.data.tables import read_table
 from sloth_jax.errors import InputError
 from sloth_jax.inference.progress import Progress, silent
-from sloth_jax.items.bank import ItemBank, read_bank
-from sloth_jax.items.reports import CHOICE, score_models
+from sloth_jax.items.bank import ItemBank, read_bank, read_frame, read_responses
+from sloth_jax.items.reports import CHOICE, chosen_in, score_answers
 from sloth_jax.wording import listed, one_line, quoted
 
 LOG = logging.getLogger(__name__)
@@ -35,13 +35,17 @@ def scores_for(
         seed: of the random key.
         progress: as of :func:`scores_from_answers`, which this calls.
     """
-    if "item" not in read_table(path).header:
+    read = read_table(path)
+    if "item" not in read.header:
         return path
     name, given, file = bank.partition("=")
     if not given:
         name, file = Path(bank).name.split(".")[0], bank
     name = match_benchmark(name, table.benchmarks) or canonical_benchmark(name)
-    scores = scores_from_answers(path, read_bank(file), name, seed=seed, progress=progress)
+    rows = pd.DataFrame(read.rows, columns=read.header).replace("", np.nan)
+    scores = scores_from_answers(
+        path, read_bank(file), name, read=rows, seed=seed, progress=progress
+    )
     for model, score, error in scores[["model", name, f"{name} se"]].itertuples(False):
         of = "from all items" if math.isnan(error) else f"standard error {error:.3f}"
         LOG.info("note: %s: %s on %s: %.3f, %s", path, model, name, score, of)
@@ -53,6 +57,7 @@ def scores_from_answers(
     bank: ItemBank,
     benchmark: str,
     *,
+    read: pd.DataFrame | None = None,
     seed: int = 0,
     progress: Progress = silent,
 ) -> pd.DataFrame:
@@ -66,6 +71,7 @@ def scores_from_answers(
             they are taken for random ones.
         bank: answers of other models.
         benchmark: name of the score.
+        read: what is in the file, where it was read before.
         seed: of the random key.
         progress: told of the tests and of every model.
 
@@ -77,14 +83,15 @@ def scores_from_answers(
         InputError: the answers are not to items of the bank, rows of a model contradict each
             other, or the benchmark's scores stand beside its answers.
     """
-    frame = pd.read_parquet(answers) if Path(answers).suffix == ".parquet" else _csv(answers)
+    frame = read_frame(answers) if read is None else read
     facts = _facts(frame, str(answers))
     if benchmark in facts.columns:
         raise InputError(
             f"{answers}: holds scores on {benchmark} and answers to its items: leave one out"
         )
-    choice = str(answers) if set(CHOICE) <= set(frame.columns) else None
-    scores = score_models(bank, str(answers), choice, 1, seed, progress)
+    mine = read_responses(answers, bank, frame)
+    choice = chosen_in(frame, str(answers), bank) if set(CHOICE) <= set(frame.columns) else None
+    scores = score_answers(bank, mine, str(answers), choice, seed=seed, progress=progress)
     return facts.merge(score_columns(scores, benchmark), on="model", how="inner")
 
 

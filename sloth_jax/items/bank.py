@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from sloth_jax.answer_counts import checked_counts
 from sloth_jax.errors import InputError
 from sloth_jax.items.samples import is_samples, read_samples
 from sloth_jax.showing import Shown
@@ -23,8 +24,8 @@ from sloth_jax.wording import listed, one_line, quoted
 if TYPE_CHECKING:
     import pandas as pd
 
-_MOST_TRIES = np.iinfo(np.uint16).max
 _LONG = ("correct", "successes")
+_NAMES = ("model", "item", "category", "digest")  # columns of names, which numbers may be
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -34,8 +35,9 @@ class ItemBank(Shown):
     Attributes:
         models: names of the models; dimension ``model``.
         items: names of the items; dimension ``item``.
-        successes: right answers, ``(model, item)``, uint16.
-        tries: answers, ``(model, item)``, uint16; 0 where there is none.
+        successes: right answers, ``(model, item)``, a byte each, or two where more than 255 tries
+            are made at an item.
+        tries: answers, ``(model, item)``, likewise; 0 where there is none.
         categories: names of the categories; dimension ``category``.
         category: position of each item's category, ``(item,)``.
         digests: of each item's question, empty where it is not known, ``(item,)``; None without
@@ -55,32 +57,15 @@ class ItemBank(Shown):
     digests: tuple[str, ...] | None = None
 
     def __post_init__(self) -> None:
-        shape = (len(self.models), len(self.items))
         for what, names in (("model", self.models), ("item", self.items)):
             if len(set(names)) < len(names):
                 twice = next(name for name in names if names.count(name) > 1)
                 raise InputError(f"{what} {quoted(twice)} stands twice")
-        for name in ("successes", "tries"):
-            counts = np.asarray(getattr(self, name))
-            if counts.shape != shape:
-                raise InputError(
-                    f"{name} has the shape {counts.shape}, but there are {shape[0]} models and "
-                    f"{shape[1]} items"
-                )
-            wrong = ~((counts >= 0) & (counts <= _MOST_TRIES) & (counts == np.floor(counts)))
-            self._refuse(wrong, counts, f"of {name} is not a whole number from 0 up")
-            object.__setattr__(self, name, counts.astype(np.uint16))
-        self._refuse(self.successes > self.tries, self.successes, "are more successes than tries")
+        counts = checked_counts(self.models, self.items, self.successes, self.tries)
+        for name, values in zip(("successes", "tries"), counts, strict=True):
+            object.__setattr__(self, name, values)
         if self.category is None:
-            object.__setattr__(self, "category", np.zeros(shape[1], int))
-
-    def _refuse(self, wrong: np.ndarray, counts: np.ndarray, what: str) -> None:
-        if wrong.any():
-            model, item = (int(at[0]) for at in np.nonzero(wrong))
-            raise InputError(
-                f"model {quoted(self.models[model])}, item {quoted(self.items[item])}: "
-                f"{counts[model, item]:g} {what}"
-            )
+            object.__setattr__(self, "category", np.zeros(len(self.items), int))
 
     @cached_property
     def item_number(self) -> dict[str, int]:
@@ -106,8 +91,9 @@ class ItemBank(Shown):
 
     def scores(self) -> np.ndarray:
         """Mean share of right answers over the items that a model answered, ``(model,)``."""
-        share = self.successes / np.maximum(self.tries, 1)
-        return share.sum(axis=1) / np.maximum((self.tries > 0).sum(axis=1), 1)
+        rows = zip(self.successes, self.tries, strict=True)
+        total = np.array([(right / np.maximum(made, 1)).sum() for right, made in rows])
+        return total / np.maximum(np.count_nonzero(self.tries, axis=1), 1)
 
     @property
     def warnings(self) -> tuple[str, ...]:
@@ -133,8 +119,10 @@ def read_bank(path: str | Path, labels: str | Path | None = None) -> ItemBank:
 
     Args:
         path: ``.csv`` (also compressed), ``.parquet``, or ``.npz`` with the arrays ``models``,
-            ``items``, ``successes`` and, where an answer is more than one try, ``tries``; or
-            samples that lm-evaluation-harness logged, see
+            ``items``, ``successes`` and, where an answer is more than one try, ``tries``. These
+            are ``(model, item)``, or ``(answer,)`` beside the arrays ``model`` and ``item``, the
+            positions of each answer's names, which suits banks with few answers to many items.
+            Or samples that lm-evaluation-harness logged, see
             :func:`sloth_jax.items.samples.read_samples`.
         labels: CSV with a column ``item`` or the same first column as the items' names, and
             ``category`` or ``digest``.
@@ -144,13 +132,13 @@ def read_bank(path: str | Path, labels: str | Path | None = None) -> ItemBank:
     """
     path = Path(path)
     try:
-        bank = _from_npz(path) if path.suffix == ".npz" else _from_frame(_frame(path))
+        bank = _from_npz(path) if path.suffix == ".npz" else _from_frame(read_frame(path))
     except InputError as error:
         raise InputError(f"{path}: {error}") from None
     return bank if labels is None else _labelled(bank, Path(labels))
 
 
-def read_responses(path: str | Path, bank: ItemBank) -> ItemBank:
+def read_responses(path: str | Path, bank: ItemBank, read: pd.DataFrame | None = None) -> ItemBank:
     """Read answers of other models to items of a bank, as a bank with all of its items.
 
     A long file without the column ``model`` is of one model, named by the file.
@@ -158,6 +146,7 @@ def read_responses(path: str | Path, bank: ItemBank) -> ItemBank:
     Args:
         path: as of :func:`read_bank`.
         bank: whose items they answer.
+        read: what is in the file, where it was read before.
 
     Raises:
         InputError: as of :func:`read_bank`; or an item is not in the bank; or a ``digest`` is
@@ -165,7 +154,7 @@ def read_responses(path: str | Path, bank: ItemBank) -> ItemBank:
     """
     path = Path(path)
     try:
-        frame = None if path.suffix == ".npz" else _frame(path)
+        frame = None if path.suffix == ".npz" else read_frame(path) if read is None else read
         if frame is not None and "item" in frame.columns and "model" not in frame.columns:
             frame = frame.assign(model=path.stem)
         mine = _from_npz(path) if frame is None else _from_frame(frame)
@@ -179,7 +168,7 @@ def read_responses(path: str | Path, bank: ItemBank) -> ItemBank:
         raise InputError(f"{path}: {error}") from None
     at = [bank.item_number[name] for name in mine.items]
     shape = (len(mine.models), len(bank.items))
-    successes, tries = np.zeros(shape, np.uint16), np.zeros(shape, np.uint16)
+    successes, tries = np.zeros((2, *shape), mine.tries.dtype)
     successes[:, at], tries[:, at] = mine.successes, mine.tries
     return replace(bank, models=mine.models, successes=successes, tries=tries)
 
@@ -195,15 +184,21 @@ def _check_digests(frame: pd.DataFrame, bank: ItemBank) -> None:
         )
 
 
-def _frame(path: Path) -> pd.DataFrame:
+def read_frame(path: str | Path) -> pd.DataFrame:
+    """What is in a table or in logged samples; names are text, as a CSV has them.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     import pandas as pd
 
+    path = Path(path)
     if is_samples(path):
         return read_samples(path)
     try:
         if path.suffix == ".parquet":
             return pd.read_parquet(path)
-        return pd.read_csv(path, low_memory=False)
+        return pd.read_csv(path, low_memory=False, dtype=dict.fromkeys(_NAMES, str))
     except (OSError, ValueError, ImportError) as error:
         raise InputError(f"cannot be read: {one_line(str(error))}") from None
 
@@ -216,34 +211,98 @@ def _from_npz(path: Path) -> ItemBank:
         raise InputError(f"cannot be read: {one_line(str(error))}") from None
     if missing := [name for name in ("models", "items", "successes") if name not in parts]:
         raise InputError(f"array {missing[0]} is missing: give models, items and successes")
-    successes = np.asarray(parts["successes"], float)
-    tries = np.asarray(parts.get("tries", ~np.isnan(successes)), float)
     models, items = (tuple(str(name) for name in parts[what]) for what in ("models", "items"))
-    return ItemBank(models, items, np.nan_to_num(successes), tries)
+    successes = np.asarray(parts["successes"])
+    made = parts["tries"] if "tries" in parts else ~np.isnan(successes)
+    if successes.dtype.kind == "f":
+        successes = np.nan_to_num(successes)
+    if {"model", "item"} <= set(parts):
+        at = (parts["model"], parts["item"])
+        return _from_answers(models, items, at, (successes, np.asarray(made)), "answer", 0)
+    return ItemBank(models, items, successes, np.asarray(made))
+
+
+def _from_answers(
+    models: tuple[str, ...],
+    items: tuple[str, ...],
+    at: tuple[np.ndarray, np.ndarray],
+    given: tuple[np.ndarray, np.ndarray],
+    where: str,
+    first: int,
+) -> ItemBank:
+    """The bank of single answers.
+
+    Args:
+        models: names.
+        items: names.
+        at: positions of each answer's model and item, ``(answer,)``.
+        given: its successes and tries, likewise.
+        where: what an answer's place in the file is called.
+        first: number of the first.
+    """
+    import pandas as pd
+
+    (model, item), (successes, tries) = at, given
+    for name, each, names in (("model", model, models), ("item", item, items)):
+        if each.shape != successes.shape or each.dtype.kind not in "iu":
+            raise InputError(f"array {name}: give the position of each answer's {name}")
+        if each.size and not 0 <= each.min() <= each.max() < len(names):
+            raise InputError(f"array {name}: positions go from 0 to {len(names) - 1}")
+    again = pd.Series(model.astype(np.int64) * len(items) + item).duplicated().to_numpy()
+    if again.any():
+        twice = int(np.argmax(again))
+        raise InputError(
+            f"{where} {twice + first}: model {quoted(models[model[twice]])} answers item "
+            f"{quoted(items[item[twice]])} again: add the answers up as successes of tries"
+        )
+    counts = np.zeros((2, len(models), len(items)), _smallest(successes, tries))
+    counts[0, model, item], counts[1, model, item] = successes, tries
+    return ItemBank(models, items, counts[0], counts[1])
+
+
+def _smallest(successes: np.ndarray, tries: np.ndarray) -> np.dtype:
+    """A type that holds such counts, whatever they are: a byte, if it can be one."""
+    if any(c.dtype.kind == "f" and (c != np.floor(c)).any() for c in (successes, tries)):
+        return np.dtype(float)
+    ends = [int(end) for c in (successes, tries) for end in (c.min(initial=0), c.max(initial=0))]
+    return np.result_type(*(np.min_scalar_type(end) for end in ends))
 
 
 def _from_frame(frame: pd.DataFrame) -> ItemBank:
     if "model" not in frame.columns:
         raise InputError("column model is missing: give model and one column per item, or item")
-    frame = frame.assign(model=frame["model"].astype(str))
     return _from_long(frame) if "item" in frame.columns else _from_wide(frame)
+
+
+def _places(column: pd.Series) -> tuple[np.ndarray, tuple[str, ...]]:
+    """Position of each row's name among the names, and these, in the order in which they come."""
+    import pandas as pd
+
+    column = column.astype("category")
+    at, seen = pd.factorize(column.cat.codes.to_numpy())
+    if (seen < 0).any():
+        row = int(np.flatnonzero(column.isna())[0])
+        raise InputError(f"row {row + 2}: no {column.name}: name it")
+    return at, tuple(str(name) for name in column.cat.categories[seen])
 
 
 def _from_wide(frame: pd.DataFrame) -> ItemBank:
     import pandas as pd
 
-    cells = frame.drop(columns="model").apply(pd.to_numeric, errors="coerce")
-    values = cells.to_numpy(float)
-    given = frame.drop(columns="model").notna().to_numpy()
+    given_cells = frame.drop(columns="model")
+    mixed = any(kind.kind not in "iufb" for kind in given_cells.dtypes)
+    cells = given_cells.apply(pd.to_numeric, errors="coerce") if mixed else given_cells
+    values, given = cells.to_numpy(float), given_cells.notna().to_numpy()
     wrong = given & ~np.isin(values, (0.0, 1.0))
     if wrong.any():
         row, column = (int(at[0]) for at in np.nonzero(wrong))
         raise InputError(
             f"row {row + 2}, item {quoted(str(cells.columns[column]))}: "
-            f"{quoted(str(frame.drop(columns='model').iloc[row, column]))} is not 0, 1 or empty"
+            f"{quoted(str(given_cells.iloc[row, column]))} is not 0, 1 or empty"
         )
     items = tuple(str(name) for name in cells.columns)
-    return ItemBank(tuple(frame["model"]), items, np.nan_to_num(values), given)
+    models = tuple(str(name) for name in frame["model"])
+    return ItemBank(models, items, np.nan_to_num(values).astype(np.uint8), given)
 
 
 def _from_long(frame: pd.DataFrame) -> ItemBank:
@@ -264,21 +323,13 @@ def _from_long(frame: pd.DataFrame) -> ItemBank:
             f"row {row + 2}: {name} is {frame[name].iloc[row]}{of}: give a whole number from 0 to "
             "the number of tries"
         )
-    item = frame["item"].astype(str)
-    twice = pd.DataFrame({"model": frame["model"], "item": item}).duplicated()
-    if twice.any():
-        row = int(np.flatnonzero(twice)[0])
-        raise InputError(
-            f"row {row + 2}: model {quoted(frame['model'].iloc[row])} answers item "
-            f"{quoted(item.iloc[row])} again: add the answers up as successes of tries"
-        )
-    model, models = pd.factorize(frame["model"])
-    at, items = pd.factorize(item)
-    successes, tries = np.zeros((2, len(models), len(items)))
-    successes[model, at], tries[model, at] = right, made
-    bank = ItemBank(tuple(models), tuple(items), successes, tries)
+    (model, models), (item, items) = (_places(frame[name]) for name in ("model", "item"))
+    bank = _from_answers(models, items, (model, item), (right, made), "row", 2)
     labels = [name for name in ("category", "digest") if name in frame.columns]
-    return _with_labels(bank, frame.assign(item=item)[["item", *labels]]) if labels else bank
+    if not labels:
+        return bank
+    rows = frame[["item", *labels]].drop_duplicates()
+    return _with_labels(bank, rows.astype(object).astype({"item": str}))
 
 
 def _with_labels(bank: ItemBank, rows: pd.DataFrame) -> ItemBank:

@@ -1,175 +1,35 @@
-"""What the answers of an item bank determine: abilities, items, and how many skills.
-
-The rank of the law is that of :mod:`sloth_jax.identifiability.response_rank`, without any prior:
-where it is too low, priors alone say how models of different blocks compare. What models depart by
-in categories and on hard items is held by its prior and not looked at.
-"""
+"""What an item bank determines, and how many models an item of it needs."""
 
 from __future__ import annotations
-
-from dataclasses import asdict, dataclass
-from typing import Any
 
 import numpy as np
 
 from sloth_jax.errors import InputError
-from sloth_jax.identifiability.report import Finding, Judged, ordered
-from sloth_jax.identifiability.response_rank import ResponseRank, blocks_of, response_rank
+from sloth_jax.identifiability.response_check import ResponseReport, check_responses
 from sloth_jax.items.bank import ItemBank
 from sloth_jax.items.response_law import fit_responses
-from sloth_jax.wording import counted, listed
-
-_MODELS, _ITEMS = 300, 3000  # at most so many, at random, tell how many skills stand out
-_SIMULATED = 20
-_MOST_SKILLS = 4
 
 
-@dataclass(frozen=True)
-class BankReport(Judged):
-    """What :func:`check_bank` found.
-
-    Attributes:
-        skills: of the law that was checked.
-        models: in the bank.
-        items: in the bank.
-        answers: cells (model, item) with an answer.
-        blocks: of models that share no item with others.
-        local_rank: rank of the Jacobian of all logits, without priors.
-        local_rank_expected: number of parameters less ``skills x skills + skills``.
-        ranked_models: models of which it is: all, or as many at random as fit.
-        supported_skills: how many skills stand out of the noise of single answers, at most
-            4; None where too few models answered.
-        models_per_item: so many answers to an item say as much of its slope as the prior that its
-            items share; None where the law could not be fitted.
-        findings: in order of weight.
-    """
-
-    skills: int
-    models: int
-    items: int
-    answers: int
-    blocks: int
-    local_rank: int
-    local_rank_expected: int
-    ranked_models: int
-    supported_skills: int | None
-    models_per_item: float | None
-    findings: tuple[Finding, ...]
-
-    def to_dict(self) -> dict[str, Any]:
-        """Everything, ready for JSON."""
-        return asdict(self) | {"holds": self.holds}
-
-    def to_text(self) -> str:
-        """Everything in words."""
-        some = f", of {self.ranked_models} of the models" * (self.ranked_models < self.models)
-        supported = self.supported_skills
-        least = "not known, the law cannot be fitted"
-        if self.models_per_item is not None:
-            least = f"{self.models_per_item:.0f} models to know its slope as well as the prior does"
-        return self.in_words(
-            "up to a rotation and a shift, abilities and items are determined.",
-            f"{counted(self.models, 'model')}, {self.items:,} items, {self.answers:,} answers, "
-            f"{counted(self.skills, 'skill')}",
-            f"blocks of models that share no item: {self.blocks}",
-            f"whole law: rank {self.local_rank} of {self.local_rank_expected}{some}",
-            f"skills that stand out of the noise: "
-            f"{'not testable' if supported is None else supported}",
-            f"an item needs: {least}",
-        )
-
-
-def check_bank(bank: ItemBank, *, skills: int = 1, seed: int = 0) -> BankReport:
+def check_bank(bank: ItemBank, *, skills: int = 1, seed: int = 0) -> ResponseReport:
     """Test what a bank determines of its models' abilities and of its items.
 
     Args:
         bank: answers.
         skills: of the law.
-        seed: of the generic point at which the law is differentiated, and of the noise.
+        seed: as of :func:`sloth_jax.identifiability.response_check.check_responses`.
 
     Raises:
         InputError: fewer than one skill.
     """
-    if skills < 1:
-        raise InputError(f"{skills} skills: ask for 1 or more")
-    answered = bank.tries > 0
-    blocks, ranked = blocks_of(answered), response_rank(answered, skills=skills, seed=seed)
-    supported = _supported(bank, np.random.default_rng(seed))
-    least = _models_per_item(bank, skills)
-    found = [*_of_blocks(bank, blocks), *_of_rank(bank, ranked, len(blocks))]
-    if supported is not None and skills > supported:
-        text = (
-            f"{counted(supported, 'skill')} {'stands' if supported == 1 else 'stand'} out of the "
-            f"noise of single answers: the last {skills - supported} of {skills} may be anything"
-        )
-        found.append(Finding("weak", "too_many_skills", text))
-    found += _of_items(bank, skills, least)
-    return BankReport(
+    return check_responses(
+        bank.models,
+        bank.successes,
+        bank.tries,
         skills=skills,
-        models=len(bank.models),
-        items=len(bank.items),
-        answers=int(answered.sum()),
-        blocks=len(blocks),
-        local_rank=ranked.rank,
-        local_rank_expected=ranked.expected,
-        ranked_models=len(ranked.models),
-        supported_skills=supported,
-        models_per_item=least,
-        findings=ordered(found),
+        models_per_item=_models_per_item(bank, skills) if skills > 0 else None,
+        notes=bank.warnings,
+        seed=seed,
     )
-
-
-def _of_blocks(bank: ItemBank, blocks: tuple[np.ndarray, ...]) -> list[Finding]:
-    """Models that cannot be compared, as they share no item."""
-    if len(blocks) < 2:
-        return []
-    names = [bank.models[m] for m in np.concatenate(blocks[1:])]
-    text = (
-        f"{counted(len(blocks), 'block')} of models share no item: {listed(names)} "
-        f"{'is' if len(names) == 1 else 'are'} not comparable with the {len(blocks[0])} of the "
-        "largest; let some models of each answer the same items"
-    )
-    return [Finding("fails", "separate_blocks", text, tuple(names))]
-
-
-def _of_rank(bank: ItemBank, ranked: ResponseRank, blocks: int) -> list[Finding]:
-    """Directions of the law that change no answer, and whose abilities they are."""
-    free = ranked.expected - ranked.rank
-    if free <= 0 or blocks > 1:  # blocks say it already
-        return []
-    text = (
-        f"{counted(free, 'direction')} of the law's parameters "
-        f"{'changes' if free == 1 else 'change'} no answer"
-    )
-    names = tuple(bank.models[m] for m in ranked.undetermined)
-    if names:
-        text += (
-            f": abilities of {listed(names)} do not follow from their answers to items that others "
-            "answered"
-        )
-    return [Finding("fails", "local_rank", text, names)]
-
-
-def _of_items(bank: ItemBank, skills: int, least: float | None) -> list[Finding]:
-    """Items that tell nothing of models, and those whose parameters are the prior's."""
-    found = [Finding("note", "no_variation", line) for line in bank.warnings]
-    answers = (bank.tries > 0).sum(axis=0)
-    few = int(((answers > 0) & (answers <= skills + 1)).sum())
-    if few:
-        text = (
-            f"{few:,} of {len(bank.items):,} items have at most {skills + 1} answers, which their "
-            "own parameters fit whatever they are: they tell nothing of abilities"
-        )
-        kind = "fails" if few == int((answers > 0).sum()) else "weak"
-        found.append(Finding(kind, "few_answers", text))
-    vague = 0 if least is None else int((answers < least).sum())
-    if vague:
-        text = (
-            f"{vague:,} of {len(bank.items):,} items have fewer than the {least:.0f} answers at "
-            "which an item's slope is known as well from them as from the prior"
-        )
-        found.append(Finding("note", "vague_slopes", text))
-    return found
 
 
 def _models_per_item(bank: ItemBank, skills: int) -> float | None:
@@ -182,31 +42,3 @@ def _models_per_item(bank: ItemBank, skills: int) -> float | None:
     told = np.linalg.inv(np.asarray(law.items.covariance)) - prior[None]
     each = np.einsum("ikk->k", told)[:skills] / max(int((bank.tries > 0).sum()), 1)
     return float((np.diag(prior)[:skills] / np.maximum(each, 1e-12)).max())
-
-
-def _supported(bank: ItemBank, rng: np.random.Generator) -> int | None:
-    """Skills above noise, by parallel analysis (Horn 1965): eigenvalues of models' residuals.
-
-    Noise is answers of models that are all alike, drawn from each item's rate.
-    """
-    at = [np.arange(len(names)) for names in (bank.models, bank.items)]
-    models, items = (
-        np.sort(rng.permutation(own)[:most])
-        for own, most in zip(at, (_MODELS, _ITEMS), strict=True)
-    )
-    right, made = (c[np.ix_(models, items)].astype(float) for c in (bank.successes, bank.tries))
-    rate = right.sum(axis=0) / np.maximum(made.sum(axis=0), 1.0)
-    kept = (rate > 0.0) & (rate < 1.0)
-    right, made, rate = right[:, kept], made[:, kept], rate[kept]
-    if len(models) < 3 or not kept.any():
-        return None
-    root = np.sqrt(made)
-    scale = np.sqrt(rate * (1.0 - rate)) * np.maximum(root, 1.0)
-
-    def eigenvalues(successes: np.ndarray) -> np.ndarray:
-        left = np.where(made > 0, successes - made * rate, 0.0) / scale
-        return np.linalg.eigvalsh(left @ left.T)[::-1][:_MOST_SKILLS]
-
-    drawn = [eigenvalues(rng.binomial(made.astype(int), rate)) for _ in range(_SIMULATED)]
-    above = eigenvalues(right) > np.max(drawn, axis=0)
-    return int(np.cumprod(above).sum())

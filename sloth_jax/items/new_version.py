@@ -136,19 +136,14 @@ def scores_on_new_items(
             f"{len(evaluated)} models answered new items: {_LEAST + 1} are needed, so that each "
             "can be predicted from the others"
         )
-    share = bank.successes / np.maximum(bank.tries, 1)
     squares = 0.0
     for m in evaluated:
-        hidden = np.zeros(bank.tries.shape, bool)
-        hidden[m] = new
-        without = replace(
-            bank,
-            tries=np.where(hidden, 0, bank.tries),
-            successes=np.where(hidden, 0, bank.successes),
-        )
+        tries, successes = bank.tries.copy(), bank.successes.copy()
+        tries[m, new] = successes[m, new] = 0
+        without = replace(bank, tries=tries, successes=successes)
         answered = (bank.tries[m] > 0) & new
         estimate, error = _predicted(without, new, answered, skills, key)[m]
-        squares += ((estimate - share[m, answered].mean()) / error) ** 2
+        squares += ((estimate - _share(bank, int(m))[answered].mean()) / error) ** 2
     factor = np.sqrt((_WORTH + squares) / (_WORTH + len(evaluated)))
     rows = []
     for m, (estimate, error) in enumerate(_predicted(bank, new, new, skills, key)):
@@ -157,7 +152,7 @@ def scores_on_new_items(
         rows.append(
             {
                 "model": bank.models[m],
-                "old_score": float(share[m, old].mean()) if old.any() else np.nan,
+                "old_score": float(_share(bank, m)[old].mean()) if old.any() else np.nan,
                 "score": estimate,
                 "lower": lower,
                 "upper": upper,
@@ -165,6 +160,11 @@ def scores_on_new_items(
             }
         )
     return pd.DataFrame(rows)
+
+
+def _share(bank: ItemBank, model: int) -> np.ndarray:
+    """Share of right answers of a model, ``(item,)``; 0 where it did not answer."""
+    return bank.successes[model] / np.maximum(bank.tries[model], 1)
 
 
 def _predicted(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import jax
 import jax.numpy as jnp
@@ -72,6 +72,20 @@ def selected(
     )
 
 
+class Choice(NamedTuple):
+    """How the items were chosen that models answered.
+
+    Attributes:
+        weights: of the items in the mean, ``(item,)``, 0 of those that were not chosen.
+        method: by which they were chosen.
+        source: file that says so.
+    """
+
+    weights: np.ndarray
+    method: str
+    source: str
+
+
 def score_models(
     bank: ItemBank,
     responses: str,
@@ -80,13 +94,35 @@ def score_models(
     seed: int,
     progress: Progress = silent,
 ) -> pd.DataFrame:
+    """As :func:`score_answers`, from files: of answers, and of the selected items or None."""
+    mine = read_responses(responses, bank)
+    chosen = None
+    if choice is not None:
+        try:
+            frame = pd.read_csv(choice, dtype={"item": str, "bank": str})
+        except (OSError, ValueError) as error:
+            raise InputError(f"{choice}: cannot be read: {one_line(str(error))}") from None
+        chosen = chosen_in(frame, choice, bank)
+    return score_answers(bank, mine, responses, chosen, skills, seed, progress)
+
+
+def score_answers(
+    bank: ItemBank,
+    mine: ItemBank,
+    responses: str,
+    choice: Choice | None,
+    skills: int = 1,
+    seed: int = 0,
+    progress: Progress = silent,
+) -> pd.DataFrame:
     """Scores over all items of the bank, of each model that answered some.
 
     Args:
         bank: answers of other models.
-        responses: file of answers.
-        choice: file of the selected items; None where items were chosen in another way, which
-            are then taken for random ones.
+        mine: answers of the models to score, to the bank's items.
+        responses: what errors call these.
+        choice: how items were chosen; None where in another way, which are then taken for random
+            ones.
         skills: of the law.
         seed: of the random key.
         progress: told of the tests and of every model.
@@ -95,7 +131,6 @@ def score_models(
         ``model``, ``estimator``, ``score``, ``se``, ``lower_90``, ``upper_90``, ``answered`` and
         ``items``: scores are fractions.
     """
-    mine = read_responses(responses, bank)
     asked = (mine.tries > 0).sum(axis=1)
     for name, count in zip(mine.models, asked, strict=True):
         if count < _LEAST:
@@ -107,10 +142,10 @@ def score_models(
         raise InputError(
             f"{responses}: in the bank already: {listed(twice)}; its score there is over all items"
         )
-    weights, method = _choice(choice, bank) if choice else (None, "random")
+    weights, method, source = choice or (None, "random", "")
     for name, made in zip(mine.models, mine.tries, strict=True):
         if weights is not None and not weights[made > 0].any():
-            raise InputError(f"{responses}: model {quoted(name)} answered no item of {choice}")
+            raise InputError(f"{responses}: model {quoted(name)} answered no item of {source}")
     law, key = fit_responses(bank, skills=skills), jax.random.key(seed)
 
     def select(law: ResponseLaw, allowed: np.ndarray, key: jax.Array) -> Any:
@@ -147,23 +182,32 @@ def _tested(bank: ItemBank, key: jax.Array) -> ItemBank:
     return bank.select_models(np.sort(rng.choice(len(bank.models), most, replace=False)))
 
 
-def _choice(path: str, bank: ItemBank) -> tuple[np.ndarray, str]:
-    """Weights of the selected items, ``(item,)``, and the method that chose them."""
-    try:
-        frame = pd.read_csv(path, dtype={"item": str, "bank": str})
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: cannot be read: {one_line(str(error))}") from None
+def chosen_in(frame: pd.DataFrame, path: str, bank: ItemBank) -> Choice:
+    """The choice that a table of items holds.
+
+    Args:
+        frame: with the columns :data:`CHOICE`, as :func:`selected` gives them.
+        path: what errors call it.
+        bank: from which they were chosen.
+
+    Raises:
+        InputError: a column is missing, or they are of another bank.
+    """
     if missing := [name for name in CHOICE if name not in frame.columns]:
         raise InputError(f"{path}: column {missing[0]} is missing: give what items select wrote")
-    if (frame["bank"] != bank.digest).any():
+    digests = frame["bank"].astype(str)
+    if (other := digests != bank.digest).any():
         raise InputError(
-            f"{path}: its items are of a bank with the digest {frame['bank'].iloc[0]}, this bank "
+            f"{path}: its items are of a bank with the digest {digests[other].iloc[0]}, this bank "
             f"has {bank.digest}: another version of the benchmark; select items anew"
         )
     weights = np.zeros(len(bank.items))
-    weights[[bank.item_number[name] for name in frame["item"]]] = frame["weight"]
+    at = [bank.item_number[str(name)] for name in frame["item"]]
+    weights[at] = pd.to_numeric(frame["weight"], errors="coerce")
+    if not np.isfinite(weights).all():
+        raise InputError(f"{path}: a weight is not a number: give what items select wrote")
     method = str(frame["method"].iloc[0])
-    return weights, method if method in METHODS else "information"
+    return Choice(weights, method if method in METHODS else "information", path)
 
 
 def version_report(

@@ -124,7 +124,7 @@ def fit_responses(
     if not ((floors >= 0.0) & (floors < 1.0)).all():
         raise InputError("floor: give chances from 0 up, below 1")
     known, families_of = _ability_design(models, covariates, families)
-    start = _start(bank, skills, indicator, departing, known.shape[1])
+    start = _start(bank, skills, indicator, departing, known.shape[1], blocks.size)
     data = (
         blocks.cut(departing),
         blocks.cut(indicator),
@@ -190,20 +190,33 @@ def _ability_design(
 
 
 def _start(
-    bank: ItemBank, skills: int, indicator: np.ndarray, departing: np.ndarray, columns: int
+    bank: ItemBank,
+    skills: int,
+    indicator: np.ndarray,
+    departing: np.ndarray,
+    columns: int,
+    size: int,
 ) -> _Start:
     """Pooled log odds of items, and the leading directions of what models differ in."""
-    right, made = bank.successes.astype(float), bank.tries.astype(float)
-    rate = (right.sum(axis=0) + 0.5) / (made.sum(axis=0) + 1.0)
+    models, items = bank.tries.shape
+    right, made = (counts.sum(axis=0, dtype=float) for counts in (bank.successes, bank.tries))
+    rate = (right + 0.5) / (made + 1.0)
     difficulty = np.log1p(-rate) - np.log(rate)
-    left = np.where(made > 0, right / np.maximum(made, 1.0) - rate, 0.0)
-    theta = left.mean(axis=1)[:, None]
+    # What models differ in, a block of items at a time: (model, model) and (model,)
+    square, total = np.zeros((models, models if skills > 1 else 0)), np.zeros(models)
+    for first in range(0, items, size):
+        own = slice(first, first + size)
+        right, made = bank.successes[:, own], bank.tries[:, own]
+        left = np.where(made > 0, right / np.maximum(made, 1) - rate[own], 0.0)
+        total += left.sum(axis=1)
+        square += left @ left.T if skills > 1 else 0.0
+    theta = total[:, None] / items
     if skills > 1:
-        theta = np.linalg.eigh(left @ left.T)[1][:, ::-1][:, :skills]
-        theta = theta * np.where(left.mean(axis=1) @ theta < 0.0, -1.0, 1.0)
+        theta = np.linalg.eigh(square)[1][:, ::-1][:, :skills]
+        theta = theta * np.where(total @ theta < 0.0, -1.0, 1.0)
     theta = (theta - theta.mean(axis=0)) / np.maximum(theta.std(axis=0), 1e-6)
     departures = departing.shape[1] + 1
-    items, models, parts = len(rate), len(right), skills + departures
+    parts = skills + departures
     mean = np.concatenate([np.full((items, skills), 0.5), difficulty[:, None]], axis=1)
     priors = ItemPriors(
         jnp.asarray(np.tile([0.7] * skills + [difficulty.mean()], (indicator.shape[1], 1))),

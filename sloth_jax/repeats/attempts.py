@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from sloth_jax.answer_counts import checked_counts
 from sloth_jax.errors import InputError
 from sloth_jax.showing import Shown
 from sloth_jax.wording import one_line, quoted
@@ -40,26 +41,13 @@ class Attempts(Shown):
     tries: np.ndarray
 
     def __post_init__(self) -> None:
-        shape = (len(self.models), len(self.problems))
-        for name in ("successes", "tries"):
-            counts = np.asarray(getattr(self, name))
-            if counts.shape != shape:
-                raise InputError(
-                    f"{name} has the shape {counts.shape}, but there are {shape[0]} models and "
-                    f"{shape[1]} problems"
-                )
-            wrong = ~(np.isfinite(counts) & (counts >= 0) & (counts == np.floor(counts)))
-            self._refuse(wrong, counts, f"of {name} is not a whole number from 0 up")
-            object.__setattr__(self, name, counts.astype(np.int64))
-        self._refuse(self.successes > self.tries, self.successes, "are more successes than tries")
-
-    def _refuse(self, wrong: np.ndarray, counts: np.ndarray, what: str) -> None:
-        if wrong.any():
-            model, problem = (int(at[0]) for at in np.nonzero(wrong))
-            raise InputError(
-                f"model {quoted(self.models[model])}, problem {quoted(self.problems[problem])}: "
-                f"{counts[model, problem]:g} {what}"
-            )
+        counts = checked_counts(
+            *(self.models, self.problems, self.successes, self.tries),
+            item="problem",
+            dtype=np.int64,
+        )
+        for name, values in zip(("successes", "tries"), counts, strict=True):
+            object.__setattr__(self, name, values)
 
     def select(self, models: np.ndarray) -> Attempts:
         """The attempts of some models, ``(model,)`` bool."""

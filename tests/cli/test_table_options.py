@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from commands import POINT, predict, refused
 
+from sloth_jax.data import tables
 from sloth_jax.items.answers import scores_from_answers
 from sloth_jax.items.bank import read_bank
 
@@ -73,11 +74,21 @@ def answered(folder):
     return pd.DataFrame(rows)
 
 
-def test_answers_to_items_become_scores_with_their_errors(folder, answered, capsys):
+def test_answers_to_items_become_scores_with_their_errors(folder, answered, capsys, monkeypatch):
+    read: list[str] = []
+    for home, name in ((tables, "read_whole"), (pd, "read_csv")):
+        whole = getattr(home, name)
+
+        def noted(path, *given, whole=whole, **named):
+            read.append(str(path))
+            return whole(path, *given, **named)
+
+        monkeypatch.setattr(home, name, noted)
     mine = (*POINT, "--add", folder / "answers.csv", "--items", folder / "ARC.csv")
     query = "model,family,params_b,tokens_t\nown-16b,own,16,2\n"
     (folder / "query.csv").write_text(query)
     assert predict(folder, *mine, "--json", "--out", folder / "p.json") == 0
+    assert read.count(str(folder / "answers.csv")) == 1
     told = [line for line in capsys.readouterr().err.splitlines() if "standard error" in line]
     assert len(told) == 2
     assert "own-1b on ARC" in told[0]

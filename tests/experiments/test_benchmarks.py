@@ -6,6 +6,7 @@ import json
 
 import command_times
 import cost
+import item_bank
 import items
 import numpy as np
 import pytest
@@ -51,3 +52,12 @@ def test_cost_of_items(tmp_path):
     assert rows["skills"].tolist() == ["2 given", "1 free"]
     assert (rows["difficulty_correlation"] > 0.9).all()
     assert (rows[["seconds", "peak_gb", "ratio"]] > 0).all(axis=None)
+
+
+def test_cost_of_a_large_item_bank(tmp_path):
+    table = run(item_bank.main, tmp_path / "out", "--smoke").csv("item_bank")
+    assert set(table["file"]) == set(item_bank.FORMS)
+    steps = ["start", "read", "fit", "choose 100 items", "score of a model"]
+    assert table.loc[table["file"] == "npz", "step"].tolist() == steps
+    assert table["answers"].dropna().nunique() == 1
+    assert (table["peak_gb"] > 0).all()

@@ -36,6 +36,36 @@ def test_all_forms_give_the_same_counts(tmp_path):
     np.testing.assert_allclose(wide.scores(), [0.5, 2 / 3])
 
 
+def test_single_answers_by_position_are_a_bank(tmp_path):
+    long = read_bank(written(tmp_path, LONG))
+    names = {"models": ["a", "b"], "items": ["q1", "q2", "q3"]}
+    at = {"model": [0, 0, 1, 1, 1], "item": [0, 1, 0, 1, 2]}
+    np.savez(tmp_path / "b.npz", successes=[1, 0, 0, 1, 1], **names, **at)
+    found = read_bank(tmp_path / "b.npz")
+    np.testing.assert_array_equal(found.successes, long.successes)
+    np.testing.assert_array_equal(found.tries, long.tries)
+    assert found.tries.dtype == np.uint8
+    for changed, says in (
+        ({"model": [0, 0, 1, 1, 2]}, "array model: positions go from 0 to 1"),
+        ({"item": [0, 0, 0, 1, 2]}, "answer 1: model 'a' answers item 'q1' again"),
+        ({"item": [0.0, 1, 0, 1, 2]}, "array item: give the position of each answer's item"),
+        ({"tries": [1, 1, 1, 1, 0.5]}, "item 'q3': 0.5 of tries is not a whole number"),
+    ):
+        np.savez(tmp_path / "c.npz", successes=[1, 0, 0, 1, 1], **{**names, **at, **changed})
+        with pytest.raises(InputError, match=says):
+            read_bank(tmp_path / "c.npz")
+
+
+def test_names_stay_as_they_are_written_and_many_tries_take_two_bytes(tmp_path):
+    text = "model,item,successes,tries\n01,007,3,300\n01,7,0,2\n2,007,1,1\n"
+    bank = read_bank(written(tmp_path, text))
+    assert (bank.models, bank.items) == (("01", "2"), ("007", "7"))
+    assert bank.tries.dtype == np.uint16
+    np.testing.assert_array_equal(bank.tries, [[300, 2], [1, 0]])
+    with pytest.raises(InputError, match="row 3: no item: name it"):
+        read_bank(written(tmp_path, "model,item,correct\na,q,1\na,,1\n"))
+
+
 def test_labels_give_categories_and_questions(tmp_path):
     labels = written(tmp_path, "item,category,digest\nq1,x,A\nq3,y,C\nq2,x,B\n", "labels.csv")
     bank = read_bank(written(tmp_path, WIDE), labels)
