@@ -11,6 +11,7 @@ from jax.flatten_util import ravel_pytree
 from scipy import stats
 
 from sloth_jax.identifiability.packing import fill_bins, nested_bins
+from sloth_jax.law import effects
 from sloth_jax.law.bins import AnyBins
 from sloth_jax.law.dense import Cells, dense_covariance
 from sloth_jax.law.effects import (
@@ -19,14 +20,16 @@ from sloth_jax.law.effects import (
     Problem,
     Spread,
     at_models,
-    condition,
-    log_density,
     name_numbers,
     no_draw,
 )
 from sloth_jax.law.walk import walk_basis
 
 BENCHMARKS = 3
+# One program each: a step at a time they would be a hundred.
+log_density = jax.jit(effects.log_density)
+lineage_densities = jax.jit(effects.lineage_densities, static_argnums=2)
+condition = jax.jit(effects.condition)
 EXACT = 1e-9  # of log densities, relative: a hundred scores, float64
 
 
@@ -145,13 +148,17 @@ def predictors(found: Coefficients, who: Members, problem: Problem) -> jax.Array
 
 def expected(one: Case, bins: AnyBins | None = None) -> np.ndarray:
     """Expected predictors of all models given what is observed, by the module, flat."""
-    who, skills = members(one), one.problem.loading.shape[1]
-    found = condition(one.problem, bins or one.bins, who, no_draw(who, BENCHMARKS, skills))
-    return np.asarray(predictors(found, who, one.problem)).ravel()
+    return np.asarray(_expected(one.problem, bins or one.bins, members(one))).ravel()
+
+
+@jax.jit
+def _expected(problem: Problem, bins: AnyBins, who: Members) -> jax.Array:
+    nothing = no_draw(who, BENCHMARKS, problem.loading.shape[1])
+    return predictors(effects.condition(problem, bins, who, nothing), who, problem)
 
 
 def free_parts(one: Case, bins: AnyBins | None = None):
-    """The problem as a function of one vector, and the vector."""
+    """The problem as a function of one vector, compiled, and the vector."""
     p, bins = one.problem, bins or one.bins
     # Spreads of models on single benchmarks are 0 by definition.
     free = (p.residual, p.variance, p.loading, p.skill, p.benchmark[:4])
@@ -162,4 +169,4 @@ def free_parts(one: Case, bins: AnyBins | None = None):
         own = Spread(*benchmark, p.benchmark.model)
         return log_density(Problem(residual, variance, p.seen, loading, skill, own), bins)
 
-    return density, flat
+    return jax.jit(density), flat

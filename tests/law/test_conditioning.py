@@ -6,10 +6,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from effect_cases import BENCHMARKS, Case, case, dense_condition, expected, members, predictors
+from effect_cases import (
+    BENCHMARKS,
+    Case,
+    case,
+    condition,
+    dense_condition,
+    expected,
+    log_density,
+    members,
+    predictors,
+)
 from scipy import stats
 
-from sloth_jax.law.effects import Coefficients, condition, draw_normals, log_density, no_draw
+from sloth_jax.law.effects import Coefficients, draw_normals, no_draw
 
 
 @pytest.mark.parametrize("skills", [1, 3])

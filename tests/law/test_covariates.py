@@ -6,14 +6,24 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from effect_cases import BENCHMARKS, EXACT, Case, case, covariance, members, predictors
+from effect_cases import (
+    BENCHMARKS,
+    EXACT,
+    Case,
+    case,
+    condition,
+    covariance,
+    log_density,
+    members,
+    predictors,
+)
 from jax.flatten_util import ravel_pytree
 from scipy import stats
 from small import table
 
 from sloth_jax.identifiability.packing import fill_bins, lacking_among
 from sloth_jax.inference.observe import observe
-from sloth_jax.law.effects import Problem, Spread, condition, draw_normals, log_density, no_draw
+from sloth_jax.law.effects import Problem, Spread, draw_normals, no_draw
 from sloth_jax.law.observations import linear_at
 from sloth_jax.law.surface import fit_surface
 
@@ -75,7 +85,7 @@ def test_its_gradient_agrees_with_finite_differences():
         own = Spread(*benchmark, p.benchmark.model)
         return log_density(Problem(residual, variance, p.seen, loading, skill, own, slope), bins)
 
-    gradient, quick = jax.grad(density)(flat), jax.jit(density)
+    gradient, quick = jax.jit(jax.grad(density))(flat), jax.jit(density)
     assert np.abs(gradient).max() > 1.0
     for seed in range(10):
         v = jax.random.normal(jax.random.key(seed), flat.shape)

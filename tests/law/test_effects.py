@@ -6,9 +6,17 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from effect_cases import EXACT, Case, case, dense_density, free_parts
+from effect_cases import (
+    EXACT,
+    Case,
+    case,
+    dense_density,
+    free_parts,
+    lineage_densities,
+    log_density,
+)
 
-from sloth_jax.law.effects import Problem, lineage_densities, log_density
+from sloth_jax.law.effects import Problem
 
 
 @pytest.mark.parametrize("skills", [1, 2, 3])
@@ -22,7 +30,7 @@ def test_log_density_is_that_of_one_big_normal(skills, seed):
 def test_gradient_agrees_with_finite_differences(skills):
     one = case(5, skills, lineages=5)
     density, flat = free_parts(one)
-    gradient, step = jax.grad(density)(flat), 1e-5
+    gradient, step = jax.jit(jax.grad(density))(flat), 1e-5
     shifted = jax.jit(jax.vmap(lambda e, s: density(flat + s * e), in_axes=(0, None)))
     unit = jnp.eye(flat.size)
     differences = (shifted(unit, step) - shifted(unit, -step)) / (2 * step)
@@ -72,7 +80,9 @@ def test_models_without_a_score_change_nothing():
         variance=jnp.where(hidden, jnp.nan, one.problem.variance),
     )
     assert float(log_density(p, one.bins)) == pytest.approx(density, rel=EXACT)
-    gradient = jax.grad(lambda r: log_density(p._replace(residual=r), one.bins))(p.residual)
+    bins = one.bins
+    of_residual = jax.grad(lambda r: log_density(p._replace(residual=r), bins))
+    gradient = jax.jit(of_residual)(p.residual)
     assert (np.asarray(gradient)[hidden] == 0.0).all()
     # Leave out those that have none; or add a family of them to a lineage, and a lineage.
     some = one.rows(one.seen.any(axis=1))

@@ -19,14 +19,13 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
-from effect_cases import Case, case, dense_covariance_of_scores, dense_density, nested
+from effect_cases import Case, case, dense_covariance_of_scores, dense_density, log_density, nested
 from small import table
 
 from sloth_jax import Prior
 from sloth_jax.inference.approximations import Drawn, Normal, by_curvature, laplace
 from sloth_jax.inference.mode import Mode, find_mode, target_of
 from sloth_jax.inference.observe import observe
-from sloth_jax.law.effects import log_density
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.surface import fit_surface
 
@@ -50,8 +49,10 @@ def test_density_and_gradient_are_those_of_the_dense_normal(skills, apart):
     one: Case = case(11, skills)
     problem, bins = single((one.problem, nested(one) if apart else one.bins))
     with jax.enable_x64(False):
-        value, gradient = jax.value_and_grad(
-            lambda residual: log_density(problem._replace(residual=residual), bins)
+        value, gradient = jax.jit(
+            jax.value_and_grad(
+                lambda residual: log_density(problem._replace(residual=residual), bins)
+            )
         )(problem.residual)
     assert value.dtype == gradient.dtype == jnp.float32
     scores = one.seen.sum()

@@ -16,13 +16,13 @@ from small import table
 
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.predictive import effects_of_table, noisy_scores
+from sloth_jax.law import hierarchical
 from sloth_jax.law.effects import no_draw
 from sloth_jax.law.forward import Effects, linear_predictor
 from sloth_jax.law.hierarchical import (
     Density,
     RawParams,
-    effects_problem,
-    log_likelihood,
+    SharedLaw,
     zero_raw_params,
 )
 from sloth_jax.law.links import STEPS
@@ -37,6 +37,20 @@ GAUGE = Pivots(
     jnp.zeros((4, SKILLS)).at[2, 1].set(1.0),
 )
 PRIOR = Prior()
+# One program each: a step at a time they would be hundreds.
+log_likelihood = jax.jit(hierarchical.log_likelihood)
+effects_problem = jax.jit(hierarchical.effects_problem)
+
+
+@jax.jit
+def potential(arrays: Observations, pivots: Pivots | None, at: RawParams) -> jax.Array:
+    """Minus the log density."""
+    return Density(arrays, PRIOR, pivots).potential(at)
+
+
+@jax.jit
+def law_of(arrays: Observations, at: RawParams) -> SharedLaw:
+    return Density(arrays, PRIOR).law(at)
 
 
 def observations(*, dirty: bool = False, families: int = 6) -> Observations:
@@ -171,29 +185,37 @@ def joint_by_hand(arrays: Observations, n: RawParams, pivots: Pivots | None) -> 
 @pytest.mark.parametrize("dirty", [False, True], ids=["plain", "errors and sources"])
 def test_the_joint_density_is_the_one_written_out_and_numpyros(pivots, dirty):
     arrays = observations(dirty=dirty, families=4)
-    at, density = numbers(arrays, 3), Density(arrays, PRIOR, pivots)
-    found = -float(density.potential(at))
+    at = numbers(arrays, 3)
+    found = -float(potential(arrays, pivots, at))
     assert found == pytest.approx(joint_by_hand(arrays, at, pivots), rel=1e-9)
-    sites = {name: value for name, value in at._asdict().items() if value is not None}
-    theirs, _ = log_density(density.model, (SKILLS,), {}, sites)
+
+    @jax.jit
+    def density_of_numpyro(arrays: Observations, at: RawParams) -> jax.Array:
+        sites = {name: value for name, value in at._asdict().items() if value is not None}
+        return log_density(Density(arrays, PRIOR, pivots).model, (SKILLS,), {}, sites)[0]
+
+    theirs = density_of_numpyro(arrays, at)
     assert found == pytest.approx(float(theirs), rel=1e-12)
 
 
 def test_the_gradient_agrees_with_finite_differences():
     arrays = observations(dirty=True)
-    density = Density(arrays, PRIOR, GAUGE)
     flat, unravel = jax.flatten_util.ravel_pytree(numbers(arrays, 4))
-    potential = jax.jit(lambda at: density.potential(unravel(at)))
-    gradient, step = jax.grad(potential)(flat), 1e-5
+
+    def minus_density(at: jax.Array) -> jax.Array:
+        return potential(arrays, GAUGE, unravel(at))
+
+    gradient, step = jax.jit(jax.grad(minus_density))(flat), 1e-5
     for seed in range(10):
         v = jax.random.normal(jax.random.key(seed), flat.shape)
-        difference = (potential(flat + step * v) - potential(flat - step * v)) / (2 * step)
+        ahead, behind = (minus_density(flat + sign * step * v) for sign in (1.0, -1.0))
+        difference = (ahead - behind) / (2 * step)
         assert float(gradient @ v) == pytest.approx(float(difference), rel=1e-6, abs=1e-4)
 
 
 def test_rotating_skills_changes_no_likelihood():
     arrays = observations()
-    law = Density(arrays, PRIOR).law(numbers(arrays, 5))
+    law = law_of(arrays, numbers(arrays, 5))
     turn, _ = np.linalg.qr(np.random.default_rng(0).normal(size=(SKILLS, SKILLS)))
     params = law.params._replace(slope=law.params.slope @ turn, loading=law.params.loading @ turn)
     before, after = (log_likelihood(one, arrays) for one in (law, law._replace(params=params)))
@@ -259,7 +281,7 @@ def test_labels_and_order_do_not_matter():
     found = []
     for one in (data, renamed):
         arrays = observe(one, fit_surface(one, kind="translog"))
-        found.append(float(Density(arrays, PRIOR).potential(numbers(arrays, 6))))
+        found.append(float(potential(arrays, None, numbers(arrays, 6))))
     assert found[0] == pytest.approx(found[1], rel=1e-10)
 
 
@@ -274,7 +296,7 @@ def test_a_standard_error_is_as_if_the_score_were_measured_with_it(error):
         standard_error=jnp.where(only, error, 0.0),
         scores=arrays.scores.at[9, 3].set(0.5),
     )
-    law = Density(arrays, PRIOR).law(numbers(arrays, 7))
+    law = law_of(arrays, numbers(arrays, 7))
     exact = arrays._replace(standard_error=jnp.zeros_like(arrays.standard_error))
     problem, _ = effects_problem(law, exact)
     centre = float(linear_predictor(law.params, arrays.design)[9, 3])
@@ -302,8 +324,11 @@ def test_a_standard_error_is_as_if_the_score_were_measured_with_it(error):
 def test_hidden_scores_do_not_enter_the_density():
     arrays = observations()
     other = arrays._replace(scores=jnp.where(arrays.observed, arrays.scores, 0.7))
-    a, b = (Density(one, PRIOR).potential(numbers(arrays, 8)) for one in (arrays, other))
+    a, b = (potential(one, None, numbers(arrays, 8)) for one in (arrays, other))
     assert float(a) == float(b)
+
+
+potential_and_gradient = jax.jit(jax.value_and_grad(potential, argnums=2))
 
 
 @pytest.mark.parametrize("case", ["constant column", "zero", "one", "single score"])
@@ -316,8 +341,8 @@ def test_odd_scores_have_a_finite_density_and_gradient(case):
         arrays = arrays._replace(observed=arrays.observed.at[1:, 2].set(False))
     else:
         measured = measured.at[3].set(0.0 if case == "zero" else 1.0)
-    density = Density(arrays._replace(scores=measured), PRIOR)
-    value, gradient = jax.value_and_grad(density.potential)(numbers(arrays, 9))
+    arrays = arrays._replace(scores=measured)
+    value, gradient = potential_and_gradient(arrays, None, numbers(arrays, 9))
     assert np.isfinite(value)
     assert all(np.isfinite(leaf).all() for leaf in jax.tree.leaves(gradient))
 
@@ -326,11 +351,11 @@ def test_effects_bring_expected_predictors_to_the_measured_ones():
     # With next to no noise the law with its effects goes through every score.
     arrays = observations()
     arrays = arrays._replace(observed=arrays.observed & (jnp.arange(24) % 4 == 0)[:, None])
-    law = Density(arrays, PRIOR).law(numbers(arrays, 10))
+    law = law_of(arrays, numbers(arrays, 10))
     law = law._replace(
         noise=jnp.full(4, 1e-4), benchmark=law.benchmark._replace(family=jnp.full(4, 3.0))
     )
-    effects, _ = effects_of_table(arrays, law)
+    effects, _ = jax.jit(effects_of_table)(arrays, law)
     share = (arrays.scores - arrays.floor[None]) / (1 - arrays.floor[None])
     measured, _ = law.params.link.inverse(share)  # pyright: ignore
     found = linear_predictor(law.params, arrays.design, effects)
@@ -364,7 +389,7 @@ def test_scores_drawn_from_the_prior_look_like_scores():
 def test_scores_measured_on_few_items_scatter_by_them():
     # Expected scores and noise inside the link aside, sqrt(p (1 - p) / n) is left.
     arrays = observations()
-    law = Density(arrays, PRIOR).law(numbers(arrays, 11))
+    law = law_of(arrays, numbers(arrays, 11))
     nothing = no_draw(arrays.members, 4, SKILLS)
     effects = Effects(jnp.zeros((24, SKILLS)), jnp.zeros((24, 4)))
     luck = jnp.ones((24, 4))

@@ -11,23 +11,19 @@ from effect_cases import (
     EXACT,
     Case,
     case,
+    condition,
     dense_density,
     expected,
     free_parts,
+    lineage_densities,
+    log_density,
     members,
     nested,
 )
 
 from sloth_jax.identifiability.packing import fill_bins, lacking_among, nested_bins
 from sloth_jax.law.bins import Bins, NestedBins
-from sloth_jax.law.effects import (
-    Problem,
-    Spread,
-    condition,
-    lineage_densities,
-    log_density,
-    no_draw,
-)
+from sloth_jax.law.effects import Problem, Spread, no_draw
 
 SIZES = np.array([-0.4, 0.0, 1.1, 1.2, 1.4, 3.7])  # between three of them a walk is straight
 
@@ -72,9 +68,8 @@ def test_curvature_is_that_of_the_plain_program():
 def test_lineages_and_expected_effects_are_those_of_the_plain_program():
     one = few_sizes(2)
     bins = nested(one)
-    of_lineages = jax.jit(lineage_densities, static_argnums=2)
-    found = of_lineages(one.problem, bins, 14)
-    exact = of_lineages(one.problem, one.bins, 14)
+    found = lineage_densities(one.problem, bins, 14)
+    exact = lineage_densities(one.problem, one.bins, 14)
     np.testing.assert_allclose(found, exact, rtol=EXACT, atol=EXACT)
     assert float(found[2]) == pytest.approx(0.0, abs=EXACT)  # has no score
     np.testing.assert_allclose(expected(one, bins), expected(one), atol=EXACT)
@@ -82,12 +77,11 @@ def test_lineages_and_expected_effects_are_those_of_the_plain_program():
 
 def test_labels_and_order_do_not_matter():
     one, rng = few_sizes(3), np.random.default_rng(1)
-    density_of = jax.jit(log_density)
-    density = float(density_of(one.problem, nested(one)))
+    density = float(log_density(one.problem, nested(one)))
     renamed = one._replace(family=rng.permutation(98)[one.family], lineage=13 - one.lineage)
     permuted = one.rows(rng.permutation(one.family.size))
     for other in (renamed, permuted):
-        found = float(density_of(other.problem, nested(other)))
+        found = float(log_density(other.problem, nested(other)))
         assert found == pytest.approx(density, rel=EXACT)
 
 
