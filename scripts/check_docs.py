@@ -24,6 +24,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from quick_compilation import quick_flags, shared_programs
+
 ROOT = Path(__file__).resolve().parents[1]
 PAGES = ("README.md", *(f"docs/{name}.md" for name in ("data", "planning", "skills", "running")))
 COMMANDS = re.compile(r"(sloth-jax .* -|python .*/|\./scripts/)")  # between backticks
@@ -166,9 +168,9 @@ def run_all(found: list[Example], folder: Path, only_list: bool) -> int:
         "PATH": f"{folder}/.venv/bin{os.pathsep}{os.environ['PATH']}",
         "HOME": str(folder.parent),  # completion in shells is installed there
         "SLOTH_JAX_QUICK": "1",  # of notebooks
+        "XLA_FLAGS": quick_flags(),
         # Many of them fit the same table: what one has compiled the next need not compile.
-        "JAX_COMPILATION_CACHE_DIR": str(folder.parent / "compiled"),
-        "JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0",
+        **shared_programs(folder.parent / "compiled"),
         "MPLBACKEND": "Agg",
     }
     env.pop("SLOTH_JAX_VENV", None)

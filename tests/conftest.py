@@ -3,6 +3,7 @@
 import gc
 import os
 from pathlib import Path
+from runpy import run_path
 
 import jax
 import matplotlib
@@ -16,21 +17,14 @@ if worker and hasattr(os, "sched_setaffinity"):
     os.sched_setaffinity(0, {cores[int(worker.removeprefix("gw")) % len(cores)]})
 
 # The suite and the scripts that it starts spend their time compiling, and little of it running.
-flags = [os.environ.get("XLA_FLAGS", ""), "--xla_backend_optimization_level=0"]
-flags.append("--xla_gpu_deterministic_ops=true")  # or a GPU would add in any order
-flags.append("--xla_gpu_enable_triton_gemm=false")  # see sloth_jax/inference/devices.py
-if jax.__version_info__[:2] == (0, 10):  # a flag that XLA does not know ends the process
-    flags.append("--xla_cpu_use_fusion_emitters=false")  # three times as fast to compile
-    # A worker has one core: splitting a program for several takes a fifth longer.
-    flags.append("--xla_cpu_parallel_codegen_split_count=1")
-os.environ["XLA_FLAGS"] = " ".join(flags).strip()
+TESTS = Path(__file__).resolve().parent
+quick = run_path(str(TESTS.parent / "scripts" / "quick_compilation.py"))
+os.environ["XLA_FLAGS"] = quick["quick_flags"]()
 
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 matplotlib.use("Agg")
 
-
-TESTS = Path(__file__).resolve().parent
 # Begun last, a slow file would leave the other worker idle. Folders, or the first part of a path.
 SLOWEST_FIRST = (
     "experiments/",
@@ -72,12 +66,9 @@ def _compile_once(tmp_path_factory) -> None:
     folder = tmp_path_factory.getbasetemp()
     if worker:
         folder = folder.parent  # of all workers
-    folder /= "compiled"
-    jax.config.update("jax_compilation_cache_dir", str(folder))
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.1)
-    os.environ["JAX_COMPILATION_CACHE_DIR"] = str(folder)
-    # Small operations take little each, and scripts have hundreds in common.
-    os.environ["JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS"] = "0"
+    os.environ.update(quick["shared_programs"](folder / "compiled"))
+    jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
+    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
 
 
 MAPS = Path("/proc/self/maps")
