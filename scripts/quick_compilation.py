@@ -7,12 +7,15 @@ from importlib import metadata
 from pathlib import Path
 
 
-def quick_flags() -> str:
+def quick_flags(level: int = 0) -> str:
     """``XLA_FLAGS`` for programs that are soon there and slow to run; to be set before JAX starts.
 
-    The same everywhere: programs compiled with other flags are other programs.
+    The same for all that run little: programs compiled with other flags are other programs.
+
+    Args:
+        level: of optimisation, 0 to 3.
     """
-    flags = ["--xla_backend_optimization_level=0"]
+    flags = [f"--xla_backend_optimization_level={level}"]
     flags.append("--xla_gpu_deterministic_ops=true")  # or a GPU would add in any order
     flags.append("--xla_gpu_enable_triton_gemm=false")  # see sloth_jax/inference/devices.py
     if metadata.version("jax").startswith("0.10."):  # a flag that XLA does not know ends a process

@@ -8,14 +8,20 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 from scipy.optimize import brentq
 from small import EXACT, random_links, random_params
 
-from sloth_jax.law.forward import Effects, Params, linear_predictor, scores, skills
+from sloth_jax.law import forward
+from sloth_jax.law.forward import Effects, Params
 from sloth_jax.law.links import STEPS, Logistic, MonotoneNetwork, QuantileMixture
 
 MODELS, SKILLS, BENCHMARKS = 7, 2, 4
 LINKS = ("logistic", "quantiles", "network")
+
+# One program each: a step at a time they would be dozens.
+scores, skills = jax.jit(forward.scores), jax.jit(forward.skills)
+linear_predictor = jax.jit(forward.linear_predictor)
 
 # A quantile mixture's share is the result of two steps of Newton's method.
 NEWTON = 1e-6
@@ -135,8 +141,8 @@ def test_gradients_agree_with_finite_differences(link):
         mu = scores(inputs[0], design, inputs[1])
         return jnp.sum(mu * jnp.arange(1.0, mu.size + 1).reshape(mu.shape))
 
-    flat, unravel = jax.flatten_util.ravel_pytree((params, effects))
-    gradient = jax.grad(lambda at: total(unravel(at)))(flat)
+    flat, unravel = ravel_pytree((params, effects))
+    gradient = jax.jit(jax.grad(lambda at: total(unravel(at))))(flat)
     step = 1e-5
     shifted = jax.jit(jax.vmap(lambda e, s: total(unravel(flat + s * e)), in_axes=(0, None)))
     basis = jnp.eye(flat.size)

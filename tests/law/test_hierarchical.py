@@ -9,6 +9,7 @@ import jax
 import jax.numpy as jnp
 import numpy as np
 import pytest
+from jax.flatten_util import ravel_pytree
 from numpyro.infer.util import log_density
 from scipy import stats
 from scipy.special import expit
@@ -200,7 +201,7 @@ def test_the_joint_density_is_the_one_written_out_and_numpyros(pivots, dirty):
 
 def test_the_gradient_agrees_with_finite_differences():
     arrays = observations(dirty=True)
-    flat, unravel = jax.flatten_util.ravel_pytree(numbers(arrays, 4))
+    flat, unravel = ravel_pytree(numbers(arrays, 4))
 
     def minus_density(at: jax.Array) -> jax.Array:
         return potential(arrays, GAUGE, unravel(at))
@@ -372,7 +373,7 @@ def test_scores_drawn_from_the_prior_look_like_scores():
     @jax.vmap
     def simulate(key: jax.Array) -> jax.Array:
         blank = numbers(arrays)
-        flat, unravel = jax.flatten_util.ravel_pytree(blank)
+        flat, unravel = ravel_pytree(blank)
         law_key, effects_key = jax.random.split(key)
         law = Density(nothing, prior).law(unravel(jax.random.normal(law_key, flat.shape)))
         effects, normals = effects_of_table(nothing, law, effects_key)
