@@ -49,11 +49,12 @@ from sloth_jax.evaluation.scoring_rules import (
     probability_integral_transform,
 )
 from sloth_jax.forecasting.intervals import central_interval
-from sloth_jax.plotting.calibration import plot_coverage, plot_pit
+from sloth_jax.plotting.calibration import plot_pit, plot_reliability
 from sloth_jax.plotting.figure_style import BLUE, GREY
 
 RATIOS = (2.0, 8.0)  # held-out size over the largest training size of its family
 NAMES = {level: f"{100 * level:.0f}" for level in LEVELS}
+RESAMPLES = 4000  # of families, for intervals of shares
 TRUST = {
     "Pareto k at most": "max_pareto_k",
     "R-hat at most": "max_rhat",
@@ -195,8 +196,8 @@ def mean(values: Any) -> float:
     return float(np.mean(np.asarray(values)))
 
 
-def by_group(rows: pd.DataFrame) -> pd.DataFrame:
-    """Coverage, width and errors by benchmark and by how far the held-out model is away."""
+def parts(rows: pd.DataFrame) -> dict[str, pd.DataFrame]:
+    """Held-out scores of each benchmark, then by how far their model is away, by name."""
     low, high = RATIOS
     ratio = rows["size_ratio"]
     near, far, farther = (
@@ -208,33 +209,73 @@ def by_group(rows: pd.DataFrame) -> pd.DataFrame:
         [ratio.isna(), ratio <= low, ratio <= high], ["family unseen", near, far], farther
     )
     distances = [name for name in (near, far, farther, "family unseen") if (away == name).any()]
+    benchmarks = rows["benchmark"].to_numpy()
+    found = {name: rows[benchmarks == name] for name in pd.unique(rows["benchmark"])}
+    return found | {name: rows[away == name] for name in distances}
+
+
+def by_group(rows: pd.DataFrame) -> pd.DataFrame:
+    """Coverage, width and errors by benchmark and by how far the held-out model is away."""
     columns = {name: name for name in ("error", "crps", "crps_conformal")}
     columns |= {f"coverage_{name}": f"covered_{name}" for name in NAMES.values()}
     columns["width_90"] = "width_90"
-    parts = []
-    benchmarks = rows["benchmark"]
-    for groups, names in ((benchmarks, benchmarks.unique()), (away, distances)):
-        for name in names:
-            some = rows[groups == name]
-            means = {column: mean(some[source]) for column, source in columns.items()}
-            parts.append({"group": name, "scores": len(some), **means})
-    return pd.DataFrame(parts)
+    found = []
+    for name, some in parts(rows).items():
+        means = {column: mean(some[source]) for column, source in columns.items()}
+        found.append({"group": name, "scores": len(some), **means})
+    return pd.DataFrame(found)
+
+
+def with_band(values: np.ndarray, family: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means over scores, and 90 % intervals of them by a bootstrap over families.
+
+    Args:
+        values: of each score, ``(score, quantity)``.
+        family: of each score, ``(score,)``: its scores miss together.
+
+    Returns:
+        Means, lower and upper ends, ``(quantity,)`` each.
+    """
+    _, of = np.unique(family, return_inverse=True)
+    sums, count = np.zeros((of.max() + 1, values.shape[1])), np.bincount(of).astype(float)
+    np.add.at(sums, of, values)
+    even = np.full(len(count), 1.0 / len(count))
+    times = np.random.default_rng(0).multinomial(len(count), even, size=RESAMPLES)
+    lower, upper = np.quantile((times @ sums) / (times @ count)[:, None], [0.05, 0.95], axis=0)
+    return values.mean(axis=0), lower, upper
+
+
+def reliability(rows: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, tuple[np.ndarray, np.ndarray]]:
+    """Levels from 0 to 1, shares of scores inside such intervals, and bands of the shares."""
+    levels = np.linspace(0.0, 1.0, 101)
+    # A score is inside the central interval of level L if |2 u - 1| <= L.
+    away = np.abs(2.0 * rows["pit"].to_numpy() - 1.0)
+    inside = away[:, None] <= levels[None, :] + 1e-9
+    share, lower, upper = with_band(inside, rows["family"].to_numpy())
+    return levels, share, (lower, upper)
 
 
 def draw(path: Path, rows: pd.DataFrame, groups: pd.DataFrame, summary: dict[str, Any]) -> None:
     """The figure of a setting: coverage, ranks, coverage by group."""
-    with drawing(path, 1, 3, figsize=(11.0, 4.2), width_ratios=(1.0, 1.0, 1.4)) as (figure, axes):
+    with drawing(path, 1, 3, figsize=(11.0, 4.2), width_ratios=(1.1, 1.0, 1.4)) as (figure, axes):
         left, middle, right = axes
-        plot_coverage([(level, summary[f"coverage_{n}"]) for level, n in NAMES.items()], ax=left)
+        plot_reliability(*reliability(rows), ax=left)
+        left.set_title("Share inside intervals")
         plot_pit(rows["pit"].to_numpy(), ax=middle)
         place = np.arange(len(groups))[::-1]
         right.axvline(0.9, color=GREY, linewidth=1.0)
-        right.scatter(groups["coverage_90"], place, color=BLUE, zorder=3)
+        bands = [
+            with_band(of[["covered_90"]].to_numpy(float), of["family"].to_numpy())
+            for of in parts(rows).values()
+        ]
+        share, lower, upper = (np.concatenate(part) for part in zip(*bands, strict=True))
+        right.hlines(place, lower, upper, color=BLUE, linewidth=4, alpha=0.3)
+        right.plot(share, place, "o", color=BLUE)
         labels = [f"{g} ({n})" for g, n in zip(groups["group"], groups["scores"], strict=True)]
         right.set_yticks(place, labels)
-        right.set_xlim(0.5, 1.02)
-        right.set_title("Coverage of 90 % intervals, by group")
-        right.set_xlabel("share of held-out scores inside (number of scores)")
+        right.set_xlim(min(0.5, float(lower.min()) - 0.02), 1.02)
+        right.set_title("Share inside 90 % intervals, by group")
+        right.set_xlabel("share (number of scores); bars: 90 %, over families")
         figure.suptitle(
             f"{summary['leaderboard']}, n = {summary['n_train']} training models per family, "
             f"{summary['protocol']} protocol: 90 % intervals hold "

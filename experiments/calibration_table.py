@@ -39,6 +39,7 @@ ROWS = {
     "divergences": "divergences",
     "seconds": "seconds",
 }
+FIGURE = {False: "calibration_v1_1.png", True: "calibration_strict_v1_1.png"}
 BESIDE = {  # by whether all runs are of the strict protocol
     False: "Under the strict protocol: [calibration_strict.md](calibration_strict.md).",
     True: "Under the published protocol: [calibration.md](calibration.md).",
@@ -66,7 +67,8 @@ def page(folders: list[Path]) -> str:
     lines = [[name, *(cell(run[key]) for run in runs.values())] for name, key in ROWS.items()]
     overall = markdown_table(["", *runs], lines)
     strict = all(run["protocol"] == "strict" for run in runs.values())
-    return filled("calibration", overall=overall, groups="\n".join(groups), beside=BESIDE[strict])
+    named = {"beside": BESIDE[strict], "figure": FIGURE[strict]}
+    return filled("calibration", overall=overall, groups="\n".join(groups), **named)
 
 
 def cell(value: float | None) -> str:

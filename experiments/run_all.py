@@ -61,11 +61,9 @@ def of_setting(script: str, name: str, leaderboard: str, n_train: int, *more: st
     """A step of the published folds."""
     figures = {
         ("calibration", "v1", 1): (("calibration.png", "calibration_v1_1.png"),),
+        ("strict", "v1", 1): (("calibration.png", "calibration_strict_v1_1.png"),),
         ("comparison", "v1", 1): (("heatmap.png", "heatmap_v1_1.png"),),
-        ("comparison", "v2", 1): (
-            ("ablation_surface.png", "ablation_surface_v2_1.png"),
-            ("curves/*_qwen2*.png", "curves_qwen2.png"),
-        ),
+        ("comparison", "v2", 1): (("ablation_surface.png", "ablation_surface_v2_1.png"),),
     }.get((name, leaderboard, n_train), ())
     setting = ("--leaderboard", leaderboard, "--n-train", str(n_train))
     return Step(f"{name}_{leaderboard}_{n_train}", script, (*setting, *more), figures)
@@ -86,7 +84,13 @@ def steps() -> list[Step]:
     of_skills = (*of_skills, ("stability.png", "skills_stability.png"))
     plans = (("frontier.png", "planning_frontier.png"), ("backtest.png", "planning_backtest.png"))
     return [
-        Step("held_out_llama3", "held_out_llama3.py", (), same("held_out_llama3.png")),
+        Step("held_out_llama3", "held_out_llama3.py"),
+        Step(
+            "curves",
+            "curves.py",
+            (),
+            (*same("curves_qwen2.png", "curves_pythia.png"), ("slide.png", "curves_slide.png")),
+        ),
         Step("own_models", "own_models.py", (), same("own_models.png")),
         Step("mixtures", "mixtures.py", (), same("mixtures.png")),
         Step("unknown_tokens", "unknown_tokens.py", (), same("unknown_tokens.png")),
@@ -119,6 +123,12 @@ def steps() -> list[Step]:
         Step("completion_page", "completion_table.py", (), (), "completion.md", ("completion",)),
         *calibrations,
         Step("calibration_page", "calibration_table.py", (), (), "calibration.md", calibrated),
+        Step(
+            "forecast_and_calibration",
+            "forecast_and_calibration.py",
+            page="forecast_and_calibration.png",
+            needs=("held_out_llama3", "calibration_v1_1", "calibration_v2_1"),
+        ),
         *strict,
         Step(
             "strict_page",

@@ -138,8 +138,10 @@ def value(module: str, name: str) -> object:
 def on_page_markdown(markdown: str, page: Any, files: Any, **_: Any) -> str:
     """Point links of the repository to pages of the site."""
     here = page.file.src_uri
-    if here.startswith(("api/", "notebooks/")) and not here.startswith("notebooks/"):
+    if here.startswith("api/"):
         return markdown
+    if here == "gallery.md":  # wide tables
+        page.meta["hide"] = ["navigation", "toc"]
     source = ELSEWHERE.get(here, "notebooks/x" if here.startswith("notebooks/") else f"docs/{here}")
     pages = {file.src_uri for file in files}
 
@@ -148,11 +150,12 @@ def on_page_markdown(markdown: str, page: Any, files: Any, **_: Any) -> str:
         words = found["words"]
         if not to or re.match(r"[a-z]+:", to) or (here.startswith("notebooks/") and to in pages):
             return f"{found['image']}[{words}]({found['to']})"
-        target = site_page(posixpath.normpath(posixpath.join(posixpath.dirname(source), to)))
+        path = posixpath.normpath(posixpath.join(posixpath.dirname(source), to))
+        target = site_page(path)
         if here.startswith("notebooks/") and f"notebooks/{to}" in pages:
             target = f"notebooks/{to}"
-        if target not in pages:
-            return words
+        if target not in pages:  # a file of the repository, or a mistake, which is left to be found
+            return words if (ROOT / path).exists() else found[0]
         there = posixpath.relpath(target, posixpath.dirname(here) or ".")
         return f"{found['image']}[{words}]({there}{'#' + anchor if anchor else ''})"
 

@@ -41,6 +41,15 @@ def beyond(
         largest of the table, a third at a third of the smallest. With families also
         ``family_params_b`` and ``family_tokens_t``, the same for the scored models of its family;
         1 where it has none.
+
+    Examples:
+        Twice the largest size of the table, and tokens that it has:
+
+        >>> import sloth_jax as sj
+        >>> table = sj.load_leaderboard(edition="2024")
+        >>> most = np.nanmax(table.params_b[table.observed.any(axis=1)])
+        >>> beyond(table, np.array([2 * most]), np.array([1.0]))["params_b"].tolist()
+        [2.0]
     """
     scored = np.isfinite(table.scores).any(axis=1) & table.known
     scored = scored if scored.any() else table.known

@@ -63,6 +63,19 @@ def check_identifiability(
 
     Raises:
         InputError: if the skills do not fit the table.
+
+    Examples:
+        Every family trained all its models on the same tokens, so nothing tells their slope:
+
+        >>> import pandas as pd
+        >>> import sloth_jax as sj
+        >>> rows = [(f"{f}-{s}", f, s, t, 0.3 + s / 40 + t / 20, 0.2 + s / 30)
+        ...         for f, t in (("a", 1), ("b", 2), ("c", 4)) for s in (1, 3, 7)]
+        >>> names = ["model", "family", "params_b", "tokens_t", "first", "second"]
+        >>> table = sj.load_leaderboard(pd.DataFrame(rows, columns=names))
+        >>> report = sj.check_identifiability(table, skills=1, surface="additive")
+        >>> report.holds, report.findings[0].cause, report.findings[0].subjects
+        (False, 'confounded', ('log_tokens',))
     """
     check_skills(skills, table)
     scored = np.asarray(table.observed.any(axis=1))

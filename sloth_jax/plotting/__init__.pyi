@@ -1,4 +1,4 @@
-from .calibration import plot_coverage, plot_pit
+from .calibration import plot_coverage, plot_pit, plot_reliability
 from .comparison import heatmap_size, plot_differences, plot_heatmap
 from .figure_style import AMBER, BLUE, COLOURS, GREEN, GREY, INK, ORANGE, PURPLE, SKY, style
 from .held_out import left_out_figures, plot_errors, plot_predicted
@@ -59,6 +59,7 @@ __all__ = [
     "plot_predicted",
     "plot_progress",
     "plot_reached",
+    "plot_reliability",
     "plot_requirement",
     "plot_shifts",
     "plot_splits",

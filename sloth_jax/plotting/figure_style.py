@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any
 
 import matplotlib.pyplot as plt
+
+from sloth_jax.errors import InputError
+from sloth_jax.wording import did_you_mean, quoted
 
 # Okabe and Ito (2008): distinguishable with every common kind of colour blindness.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#7F7F7F"
@@ -25,26 +27,31 @@ def percent(value: float, _: object = None) -> str:
     return f"{100.0 * value:g}%"
 
 
-_STYLE: dict[Any, Any] = {
-    "font.size": 9.0,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.titlesize": 10.0,
-    "axes.titleweight": "bold",
-    "axes.titlelocation": "left",
-    "axes.grid": True,
-    "axes.axisbelow": True,
-    "grid.color": "#E6E6E6",
-    "grid.linewidth": 0.6,
-    "legend.frameon": False,
-    "figure.dpi": 100.0,
-    "savefig.dpi": 160.0,
-    "savefig.bbox": "tight",
-}
+KINDS = {"page": ("page",), "slide": ("page", "slide")}
+"""Name of a style -> its sheets in this folder, the later over the earlier."""
 
 
 @contextmanager
-def style() -> Iterator[None]:
-    """The project's style, for the figures made inside the block."""
-    with plt.rc_context(_STYLE):
+def style(kind: str = "page") -> Iterator[None]:
+    """The project's style, for the figures made inside the block.
+
+    Every figure of the package, the command and the experiments has it. The sheets are matplotlib's
+    own: ``plt.style.use("sloth_jax.plotting.page")`` does the same for a session.
+
+    Args:
+        kind: ``"page"``, or ``"slide"`` for one panel in large type.
+
+    Raises:
+        InputError: if there is no such style.
+
+    Examples:
+        >>> import matplotlib
+        >>> with style("slide"):
+        ...     matplotlib.rcParams["font.size"]
+        18.0
+    """
+    if kind not in KINDS:
+        known = ", ".join(KINDS)
+        raise InputError(f"no style {quoted(kind)}{did_you_mean(kind, KINDS)}: {known}")
+    with plt.style.context([f"sloth_jax.plotting.{sheet}" for sheet in KINDS[kind]]):
         yield

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
+import matplotlib as mpl
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
@@ -88,11 +89,14 @@ def plot_curves(
     *,
     ax: Axes,
     floor: float | None = None,
+    bands: Mapping[str, tuple[ArrayLike, ArrayLike, ArrayLike]] | None = None,
+    named: bool = False,
 ) -> Axes:
     """Scores of one family on one benchmark against size, and what methods predicted.
 
     Everything is labelled, and there is no legend: panels share one, from
-    ``ax.get_legend_handles_labels()``.
+    ``ax.get_legend_handles_labels()``. With ``named``, lines have their names at their right ends
+    and are not among the labels.
 
     Args:
         points: one row per model, with the columns ``params_b`` (parameters in billions),
@@ -101,6 +105,9 @@ def plot_curves(
             each. A method's colour is that of its place, so give every panel the same order.
         ax: axes to draw into; its x axis becomes logarithmic.
         floor: chance floor of the benchmark, a fraction.
+        bands: intervals of the first method, the widest first: name -> sizes in billions, lower
+            and upper ends, ``(size,)`` each.
+        named: whether lines are named where they end.
 
     Returns:
         The same axes.
@@ -115,8 +122,12 @@ def plot_curves(
     ax.set_xscale("log")
     if floor is not None:
         ax.axhline(floor, color=GREY, linestyle=":", linewidth=1.0, label="chance")
+    for at, (name, (sizes, lower, upper)) in enumerate((bands or {}).items()):
+        shade = {"color": BLUE, "alpha": min(0.2 + 0.15 * at, 0.8), "linewidth": 0.0}
+        ax.fill_between(sizes, lower, upper, label=name, **shade)
     for (method, (sizes, predicted)), (colour, dashes) in zip(lines.items(), _LINES, strict=False):
-        ax.plot(sizes, predicted, color=colour, linestyle=dashes, linewidth=1.6, label=method)
+        label = "" if named else method
+        ax.plot(sizes, predicted, color=colour, linestyle=dashes, label=label)
     held_out = points["held_out"].to_numpy(bool)
     size, score = points["params_b"].to_numpy(float), points["score"].to_numpy(float)
     ax.plot(
@@ -124,7 +135,6 @@ def plot_curves(
         score[~held_out],
         "o",
         color=INK,
-        markersize=5,
         label="used in training",
         zorder=3,
     )
@@ -134,11 +144,12 @@ def plot_curves(
         "D",
         markerfacecolor="white",
         markeredgecolor=ORANGE,
-        markeredgewidth=1.5,
-        markersize=5.5,
+        markeredgewidth=0.3 * mpl.rcParams["lines.markersize"],
         label="held out",
         zorder=4,
     )
+    if named:
+        _name_lines(lines, ax)
     # After everything is drawn: the limits then cover all panels that share this axis.
     ax.xaxis.set_major_locator(FixedLocator(_size_ticks(*ax.get_xlim(), sizes=size)))
     ax.xaxis.set_minor_locator(NullLocator())
@@ -148,6 +159,30 @@ def plot_curves(
     ax.set_xlabel("parameters (billions)")
     ax.set_ylabel("score")
     return ax
+
+
+def _name_lines(lines: Mapping[str, tuple[ArrayLike, ArrayLike]], ax: Axes) -> None:
+    """Names at the right ends of lines, moved apart where they would meet."""
+    looks = zip(lines.items(), _LINES, strict=False)
+    ends = [
+        (float(np.asarray(y)[-1]), np.asarray(x)[-1], name, c) for (name, (x, y)), (c, _) in looks
+    ]
+    height = ax.get_window_extent().height / ax.figure.dpi * 72.0  # points
+    low, high = ax.get_ylim()
+    apart = 1.25 * mpl.rcParams["font.size"] * (high - low) / height
+    below = -np.inf
+    for y, x, name, colour in sorted(ends, key=lambda end: end[0]):
+        below = max(y, below + apart)
+        ax.annotate(
+            name,
+            (x, y),
+            xytext=(0.6 * mpl.rcParams["font.size"], (below - y) / (high - low) * height),
+            textcoords="offset points",
+            va="center",
+            color=colour,
+            weight="bold",
+            annotation_clip=False,
+        )
 
 
 def _size_ticks(low: float, high: float, sizes: np.ndarray) -> list[float]:

@@ -126,6 +126,13 @@ def pass_at_k(tries: int, successes: np.ndarray, k: np.ndarray) -> np.ndarray:
 
     Raises:
         InputError: if a ``k`` or ``c`` is not a whole number in its range.
+
+    Examples:
+        Two of four attempts succeeded at a problem: one more attempt is right half the time, one
+        of two in five cases of six.
+
+        >>> pass_at_k(4, np.array([2]), np.array([1, 2])).round(3).tolist()
+        [[0.5], [0.833]]
     """
     counts, k = np.atleast_1d(successes), np.atleast_1d(k)
     for name, values, low in (("k", k, 1), ("successes", counts, 0)):

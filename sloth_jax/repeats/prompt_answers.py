@@ -145,6 +145,11 @@ def balanced_cells(
 
     Raises:
         InputError: if the budget is below 1 or above the number of cells, or a name is there twice.
+
+    Examples:
+        >>> cells = balanced_cells(["a", "b", "c"], 4, 6, jax.random.key(0))
+        >>> cells["template"].value_counts().sort_index().tolist()
+        [2, 2, 2]
     """
     names, rng = _checked(templates, items, budget, key)
     shape = len(names[0]), len(names[1])

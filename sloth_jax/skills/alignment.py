@@ -124,6 +124,14 @@ def match_skills(loading: np.ndarray, other: np.ndarray) -> tuple[np.ndarray, np
 
     Raises:
         InputError: if the other has fewer skills.
+
+    Examples:
+        The same skills in another order, one of them with its sign turned:
+
+        >>> loading = np.array([[1.0, 0.0], [0.8, 0.1], [0.0, 1.0]])
+        >>> alike, partner = match_skills(loading, loading[:, ::-1] * [1.0, -1.0])
+        >>> alike.round(3).tolist(), partner.tolist()
+        ([1.0, 1.0], [1, 0])
     """
     if other.shape[1] < loading.shape[1]:
         raise InputError(

@@ -12,6 +12,7 @@ import comparison_table
 import cross_validation
 import development
 import development_table
+import forecast_and_calibration
 import numpy as np
 import pandas as pd
 import pytest
@@ -161,7 +162,36 @@ def test_calibration_draws_groups(calibrated):
     assert shows(by_group, groups["coverage_90"])
     shown = [label.get_text() for label in by_group.get_yticklabels()]
     assert shown == [f"{row.group} ({row.scores})" for row in groups.itertuples()]
-    assert shows(coverage, [calibrated.summary[f"coverage_{n}"] for n in ("50", "80", "90", "95")])
+    # A score is inside the central interval of a level where its rank is.
+    away = (2.0 * calibrated.csv("held_out")["pit"] - 1.0).abs()
+    assert shows(coverage, [(away <= level).mean() for level in (0.5, 0.9)])
+
+
+def test_bands_of_shares_count_families(calibrated):
+    values = np.array([[1.0], [1.0], [1.0], [0.0], [0.0], [0.0]])
+    families = np.array(["a", "a", "a", "b", "b", "b"])
+    mean, lower, upper = calibration.with_band(values, families)
+    assert (mean, lower, upper) == (0.5, 0.0, 1.0)  # two witnesses, not six
+    _, lower, upper = calibration.with_band(values, np.arange(6))
+    assert 0.0 < lower < 0.5 < upper < 1.0
+
+
+def test_the_first_picture_is_of_finished_runs(calibrated, tmp_path):
+    forecast = tmp_path / "forecast"
+    forecast.mkdir()
+    record = {"settings": {}, "hidden": [], "smoke": False}
+    (forecast / "summary.json").write_text(json.dumps(record))
+    models = [("one", j, 0.5, 0.4, 0.6, 0.55) for j in ("MMLU", "ARC")]
+    columns = ["model", "benchmark", "median", "lower", "upper", "truth"]
+    pd.DataFrame(models, columns=columns).to_csv(forecast / "predictions.csv", index=False)
+    runs = [str(forecast), str(released(calibrated.out, tmp_path / "calibrated", "summary.json"))]
+    figure = tmp_path / "figure.png"
+    forecast_and_calibration.main(["--out", str(figure), *runs])
+    assert figure.read_bytes().startswith(b"\x89PNG")
+    smoke = [runs[0], str(calibrated.out)]
+    out = str(tmp_path / "other.png")
+    assert "a smoke run" in refused(forecast_and_calibration.main, "--out", out, *smoke)
+    assert not (tmp_path / "other.png").exists()
 
 
 def test_the_comparison_shows_ours_beside_theirs(compared, calibrated, tmp_path):

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -39,6 +41,25 @@ def test_curves_draw_points_lines_and_floor(ax):
     assert ax.get_xlabel() == "parameters (billions)"
     ax.figure.canvas.draw()
     assert all("%" in label.get_text() for label in ax.get_yticklabels())
+
+
+def test_bands_and_names_that_do_not_meet(ax):
+    ends = SIZES / 100
+    lines = {"law": (SIZES, ends), "plain": (SIZES, ends + 0.001), "other": (SIZES, 0.5 * ends)}
+    bands = {"90 %": (SIZES, ends - 0.2, ends + 0.2), "50 %": (SIZES, ends - 0.1, ends + 0.1)}
+    plot_curves(POINTS, lines, bands=bands, named=True, ax=ax)
+    assert [band.get_label() for band in ax.collections] == ["90 %", "50 %"]
+    wide, narrow = (band.get_alpha() for band in ax.collections)
+    assert wide < narrow
+    assert not {"law", "plain", "other"} & set(labelled(ax))
+    ax.figure.canvas.draw()
+    boxes = [text.get_window_extent() for text in ax.texts]
+    assert [text.get_text() for text in ax.texts] == ["other", "law", "plain"]  # from below
+    assert all(one.y1 <= next_.y0 + 1.0 for one, next_ in pairwise(boxes))
+    colours = {text.get_text(): text.get_color() for text in ax.texts}
+    assert colours["law"] == next(
+        line.get_color() for line in ax.lines if len(line.get_xdata()) == 20
+    )
 
 
 def test_curves_without_floor_or_lines(ax):
