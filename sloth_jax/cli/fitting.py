@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -16,7 +16,7 @@ from jax import Array
 from sloth_jax.cli.console import show_progress, tell
 from sloth_jax.cli.notes import tell_of_fit
 from sloth_jax.cli.options import DEFAULTS
-from sloth_jax.cli.output import check_outputs
+from sloth_jax.cli.output import JSON, TABLES, check_outputs
 from sloth_jax.compilation_cache import use_compilation_cache
 from sloth_jax.data.joining import add_models
 from sloth_jax.data.leaderboard import Leaderboard
@@ -69,14 +69,16 @@ def saved_fit(options: argparse.Namespace) -> Fit | None:
     return load_fit(options.fit)
 
 
-def begin(options: argparse.Namespace) -> tuple[Fit | None, Leaderboard]:
+def begin(
+    options: argparse.Namespace, endings: Sequence[str] = (*TABLES, *JSON)
+) -> tuple[Fit | None, Leaderboard]:
     """What commands that use a fit begin with: the saved fit, None without one, and its table.
 
     Raises:
         InputError: if one of them cannot be used, or nothing could be written at the end.
     """
     prepare_jax(options)
-    check_outputs(options)
+    check_outputs(options, endings)
     saved = saved_fit(options)
     return saved, training_table(options, saved)
 

@@ -26,6 +26,7 @@ from sloth_jax.cli import (
     next_benchmark,
     plan,
     predict,
+    report,
     require,
     skills,
 )
@@ -37,7 +38,7 @@ _FILES = ("TABLE", "QUERY", "CANDIDATES", "FLOORS", "FILE", "FIGURE", "FIT.nc", 
 
 COMMANDS = (
     *(predict, complete, fit, plan, require, compare, next_benchmark),
-    *(skills, evaluate, items, importing, check, data),
+    *(report, skills, evaluate, items, importing, check, data),
 )
 
 

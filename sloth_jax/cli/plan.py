@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 from sloth_jax.cli.console import Parser, number, show_progress
 from sloth_jax.cli.options import add_family_options, add_output_options, add_source_options
-from sloth_jax.cli.planned import asks_for_skill, bounds_of, family_of, known_family, named_skills
+from sloth_jax.cli.planned import asks_for_skill, bounds_of, family_of, known_family
 from sloth_jax.errors import InputError
 
 if TYPE_CHECKING:
@@ -59,6 +59,7 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.cli.output import write_answer
     from sloth_jax.planning.optimal import compute_optimal
     from sloth_jax.planning.targets import parse_target
+    from sloth_jax.skills.labels import named_skills
 
     family, bounds, target = family_of(options), bounds_of(options), parse_target(options.target)
     flops = _budgets(options)

@@ -9,7 +9,6 @@ if TYPE_CHECKING:
     from sloth_jax.data.leaderboard import Leaderboard
     from sloth_jax.inference.fit import Fit
     from sloth_jax.planning import Bounds, Family
-    from sloth_jax.skills import Skills
 
 
 def family_of(options: argparse.Namespace) -> Family:
@@ -67,19 +66,3 @@ def asks_for_skill(
     count = len(saved.pivot_benchmarks) if saved else number_of_skills(options, table)
     numbers = tuple(f"skill {k + 1}" for k in range(count))
     return find_target(target, table.benchmarks, numbers).skill is not None
-
-
-def named_skills(fit: Fit) -> Skills:
-    """The skills of a fit under their proposed names.
-
-    The random key is fixed: a fit has the same skills, order and names in every command, whatever
-    its ``--seed``. It is that of ``experiments/skills.py`` with seed 0.
-    """
-    import jax
-
-    from sloth_jax.skills import propose_labels
-    from sloth_jax.skills.interpret import interpret_skills
-
-    _, key = jax.random.split(jax.random.key(0))
-    found = interpret_skills(fit, key=key)
-    return found.named(propose_labels(found))

@@ -13,7 +13,7 @@ from sloth_jax.cli.options import (
     add_source_options,
     fraction,
 )
-from sloth_jax.cli.planned import asks_for_skill, bounds_of, family_of, known_family, named_skills
+from sloth_jax.cli.planned import asks_for_skill, bounds_of, family_of, known_family
 from sloth_jax.errors import InputError
 
 
@@ -66,6 +66,7 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.cli.output import write_answer
     from sloth_jax.planning.requirement import required
     from sloth_jax.planning.targets import find_target
+    from sloth_jax.skills.labels import named_skills
 
     _check_given(options)
     family, bounds = family_of(options), bounds_of(options)

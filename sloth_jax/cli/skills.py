@@ -3,23 +3,15 @@
 from __future__ import annotations
 
 import argparse
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from sloth_jax.cli.console import Parser, show_progress, tell
 from sloth_jax.cli.options import add_source_options
-from sloth_jax.cli.planned import named_skills
 from sloth_jax.files import check_folder, frame_csv, write_folder
 
 if TYPE_CHECKING:
-    import pandas as pd
-
     from sloth_jax.skills import Skills
 
-_NOTES = {
-    "yes": "",
-    "weakly": "An assumption barely holds: interpret these skills with care (sloth-jax check)",
-    "no": "NOT IDENTIFIED: these skills may not be interpreted (sloth-jax check)",
-}
 _FEW_STARTS = 0.1  # share of the rotation's starts below which another rotation is as likely
 
 
@@ -47,6 +39,8 @@ def _run(options: argparse.Namespace) -> None:
     from sloth_jax.cli.notes import against_interpretation
     from sloth_jax.cli.output import json_of
     from sloth_jax.plotting.figure_files import image_of, open_no_windows
+    from sloth_jax.skills.labels import named_skills
+    from sloth_jax.skills.summary import NOTES, in_words, summary_of
     from sloth_jax.skills.tables import may_interpret, skill_tables
 
     open_no_windows()
@@ -64,17 +58,17 @@ def _run(options: argparse.Namespace) -> None:
         skills = named_skills(fit)
         tables = skill_tables(skills, options.level)
     _tell_of_skills(skills)
-    record = _record(skills, tables, word, options.level)
+    record = summary_of(skills, tables, word, options.level)
     summary = json_of(record, fit, options.seed)
     contents: dict[str, str | bytes] = {
         f"{name}.csv": frame_csv(rows.assign(interpretable=word), "%.6g")
         for name, rows in tables.items()
     }
     with show_progress("drawing"):
-        for name, figure in skill_figures(tables, level=options.level, note=_NOTES[word]):
+        for name, figure in skill_figures(tables, level=options.level, note=NOTES[word]):
             contents[f"{name}.png"] = image_of(figure)
     write_folder(folder, contents | {"summary.json": summary})
-    print(summary if options.json else _text(record), end="" if options.json else "\n")
+    print(summary if options.json else in_words(record), end="" if options.json else "\n")
     tell(f"Wrote {len(contents) + 1} files to {folder}")
 
 
@@ -87,68 +81,3 @@ def _tell_of_skills(skills: Skills) -> None:
         )
     if not skills.has_intervals:
         tell("note: a mode has no intervals: columns lower and upper are empty")
-
-
-def _record(
-    skills: Skills, tables: dict[str, pd.DataFrame], word: str, level: float
-) -> dict[str, Any]:
-    """The summary; null stands for ends of intervals that a mode does not have."""
-    import json
-
-    from sloth_jax.skills.labels import label_support
-
-    def rows(name: str) -> list[dict[str, Any]]:
-        return json.loads(tables[name].to_json(orient="records"))
-
-    named = [
-        {"number": k + 1, "name": label, "draws_with_this_name": None if share != share else share}
-        for k, (label, share) in enumerate(
-            zip(skills.labels, label_support(skills).tolist(), strict=True)
-        )
-    ]
-    shifts = rows("base_to_chat") if "base_to_chat" in tables else []
-    return {
-        "interpretable": word,
-        "warnings": list(skills.fit.report.warnings()),
-        "level": level,
-        "skills": named,
-        "rotation": {"starts_agreeing": skills.agreeing, "draws_converged": skills.settled},
-        "loadings": rows("loadings"),
-        "correlations": rows("correlations"),
-        "growth": rows("growth"),
-        "yearly_progress": rows("yearly_progress") if "yearly_progress" in tables else [],
-        "base_to_chat": [row for row in shifts if row["base"] == "all"],
-    }
-
-
-def _text(record: dict[str, Any]) -> str:
-    """The summary in words."""
-    lines = [f"{_NOTES[record['interpretable']]}:"] if record["warnings"] else []
-    lines += [f"  {warning}" for warning in record["warnings"]]
-    certain = record["loadings"][0]["lower"] is not None
-    interval = f"{100 * record['level']:g} % intervals" if certain else "a mode without intervals"
-    lines.append(f"skills, in standard deviations of models, {interval}:")
-    growth = {(row["more"], row["skill"]): row for row in record["growth"]}
-    shifts = {row["skill"]: row for row in record["base_to_chat"]}
-    years = {row["skill"]: row for row in record["yearly_progress"] if row["kind"] == "per year"}
-    for skill in record["skills"]:
-        name, share = skill["name"], skill["draws_with_this_name"]
-        sure = "" if share is None else f" (the same two benchmarks in {share:.0%} of draws)"
-        lines.append(f"  skill {skill['number']}: {name}{sure}")
-        lines.append(f"    10 x parameters {_interval(growth['params', name])}")
-        lines.append(f"    10 x tokens     {_interval(growth['tokens', name])}")
-        if name in shifts:
-            lines.append(f"    post-training   {_interval(shifts[name])}")
-        if name in years:
-            lines.append(f"    a year          {_interval(years[name])}")
-    if record["correlations"]:
-        lines.append("correlations over models:")
-    for row in record["correlations"]:
-        lines.append(f"  {row['skill']} and {row['other']}: {_interval(row)}")
-    return "\n".join(lines)
-
-
-def _interval(row: dict[str, Any]) -> str:
-    if row["lower"] is None:
-        return f"{row['median']:.2f}"
-    return f"{row['median']:.2f} ({row['lower']:.2f} to {row['upper']:.2f})"

@@ -194,7 +194,7 @@ def _part(query: Query, rows: np.ndarray) -> Query:
 
 def _forecast_draws(fit: Fit, query: Query, key: Array) -> np.ndarray:
     law = predictive_law(fit, query, key)
-    x = law.design(fit, query.params_b, query.tokens_t, query.active_params_b)
+    x = law.design(fit.surface, query.params_b, query.tokens_t, query.active_params_b)
     return np.asarray(_scores(law, *x, _items(fit.table)), dtype=np.float64)
 
 
@@ -276,10 +276,10 @@ class PredictiveLaw(Shown):
     shifted: Array
 
     def design(
-        self, fit: Fit, params_b: Any, tokens_t: Any, active_params_b: Any = None
+        self, surface: Surface, params_b: Any, tokens_t: Any, active_params_b: Any = None
     ) -> tuple[Array, Array]:
         """Columns of each draw, ``(draw, query, column)``, and places on walks."""
-        return _design(fit.surface, self.shifted, params_b, tokens_t, active_params_b)
+        return _design(surface, self.shifted, params_b, tokens_t, active_params_b)
 
     def effects(self, basis: Array) -> Effects:
         """Effects of one draw at places on walks, ``(query, coefficient)``."""

@@ -187,7 +187,7 @@ def skills_of_query(skills: Skills, query: Query) -> np.ndarray:
     """
     fit = skills.fit
     law = predictive_law(fit, query, skills.key)
-    x, basis = law.design(fit, query.params_b, query.tokens_t, query.active_params_b)
+    x, basis = law.design(fit.surface, query.params_b, query.tokens_t, query.active_params_b)
 
     @jax.vmap
     def own(one: PredictiveLaw, x: Array) -> Array:

@@ -12,8 +12,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import lru_cache
 from itertools import takewhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import jax
 import jax.numpy as jnp
@@ -272,11 +273,7 @@ class Skills(Shown):
 
     def efficiency(self, params_b: float = _SIZE_B, tokens_t: float = _TOKENS_T) -> np.ndarray:
         """Skills of every family at one size and number of tokens, ``(draw, family, skill)``."""
-        shift = self.table.post_trained_of_family
-        size, token = np.full(len(shift), params_b), np.full(len(shift), tokens_t)
-        x = self.fit.surface.design(size, token, shift)
-        effects = family_effects(self.fit, params_b, key=_effects_key(self.fit, self.key))
-        return self.of(np.asarray(_own_skills(self.fit.law.params, x, effects)))
+        return _efficiency(self, params_b, tokens_t)
 
     def _shared(self, params_b: np.ndarray, tokens_t: np.ndarray) -> np.ndarray:
         """Skills of the average family at points, ``(draw, point, skill)``."""
@@ -295,6 +292,15 @@ class Skills(Shown):
         columns = {"median": np.median(draws, axis=0), "lower": lower, "upper": upper}
         flat = {name: values.ravel() for name, values in columns.items()}
         return pd.DataFrame(flat, index=index).reset_index()
+
+
+@lru_cache(maxsize=1)  # several tables ask for the same
+def _efficiency(skills: Skills, params_b: float, tokens_t: float) -> np.ndarray:
+    shift = skills.table.post_trained_of_family
+    size, token = np.full(len(shift), params_b), np.full(len(shift), tokens_t)
+    x = skills.fit.surface.design(size, token, shift)
+    effects = family_effects(skills.fit, params_b, key=_effects_key(skills.fit, skills.key))
+    return skills.of(np.asarray(_own_skills(skills.fit.law.params, x, effects)))
 
 
 def _same_beginning(one: str, other: str) -> int:
@@ -340,13 +346,12 @@ def interpret_skills(
         transform, loading = matmul(transform, more), rotate_loading(loading, more)
 
     turn(jnp.asarray(_procrustes(np.asarray(loading, float)), loading.dtype))
-    best = rotate(jnp.mean(loading, axis=0), key, criterion=criterion, oblique=oblique)
+    how: dict[str, Any] = {"criterion": criterion, "oblique": oblique}
+    best = rotate(jnp.mean(loading, axis=0), key, **how)
 
     @jax.vmap
     def near(loading: Array) -> tuple[Array, Array]:
-        found = rotate(
-            loading, key, criterion=criterion, oblique=oblique, starts=1, first=best.transform
-        )
+        found = rotate(loading, key, **how, starts=1, first=best.transform)
         return found.transform, found.converged
 
     turned, converged = near(loading)

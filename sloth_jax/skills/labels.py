@@ -8,9 +8,11 @@ grows. The same loadings give the same names.
 
 from __future__ import annotations
 
+import jax
 import numpy as np
 
-from sloth_jax.skills.interpret import Skills
+from sloth_jax.inference.fit import Fit
+from sloth_jax.skills.interpret import Skills, interpret_skills
 
 
 def propose_labels(skills: Skills, *, top: int = 2) -> tuple[str, ...]:
@@ -32,6 +34,17 @@ def propose_labels(skills: Skills, *, top: int = 2) -> tuple[str, ...]:
         if all(one not in signed[:k] for k, one in enumerate(signed)):
             return tuple(_joined(at, median[:, k], names) for k, at in enumerate(chosen))
     return tuple(f"skill {k + 1}" for k in range(median.shape[1]))
+
+
+def named_skills(fit: Fit) -> Skills:
+    """The skills of a fit under their proposed names.
+
+    The random key is fixed: a fit has the same skills, order and names in every command, whatever
+    its ``--seed``. It is that of ``experiments/skills.py`` with seed 0.
+    """
+    _, key = jax.random.split(jax.random.key(0))
+    found = interpret_skills(fit, key=key)
+    return found.named(propose_labels(found))
 
 
 def label_support(skills: Skills, *, top: int = 2) -> np.ndarray:

@@ -11,9 +11,9 @@ import pytest
 from commands import run
 from small import table
 
-from sloth_jax.cli.skills import _text
 from sloth_jax.inference.fit import fit as fit_law
 from sloth_jax.inference.storage import save_fit
+from sloth_jax.skills.summary import in_words
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +44,7 @@ def test_skills_are_written_and_plan_takes_their_names(folder, capsys):
     assert all(0.0 <= skill["draws_with_this_name"] <= 1.0 for skill in found["skills"])
     assert [row["base"] for row in found["base_to_chat"]] == ["all", "all"]
 
-    text = _text(found)
+    text = in_words(found)
     assert text.startswith("NOT IDENTIFIED")
     assert f"skill 2: {names[1]} (the same two benchmarks in" in text
 

@@ -162,7 +162,7 @@ def test_forecasts_scatter_by_the_number_of_items(fit, measured):
     def drawn(key):
         """Scores with the luck of the items and, by the same laws and effects, without."""
         law = predictive_law(fit, query, key)
-        x, basis = law.design(fit, query.params_b, query.tokens_t, query.active_params_b)
+        x, basis = law.design(fit.surface, query.params_b, query.tokens_t, query.active_params_b)
         sure = replace(law, item_noise=jnp.zeros_like(law.item_noise))
         return [np.asarray(scores(one, x, basis))[:, 0, 3] for one in (law, sure)]
 

@@ -114,7 +114,7 @@ def test_a_skill_is_planned_for_too(fit, data):
     )
     size, tokens = plan.frontier["params_b"].to_numpy(), plan.frontier["tokens_t"].to_numpy()
     law = predictive_law(fit, Family("family0").query(data, size, tokens), KEY)
-    design, basis = law.design(fit, size, tokens)
+    design, basis = law.design(fit.surface, size, tokens)
     theta = jax.vmap(lambda one, x: skills_of(one.shared.params, x, one.effects(basis)))(
         law, design
     )
