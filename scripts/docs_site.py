@@ -215,7 +215,7 @@ class Roles(Extension):
     def on_object(self, *, obj: Any, **_: Any) -> None:
         """Turn the docstring of one object."""
         if obj.docstring:
-            text = obj.docstring.value
+            text = obj.docstring.value.replace("::\n\n", ":\n\n")  # before a block of code
             obj.docstring.value = _ROLE.sub(lambda found: cross_reference(found[1]), text)
 
 
