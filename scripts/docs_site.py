@@ -13,6 +13,7 @@ import html
 import importlib
 import posixpath
 import re
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -83,7 +84,7 @@ def public(package: str) -> dict[str, tuple[str, str]]:
     """
     folder = ROOT / "sloth_jax" / package
     names: dict[str, tuple[str, str]] = {}
-    for node in ast.parse((folder / "__init__.pyi").read_text()).body:
+    for node in parsed(folder / "__init__.pyi").body:
         if isinstance(node, ast.ImportFrom):
             inside = ".".join(filter(None, ("sloth_jax", package, node.module)))
             for alias in node.names:
@@ -114,16 +115,20 @@ def reference(package: str) -> str:
     return "\n".join(lines) + "\n"
 
 
+@cache
+def parsed(path: Path) -> ast.Module:
+    """The code of a file."""
+    return ast.parse(path.read_text())
+
+
 def docstring_of(package: str) -> str:
     """What a package says of itself."""
-    text = (ROOT / "sloth_jax" / package / "__init__.py").read_text()
-    return ast.get_docstring(ast.parse(text)) or ""
+    return ast.get_docstring(parsed(ROOT / "sloth_jax" / package / "__init__.py")) or ""
 
 
 def first_line(module: str, name: str) -> str:
     """The first line of a docstring; nothing of a constant."""
-    path = ROOT / (module.replace(".", "/") + ".py")
-    for node in ast.parse(path.read_text()).body:
+    for node in parsed(ROOT / (module.replace(".", "/") + ".py")).body:
         if isinstance(node, ast.FunctionDef | ast.ClassDef) and node.name == name:
             said = (ast.get_docstring(node) or "").splitlines()[0].replace("|", "\\|")
             return _ROLE.sub(lambda found: cross_reference(found[1]), said)

@@ -22,7 +22,7 @@ import sloth_jax as sj
 from sloth_jax.plotting.figure_style import KINDS, style
 
 BASELINES = Path(__file__).parent / "baselines"
-TOLERANCE = 4.0  # root mean square of 255; antialiasing differs between platforms by less
+TOLERANCE = 1.0  # root mean square of 255; matplotlib 3.9 and 3.11 differ by 0.02
 SIZES = np.geomspace(0.5, 80.0, 20)
 
 
