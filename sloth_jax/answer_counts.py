@@ -68,3 +68,11 @@ def checked_counts(
         part = right[rows]
         refuse(part > made[rows], part, first, "are more successes than tries")
     return right.astype(dtype, copy=False), made.astype(dtype, copy=False)
+
+
+def smallest_type(successes: np.ndarray, tries: np.ndarray) -> np.dtype:
+    """A type that holds counts as they are, whether or not they can be counts."""
+    if any(c.dtype.kind == "f" and (c != np.floor(c)).any() for c in (successes, tries)):
+        return np.dtype(float)
+    ends = [int(end) for c in (successes, tries) for end in (c.min(initial=0), c.max(initial=0))]
+    return np.result_type(*(np.min_scalar_type(end) for end in ends))

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
     from sloth_jax.items.bank import ItemBank
 
-_METHODS = ("stratified", "information", "clusters", "random")
+_METHODS = ("stratified", "information", "clusters", "weighted", "random")
 # What each action needs, and what else it may be given.
 _ACTIONS = {
     "select": (("bank",), ("labels", "items", "responses")),

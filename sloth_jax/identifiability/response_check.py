@@ -131,6 +131,27 @@ def check_responses(
     )
 
 
+def items_that_tell_little(successes: np.ndarray, tries: np.ndarray) -> tuple[str, ...]:
+    """Items that all models got right, or none, or that nobody answered: a sentence each.
+
+    Args:
+        successes: right answers, ``(model, item)``.
+        tries: answers, likewise.
+    """
+    right, made = successes.sum(axis=0), tries.sum(axis=0)
+    lines = []
+    for at, what in (
+        ((made > 0) & (right == 0), "answered right by no model"),
+        ((made > 0) & (right == made), "answered right by every model"),
+        (made == 0, "that nobody answered"),
+    ):
+        if at.any():
+            lines.append(
+                f"{int(at.sum()):,} of {len(made):,} items {what}: the prior holds their parameters"
+            )
+    return tuple(lines)
+
+
 def _of_blocks(models: tuple[str, ...], blocks: tuple[np.ndarray, ...]) -> list[Finding]:
     """Models that cannot be compared, as they share no item."""
     if len(blocks) < 2:

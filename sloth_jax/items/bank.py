@@ -15,9 +15,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from sloth_jax.answer_counts import checked_counts
+from sloth_jax.answer_counts import checked_counts, smallest_type
 from sloth_jax.errors import InputError
-from sloth_jax.items.samples import is_samples, read_samples
+from sloth_jax.identifiability.response_check import items_that_tell_little
+from sloth_jax.logged_samples import is_samples, read_samples
 from sloth_jax.showing import Shown
 from sloth_jax.wording import listed, one_line, quoted
 
@@ -98,20 +99,7 @@ class ItemBank(Shown):
     @property
     def warnings(self) -> tuple[str, ...]:
         """What a user should know of the bank, a line each."""
-        right, made = self.successes.sum(axis=0), self.tries.sum(axis=0)
-        lines = []
-        for at, what in (
-            ((made > 0) & (right == 0), "by no model"),
-            ((made > 0) & (right == made), "by every model"),
-            (made == 0, "that nobody answered"),
-        ):
-            if at.any():
-                verb = "" if what.startswith("that") else "answered right "
-                lines.append(
-                    f"{int(at.sum()):,} of {len(self.items):,} items {verb}{what}: the prior "
-                    "holds their parameters"
-                )
-        return tuple(lines)
+        return items_that_tell_little(self.successes, self.tries)
 
 
 def read_bank(path: str | Path, labels: str | Path | None = None) -> ItemBank:
@@ -123,7 +111,7 @@ def read_bank(path: str | Path, labels: str | Path | None = None) -> ItemBank:
             are ``(model, item)``, or ``(answer,)`` beside the arrays ``model`` and ``item``, the
             positions of each answer's names, which suits banks with few answers to many items.
             Or samples that lm-evaluation-harness logged, see
-            :func:`sloth_jax.items.samples.read_samples`.
+            :func:`sloth_jax.logged_samples.read_samples`.
         labels: CSV with a column ``item`` or the same first column as the items' names, and
             ``category`` or ``digest``.
 
@@ -255,17 +243,9 @@ def _from_answers(
             f"{where} {twice + first}: model {quoted(models[model[twice]])} answers item "
             f"{quoted(items[item[twice]])} again: add the answers up as successes of tries"
         )
-    counts = np.zeros((2, len(models), len(items)), _smallest(successes, tries))
+    counts = np.zeros((2, len(models), len(items)), smallest_type(successes, tries))
     counts[0, model, item], counts[1, model, item] = successes, tries
     return ItemBank(models, items, counts[0], counts[1])
-
-
-def _smallest(successes: np.ndarray, tries: np.ndarray) -> np.dtype:
-    """A type that holds such counts, whatever they are: a byte, if it can be one."""
-    if any(c.dtype.kind == "f" and (c != np.floor(c)).any() for c in (successes, tries)):
-        return np.dtype(float)
-    ends = [int(end) for c in (successes, tries) for end in (c.min(initial=0), c.max(initial=0))]
-    return np.result_type(*(np.min_scalar_type(end) for end in ends))
 
 
 def _from_frame(frame: pd.DataFrame) -> ItemBank:

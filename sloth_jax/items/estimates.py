@@ -75,15 +75,18 @@ def estimate_score(
         successes: of the model, ``(item,)``.
         tries: likewise, 0 where it did not answer.
         counted: items over which the score is a mean, ``(item,)`` bool.
-        weights: of the answered items, ``(item,)``, 0 elsewhere; None for equal ones.
+        weights: of the chosen items, ``(item,)``, 0 elsewhere, as selection gives them: inverse
+            probabilities of being asked over the number of items; None for equal ones.
         key: random key.
 
     Returns:
         Estimator -> estimate and standard error, fractions; all but ``combined``.
     """
     seen = (tries > 0) & counted
-    weight = seen / seen.sum() if weights is None else np.where(seen, weights, 0.0)
-    weight = weight / weight.sum()
+    given = seen / seen.sum() if weights is None else np.where(seen, weights, 0.0)
+    weight = given / given.sum()
+    # Those of unequal probabilities add up to 1 on average only, and are right as they are.
+    inverse = weight if weights is None else weight * weights[counted].sum()
     share = successes / np.maximum(tries, 1)
     # Of the sampled items, without replacement; half an answer right and wrong keep it above 0.
     level = ((weight * share).sum() * seen.sum() + 0.5) / (seen.sum() + 1.0)
@@ -97,8 +100,8 @@ def estimate_score(
         )
     )  # fmt: skip
     p = np.asarray(chances(of, found.mean)[0])
-    adjusted = p[counted].mean() + (weight * (share - p))[seen].sum()
-    noise = (weight**2 * p * (1.0 - p))[seen].sum() * unseen
+    adjusted = p[counted].mean() + (inverse * (share - p))[seen].sum()
+    noise = (inverse**2 * p * (1.0 - p))[seen].sum() * unseen
     return {
         "mean": (float((weight * share).sum()), float(mean_error)),
         "law": (float(draws.mean()), float(draws.std())),

@@ -20,11 +20,7 @@ from sloth_jax.items.estimates import (
     estimate_score,
     with_combination,
 )
-from sloth_jax.items.new_version import (
-    models_to_evaluate,
-    scores_on_new_items,
-    with_new_items,
-)
+from sloth_jax.items.new_version import models_to_evaluate, scores_on_new_items, with_new_items
 from sloth_jax.items.response_law import ResponseLaw, fit_responses
 from sloth_jax.items.selection import METHODS, select_items
 from sloth_jax.wording import listed, one_line, quoted
@@ -230,16 +226,13 @@ def version_report(
     """
     if responses is None:
         law = fit_responses(bank, skills=skills)
-        chosen = models_to_evaluate(
-            law, min(_EVALUATED, len(bank.models)) if count is None else count
-        )
-        spread = np.sqrt(np.asarray(law.abilities.covariance)[chosen, 0, 0])
+        chosen = models_to_evaluate(law, count or min(_EVALUATED, len(bank.models)))
         frame = pd.DataFrame(
             {
                 "model": [bank.models[m] for m in chosen],
                 "old_score": bank.scores()[chosen],
                 "skill": np.asarray(law.abilities.mean)[chosen, 0],
-                "skill_se": spread,
+                "skill_se": np.sqrt(np.asarray(law.abilities.covariance)[chosen, 0, 0]),
             }
         )
         head = (

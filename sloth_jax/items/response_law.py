@@ -20,7 +20,9 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sloth_jax.errors import InputError
+from sloth_jax.errors import InputError, check_choice
+from sloth_jax.inference.diagnostics import Diagnostics
+from sloth_jax.inference.settings import NutsSettings
 from sloth_jax.items.bank import ItemBank
 from sloth_jax.items.response_moments import Normals
 from sloth_jax.items.response_sweeps import (
@@ -47,7 +49,9 @@ class ResponseLaw(Shown):
         abilities: posterior of (theta_m, u_m) of the bank's models, ``(model, skill + departure)``.
         priors: learnt.
         sweeps: how many were made.
-        converged: whether the last sweep moved no skill by more than the tolerance.
+        converged: whether the last sweep moved no skill by more than the tolerance; of ``nuts``,
+            whether its diagnostics find no problem.
+        diagnostics: of ``nuts``; None for ``laplace``.
     """
 
     items: Normals
@@ -57,6 +61,7 @@ class ResponseLaw(Shown):
     priors: ItemPriors
     sweeps: int
     converged: bool
+    diagnostics: Diagnostics | None = None
 
     @property
     def skills(self) -> int:
@@ -91,6 +96,9 @@ def fit_responses(
     groups: np.ndarray | None = None,
     sweeps: int = 80,
     tolerance: float = 2e-3,
+    inference: str = "laplace",
+    key: Array | None = None,
+    nuts: NutsSettings | None = None,
 ) -> ResponseLaw:
     """Fit the law to a bank.
 
@@ -106,10 +114,18 @@ def fit_responses(
             the categories.
         sweeps: at most so many.
         tolerance: converged once no skill moves by more, in standard deviations over models.
+        inference: ``laplace``, the approximation that sweeps make; or ``nuts``, for small banks,
+            which begins there and gives moments of draws instead.
+        key: random key of ``nuts``.
+        nuts: how its chains move; None for the default.
 
     Raises:
-        InputError: fewer than three models, or more skills than the bank can tell apart.
+        InputError: fewer than three models, more skills than the bank can tell apart, or for
+            ``nuts`` no key, covariates or families, or too large a bank.
     """
+    check_choice("inference", inference, ("laplace", "nuts"))
+    if inference == "nuts" and (key is None or covariates is not None or families is not None):
+        raise InputError("nuts needs a key, and takes no covariates or families")
     models = len(bank.models)
     if models < 3:
         raise InputError(f"the bank has {models} models, the item response law needs 3 or more")
@@ -140,10 +156,16 @@ def fit_responses(
     joined = Normals(*(blocks.join(part) for part in items))
     hard = np.asarray(standardised(joined.mean[:, -1], jnp.ones(len(category))))
     design = np.concatenate([departing, hard[:, None]], axis=1)
-    return ResponseLaw(
+    law = ResponseLaw(
         joined, design, floors, abilities, priors,
         int(made), bool(moved <= tolerance),
     )  # fmt: skip
+    if inference == "laplace":
+        return law
+    from sloth_jax.items.response_nuts import sample_responses
+
+    assert key is not None
+    return sample_responses(bank, law, indicator, key, nuts or NutsSettings())
 
 
 class _Start(NamedTuple):

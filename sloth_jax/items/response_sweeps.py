@@ -127,7 +127,7 @@ def sweep_all(
             jnp.ones(before.mean.shape[1]),
         )
         items, after = _normalised(items, after, design)
-        priors = _learnt(items, after, priors, indicator, known, families)
+        priors = learnt(items, after, priors, indicator, known, families)
         return items, after, priors, made + 1, jnp.max(jnp.abs(after.mean - before.mean))
 
     return lax.while_loop(goes_on, sweep, (items, abilities, priors, 0, jnp.asarray(jnp.inf)))
@@ -181,7 +181,7 @@ def _normalised(items: Normals, abilities: Normals, design: Array) -> tuple[Norm
     return Normals(new, einsum("kl,...lm,om->...ko", back, items.covariance, back)), turned
 
 
-def _learnt(
+def learnt(
     items: Normals,
     abilities: Normals,
     old: ItemPriors,
@@ -189,7 +189,16 @@ def _learnt(
     known: Array,
     families: Array,
 ) -> ItemPriors:
-    """Expected scales of the priors given the posteriors."""
+    """Expected scales of the priors given the posteriors.
+
+    Args:
+        items: of (a, b), in one block or several.
+        abilities: of (theta, u).
+        old: priors before, of which the family variance is used.
+        indicator: of each item's group, ``(item, group)``, as ``items``.
+        known: intercept, covariates and families, ``(model, covariate)``.
+        families: which columns of it are families, ``(covariate,)`` bool.
+    """
     width, categories = items.mean.shape[-1], indicator.shape[-1]
     skills, models = width - 1, len(abilities.mean)
     mean, spread = items.mean.reshape(-1, width), items.covariance.reshape(-1, width, width)

@@ -7,6 +7,9 @@
   equal strata: unbiased, and of less variance than random ones.
 * ``clusters``: anchors of tinyBenchmarks (Maia Polo et al., arXiv 2402.14992): the items nearest to
   the centres of a k-means clustering of item parameters, weighted by cluster sizes.
+* ``weighted``: at random, the likelier the more an answer varies around what the bank's models are
+  expected to give (Neyman 1934), by systematic sampling in the order of mean chances (Madow 1949).
+  Answers count by the inverse of their probability of being asked.
 * ``random``.
 """
 
@@ -25,7 +28,8 @@ from sloth_jax.items.abilities import Ability, ItemArrays, arrays_of, chances
 from sloth_jax.items.response_law import ResponseLaw
 from sloth_jax.law.products import einsum, matmul
 
-METHODS = ("information", "stratified", "clusters", "random")
+METHODS = ("information", "stratified", "clusters", "weighted", "random")
+_LEAST_SIZE = 0.3  # of an item's probability of being asked, against the mean: the law may be wrong
 _POINTS = 64  # at most so many models stand for the bank
 
 
@@ -50,7 +54,7 @@ def select_items(
 
     Returns:
         Positions of the items in the order in which to ask them, and weights of their mean that
-        estimates the score, which add up to 1; both ``(count,)``.
+        estimates the score, which add up to 1, if ``weighted`` on average; both ``(count,)``.
 
     Raises:
         InputError: there is no such method, or fewer items than asked for.
@@ -69,10 +73,14 @@ def select_items(
     if method == "clusters":
         return _clusters(law, count, allowed, rng)
     of = arrays_of(law)
-    if method == "stratified":
+    if method in ("stratified", "weighted"):
         order = np.flatnonzero(allowed)
-        easy = np.asarray(_mean_chance(of, jnp.asarray(_points(law))))[order]
-        order = order[np.lexsort((rng.random(len(order)), easy))]
+        easy, varies = np.asarray(_mean_chance(of, jnp.asarray(_points(law))))[:, order]
+        by_chance = np.lexsort((rng.random(len(order)), easy))
+        order, varies = order[by_chance], varies[by_chance]
+        if method == "weighted":
+            chosen, probability = _systematic(np.sqrt(varies), count, rng)
+            return order[chosen], 1.0 / (len(order) * probability)
         edges = np.linspace(0, len(order), count + 1).astype(int)
         return order[[rng.integers(start, end) for start, end in pairwise(edges)]], equal
     _, precision = law.prior_of()
@@ -96,7 +104,31 @@ def _points(law: ResponseLaw) -> np.ndarray:
 
 @jax.jit
 def _mean_chance(of: ItemArrays, points: Array) -> Array:
-    return lax.map(lambda at: chances(of, at)[0], points).mean(axis=0)
+    """Means over models of the chance of a right answer, and of its variance: ``(2, item)``."""
+    p = lax.map(lambda at: chances(of, at)[0], points)
+    return jnp.stack([p.mean(axis=0), (p * (1.0 - p)).mean(axis=0)])
+
+
+def _systematic(
+    size: np.ndarray, count: int, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """A sample with probabilities as near to the sizes as can be: positions, probabilities.
+
+    Every item is asked with exactly the probability that is returned: the sums of these, one after
+    the other, pass a whole number and a random start so many times.
+    """
+    size = np.maximum(size, _LEAST_SIZE * size.mean())
+    probability, sure = np.zeros(len(size)), np.zeros(len(size), bool)
+    while True:
+        left = count - sure.sum()
+        probability = np.where(sure, 1.0, left * size / max(size[~sure].sum(), 1e-300))
+        if not (over := (probability > 1.0) & ~sure).any():
+            break
+        sure |= over
+    # The last sum is the count but for rounding, which must not lose an item.
+    passed = np.floor(np.append(np.cumsum(probability)[:-1], count) + rng.random())
+    chosen = np.flatnonzero(np.diff(passed, prepend=0.0))
+    return chosen, probability[chosen]
 
 
 @partial(jax.jit, static_argnames="count")
