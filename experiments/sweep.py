@@ -173,6 +173,7 @@ def run_task(task: Task) -> dict[str, Any]:
         table = _kept(task["file"], task["digest"])
         split = SPLITS[task["split"]](table)
         settings = _settings(task["method"], task["grid"], task["smoke"])
+        found: dict[str, Any]
         if settings is None:
             found = _errors(split, task["method"], key)
         else:
@@ -203,7 +204,8 @@ def engine(options: argparse.Namespace) -> Iterator[Executor]:
         from distributed import Client, LocalCluster
     except ImportError:
         raise sj.InputError("dask.distributed is missing: pip install 'sloth-jax[sweep]'") from None
-    with dask.config.set({"distributed.scheduler.allowed-failures": MOST_DEATHS}):
+    deaths = {"distributed.scheduler.allowed-failures": MOST_DEATHS}
+    with dask.config.set(deaths):  # pyright: ignore[reportPrivateImportUsage]
         if options.scheduler:
             try:
                 client = Client(options.scheduler, timeout=10)
@@ -214,7 +216,9 @@ def engine(options: argparse.Namespace) -> Iterator[Executor]:
             return
         with (
             LocalCluster(
-                n_workers=options.workers, threads_per_worker=1, dashboard_address=None
+                n_workers=options.workers,
+                threads_per_worker=1,
+                dashboard_address=None,  # pyright: ignore[reportArgumentType] - None: no dashboard
             ) as cluster,
             Client(cluster) as client,
         ):
