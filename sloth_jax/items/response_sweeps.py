@@ -55,8 +55,15 @@ class ItemPriors(NamedTuple):
 
 
 def categories_of(indicator: Any) -> Any:
-    """Indicators of categories that models may depart in: none where there is one category."""
-    return indicator if indicator.shape[-1] > 1 else indicator[..., :0]
+    """Contrasts of categories that models may depart in: none where there is one category.
+
+    Indicators less their mean over items: to depart by as much in all categories is to have
+    another skill, and would compete with it.
+
+    Args:
+        indicator: of each item's category, ``(item, category)``.
+    """
+    return indicator - indicator.mean(axis=0) if indicator.shape[-1] > 1 else indicator[..., :0]
 
 
 def standardised(difficulty: Any, counted: Any) -> Array:

@@ -92,6 +92,17 @@ def test_the_order_of_items_and_models_does_not_matter(fitted):
     np.testing.assert_allclose(other.abilities.mean, law.abilities.mean[m], atol=0.01)
 
 
+def test_departures_do_not_compete_with_the_skill():
+    bank, theta, *_ = simulated(models=24, items=240)
+    category = np.arange(240) % 6
+    law = fit_responses(replace(bank, category=category, categories=tuple("abcdef")))
+    # To depart by as much in all categories is to have another skill: no column says it.
+    np.testing.assert_allclose(law.design[:, :-1].sum(axis=1), 0.0, atol=1e-6)
+    assert (np.sqrt(np.asarray(law.priors.departure_variance)) < 0.35).all()
+    assert (np.asarray(law.priors.item_mean)[:, 0] > 0.5).all()
+    assert np.corrcoef(law.abilities.mean[:, 0], theta)[0, 1] > 0.96
+
+
 def test_two_tries_are_two_answers(fitted):
     bank, _, *_ = fitted
     doubled = replace(bank, successes=2 * bank.successes, tries=2 * bank.tries)
