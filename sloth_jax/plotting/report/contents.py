@@ -59,7 +59,7 @@ class Asked:
         seed: of the command.
         query: models to predict; None for none.
         evaluation: ``summary.json`` of ``sloth-jax evaluate`` on the same table; None without.
-        family: whose budget is planned; None for the query's first, or the largest.
+        family: whose budget is planned; None for the query's first, or the best measured.
         flops: budgets, FLOPs; None for those of the table and beyond.
         command: that the page says made it.
     """
@@ -321,13 +321,17 @@ def _plan(fit: Fit, asked: Asked, key: Array) -> dict[str, Any]:
 
 
 def _planned_family(table: Leaderboard, query: Query | None) -> str:
-    """The query's first family; without one, of those with three models the one trained furthest.
+    """The query's first family; without one, of the well measured ones the one trained furthest.
 
-    Where no family has three scored models of known size, the one with the most has to do.
+    Well measured are three models of known size with the most scores that models of this table
+    have. Where no family has three, the one with the most has to do.
     """
     if query is not None:
         return query.families[0]
-    rows = table.observed.any(axis=1) & table.known
+    scores = table.observed.sum(axis=1)
+    rows = (scores == scores.max()) & table.known
+    if not rows.any():
+        rows = (scores > 0) & table.known
     counts = np.bincount(table.family[rows], minlength=len(table.families))
     furthest = np.zeros(len(table.families))
     np.maximum.at(furthest, table.family[rows], (table.params_b * table.tokens_t)[rows])

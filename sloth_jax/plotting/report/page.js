@@ -255,11 +255,10 @@
     const where = known.length
       ? `At ${UNIT[axis](next)}, ${next > 1.9 * last ? "twice its largest measured here" : "beyond its largest measured here"},`
       : `At ${UNIT[axis](next)}`;
-    const sure = r.high - r.low < 0.1 ? "a narrow range" : r.high - r.low < 0.25 ? "a fair range" : "a wide range";
     return [
-      `${where} a ${one.name} model would score `, strong(`${percent(r.middle)} %`),
+      `${where} a model of ${one.name} would score `, strong(`${percent(r.middle)} %`),
       ` on ${test.name}, and with ${level} probability between `,
-      strong(`${percent(r.low)} and ${percent(r.high)} %`), `: ${sure}.`,
+      strong(`${percent(r.low)} and ${percent(r.high)} %`), ".",
     ];
   }
 
