@@ -69,6 +69,7 @@ def _run(options: argparse.Namespace) -> None:
         return
     number = port.getsockname()[1]
     app = application(page, Answers(fit, query, options.level, key), number)
+    port.listen()  # who comes now waits until it is served
     on_interrupt(lambda: "the page is no longer served")
     tell(f"Serving http://127.0.0.1:{number}/ to this machine; Ctrl-C ends it")
     serve(app, port)

@@ -14,6 +14,7 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
 from sloth_jax.forecasting.intervals import tail_probabilities
 from sloth_jax.forecasting.query import Query
+from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.surface import Surface
 from sloth_jax.programs import kept
@@ -173,12 +174,12 @@ class FamilyLaws:
     items: np.ndarray
 
     def draws(self, params_b: Any, tokens_t: Any, active_params_b: Any) -> Array:
-        """Scores as they may be measured, fractions, ``(draw, family, benchmark)``.
+        """Scores as they may be measured, fractions, ``(draw, point, family, benchmark)``.
 
         Args:
-            params_b: a size of each family, billions, ``(family,)``.
-            tokens_t: trillions, ``(family,)``.
-            active_params_b: billions, ``(family,)``; NaN where dense.
+            params_b: sizes of each family, billions, ``(point, family)``.
+            tokens_t: trillions, ``(point, family)``.
+            active_params_b: billions, ``(point, family)``; NaN where dense.
         """
         return _scores_at(self.law, self.surface, params_b, tokens_t, active_params_b, self.items)
 
@@ -199,9 +200,15 @@ def _scores_at(
     active_params_b: Any,
     items: Any,
 ) -> Array:
-    x, basis = law.design(surface, params_b, tokens_t, active_params_b)
+    x, basis = jax.vmap(lambda *at: law.design(surface, *at))(params_b, tokens_t, active_params_b)
     few = jnp.asarray(items)
-    return jax.vmap(lambda one, at: one.scores(at, basis, few))(law, x)
+
+    def one(given: tuple[PredictiveLaw, Array]) -> Array:
+        # Points side by side: a draw's link is tabulated once for all of them.
+        law, rows = given
+        return jax.vmap(lambda row, at: law.scores(row, at, few))(rows, basis)
+
+    return map_in_chunks(one, (law, jnp.moveaxis(x, 1, 0)))
 
 
 def curves_of(laws: FamilyLaws, paths: Paths, level: float) -> np.ndarray:
@@ -215,13 +222,11 @@ def curves_of(laws: FamilyLaws, paths: Paths, level: float) -> np.ndarray:
     count = len(laws.items)
     found = np.empty((axes, families, count, 5, points), np.float32)
     for axis in range(axes):
-        active = paths.active_b(axis)
-        for point in range(points):
-            at = (paths.params_b[axis, :, point], paths.tokens_t[axis, :, point], active[:, point])
-            draws = np.array(laws.draws(*at)).reshape(-1, families * count).T.copy()
-            draws.sort(axis=1)  # ten times as fast as np.quantile, which partitions
-            ends = _of_sorted(draws, quantiles_at(level))
-            found[axis, :, :, :, point] = ends.reshape(families, count, -1)
+        at = (paths.params_b[axis].T, paths.tokens_t[axis].T, paths.active_b(axis).T)
+        draws = np.array(laws.draws(*at)).reshape(-1, points * families * count).T.copy()
+        draws.sort(axis=1)  # ten times as fast as np.quantile, which partitions
+        ends = _of_sorted(draws, quantiles_at(level)).reshape(points, families, count, -1)
+        found[axis] = np.moveaxis(ends, 0, -1)
     return found
 
 

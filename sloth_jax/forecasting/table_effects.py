@@ -17,6 +17,7 @@ from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.products import einsum
 from sloth_jax.law.walk import walk_basis
+from sloth_jax.programs import kept
 
 
 def table_effects(fit: Fit, *, key: Array | None = None) -> Effects:
@@ -32,6 +33,7 @@ def table_effects(fit: Fit, *, key: Array | None = None) -> Effects:
     return _table_effects(fit.observations, fit.law, key)
 
 
+@kept
 @jax.jit
 def _table_effects(observations: Observations, law: SharedLaw, key: Array | None) -> Effects:
     draws = law.noise.shape[0]
@@ -59,6 +61,7 @@ def family_effects(fit: Fit, params_b: float, *, key: Array | None = None) -> Ar
     return _family_effects(fit.observations, fit.law, basis, lineage, key)
 
 
+@kept
 @jax.jit
 def _family_effects(
     observations: Observations, law: SharedLaw, basis: Array, lineage: Array, key: Array | None

@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import takewhile
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import jax
 import jax.numpy as jnp
@@ -32,7 +32,7 @@ from sloth_jax.law.products import matmul
 from sloth_jax.showing import Shown
 from sloth_jax.skills.alignment import align, canonical_order, whitening
 from sloth_jax.skills.gradient_projection import rotate_loading
-from sloth_jax.skills.rotation import rotate
+from sloth_jax.skills.rotation import rotate_draws
 from sloth_jax.wording import counted
 
 if TYPE_CHECKING:  # takes a while to load
@@ -346,16 +346,8 @@ def interpret_skills(
         transform, loading = matmul(transform, more), rotate_loading(loading, more)
 
     turn(jnp.asarray(_procrustes(np.asarray(loading, float)), loading.dtype))
-    how: dict[str, Any] = {"criterion": criterion, "oblique": oblique}
-    best = rotate(jnp.mean(loading, axis=0), key, **how)
-
-    @jax.vmap
-    def near(loading: Array) -> tuple[Array, Array]:
-        found = rotate(loading, key, **how, starts=1, first=best.transform)
-        return found.transform, found.converged
-
-    turned, converged = near(loading)
-    turn(turned)
+    best, near = rotate_draws(loading, key, criterion, oblique)
+    turn(near.transform)
     turn(align(loading, matmul(best.loading, canonical_order(best.loading))))
     skills = Skills(
         labels=tuple(f"skill {k + 1}" for k in range(loading.shape[2])),
@@ -367,7 +359,7 @@ def interpret_skills(
         fit=fit,
         key=effects_key,
         agreeing=float(best.agreeing),
-        settled=float(jnp.mean(converged)),
+        settled=float(jnp.mean(near.converged)),
     )
     theta = skills.of(np.asarray(own))
     among = theta[:, np.asarray(scored)]

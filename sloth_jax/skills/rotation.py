@@ -21,6 +21,7 @@ import numpy as np
 from jax import Array
 
 from sloth_jax.law.products import matmul
+from sloth_jax.programs import kept
 from sloth_jax.skills.alignment import align, congruence
 from sloth_jax.skills.gradient_projection import (
     minimise_criterion,
@@ -98,6 +99,32 @@ def rotate(
     )
     best = jnp.argmin(values)
     return _rotation(loading, oblique, transforms, values, slopes, best, tolerance)
+
+
+@partial(kept, static=(2, 3))
+@partial(jax.jit, static_argnums=(2, 3))
+def rotate_draws(
+    loadings: Array, key: Array, criterion: str, oblique: bool
+) -> tuple[Rotation, Rotation]:
+    """Rotate the mean of some draws from many starts, and each draw from where that ended.
+
+    Args:
+        loadings: ``(draw, benchmark, skill)``, as for :func:`rotate`, turned alike.
+        key: random key of the starts.
+        criterion: as for :func:`rotate`.
+        oblique: likewise.
+
+    Returns:
+        The rotation of the mean, and that of each draw with a leading axis ``(draw,)``.
+    """
+    best = rotate(jnp.mean(loadings, axis=0), key, criterion=criterion, oblique=oblique)
+
+    def near(loading: Array) -> Rotation:
+        return rotate(
+            loading, key, criterion=criterion, oblique=oblique, starts=1, first=best.transform
+        )
+
+    return best, jax.vmap(near)(loadings)
 
 
 def local_optima(

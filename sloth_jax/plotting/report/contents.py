@@ -84,7 +84,7 @@ def report_contents(
 ) -> dict[str, Any]:
     """Everything that the page of a report says.
 
-    Curves and skills are of some hundred evenly chosen draws, forecasts of the query and the plan
+    Curves, skills and the plan are of some hundred evenly chosen draws, forecasts of the query
     of all.
 
     Args:
@@ -108,7 +108,7 @@ def report_contents(
         laws = family_laws(few, query, key)
         curves = curves_of(laws, paths, asked.level)
     with progress("planning budgets"):
-        plan = _plan(fit, asked, key)
+        plan = _plan(few, asked, key)
     with progress("looking at skills"):
         of_skills = skills_of(named_skills(few), asked.level)
     found = {
