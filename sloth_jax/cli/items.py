@@ -27,8 +27,9 @@ _ACTIONS = {
     "prompts": (("responses",), ("templates", "items")),
     "parts": (("responses", "templates"), ()),
 }
-_GIVEN = (*("bank", "labels", "items", "responses", "templates"), *("benchmark", "facts", "models"))
-_SETTINGS = (*_GIVEN, "action", "method", "budget", "skills", "seed")
+_ANSWERS = ("bank", "labels", "items", "responses", "templates")
+_GIVEN = (*_ANSWERS, "benchmark", "facts", "models", "budget")
+_SETTINGS = (*_GIVEN, "action", "method", "skills", "seed")
 
 
 def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
