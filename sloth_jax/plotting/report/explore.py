@@ -34,6 +34,7 @@ from sloth_jax.law.surface import Surface
 
 HOST = "127.0.0.1"
 _NEW = {"base": "a new base family", "chat": "a new post-trained family"}
+_DRAWS = 400  # evenly chosen: a link is tabulated for each of them, which takes most of the time
 _NUMBERS = 60_000_000  # of the draws of all families that are held: a quarter of a gigabyte
 _SECURITY = {
     "Cache-Control": "no-store",
@@ -65,7 +66,7 @@ class Answers:
     """Forecasts of one model at a time, from draws that were made beforehand.
 
     Args:
-        fit: whose draws answer; all of them, unless the table has very many families.
+        fit: whose draws answer, some hundred of them.
         more: models that the page shows, whose families may be new.
         level: probability inside the wide intervals.
         key: random key; with that of ``forecast`` the answers are those of ``forecast``.
@@ -76,10 +77,13 @@ class Answers:
         self.page_families = len(known.families)
         query = _with_new(known)
         size = len(query.families) * (len(fit.table.benchmarks) + fit.settings.skills) * 30
-        laws = family_laws(thinned(fit, max(200, _NUMBERS // size)), query, key)
+        most = int(np.clip(_NUMBERS // size, 200, _DRAWS))
+        laws = family_laws(thinned(fit, most), query, key)
+        # A mode has one law, which was repeated.
+        law = jax.tree.map(lambda a: a[:most], laws.law)
         self.table, self.query, self.level = fit.table, query, level
         self.active = paths_of(fit.table, query, None, 2).active_share
-        self._given = laws.law, laws.surface, jnp.asarray(laws.items)
+        self._given = law, laws.surface, jnp.asarray(laws.items)
         self.forecast(self.page_families, 1.0, 1.0)  # compiles
 
     def position(self, family: str) -> int | None:
