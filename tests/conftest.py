@@ -21,6 +21,9 @@ TESTS = Path(__file__).resolve().parent
 quick = run_path(str(TESTS.parent / "scripts" / "quick_compilation.py"))
 os.environ["XLA_FLAGS"] = quick["quick_flags"]()
 
+# Tracing makes many small objects, few of them in circles: look for those less often.
+gc.set_threshold(50_000, 20, 20)
+
 jax.config.update("jax_enable_x64", True)
 jax.config.update("jax_numpy_rank_promotion", "raise")
 matplotlib.use("Agg")
@@ -30,18 +33,21 @@ SLOWEST_FIRST = (
     "experiments/",
     "inference/test_fit",
     "test_notebooks.py",
+    "planning/",
     "cli/test_planning_commands.py",
     "cli/test_predict_command.py",
-    "planning/test_experimental_design.py",
-    "planning/test_optimal.py",
     "evaluation/test_baselines.py",
 )
 for start in SLOWEST_FIRST:
     assert any(TESTS.glob(f"{start}*")), f"tests/{start} is not there"
 
 
-# Files that share fits, which each worker makes once.
-SHARED_FITS = tuple(f"inference/test_{name}" for name in ("arviz", "checkpoint", "fit", "storage"))
+# Files that share fits or programs, which each worker makes once.
+SHARED = {
+    "fits": tuple(f"inference/test_{name}" for name in ("arviz", "checkpoint", "fit", "storage")),
+    "planning": ("planning/", "cli/test_planning"),
+    "effects": tuple(f"law/test_{name}" for name in ("effects", "conditioning", "covariates")),
+}
 
 
 @pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
@@ -56,8 +62,10 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=place)
     for item in items:
         path = item.path.relative_to(TESTS).as_posix()
-        group = "fits" if path.startswith(SHARED_FITS) else path
-        item.add_marker(pytest.mark.xdist_group(group))
+        if path == "test_notebooks.py":
+            path = item.nodeid  # in processes of their own
+        groups = (name for name, starts in SHARED.items() if path.startswith(starts))
+        item.add_marker(pytest.mark.xdist_group(next(groups, path)))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -84,15 +92,15 @@ def _forget_programs():
         gc.collect()
 
 
-SHARED = TESTS.parents[1] / "shared"
+PUBLISHED = TESTS.parents[1] / "shared"
 
 
 @pytest.fixture(scope="session")
 def shared() -> Path:
     """Folder of the published files that some tests compare with."""
-    if not SHARED.is_dir():
+    if not PUBLISHED.is_dir():
         pytest.skip("shared/ is not beside the repository: comparison with published files skipped")
-    return SHARED
+    return PUBLISHED
 
 
 @pytest.fixture

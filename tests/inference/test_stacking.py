@@ -71,8 +71,9 @@ def test_averaged_draws_are_those_of_each_surface(averaged):
     assert flat.mean() == pytest.approx(weights["translog"], abs=0.011)
     alone = fit(averaged.table, key=KEY, settings=SETTINGS, surface="translog")
     x, own = (one.surface.of(averaged.table, 0.0) for one in (averaged, alone))
-    predicted = jax.vmap(linear_predictor, (0, None))(averaged.law.params, x)
-    translog = jax.vmap(linear_predictor, (0, None))(alone.law.params, own)
+    predictors = jax.jit(jax.vmap(linear_predictor, (0, None)))
+    predicted = predictors(averaged.law.params, x)
+    translog = predictors(alone.law.params, own)
     # Draws of the translog among the averaged are some of those of the translog alone: the mode is
     # the same, and the bumps' coefficients, which nothing tells, are drawn from the prior.
     spread = np.std(translog, axis=0).max()
@@ -82,6 +83,6 @@ def test_averaged_draws_are_those_of_each_surface(averaged):
 
 def test_the_law_of_averaged_draws_is_that_of_their_raw_parameters(averaged):
     target = TargetOf(1, averaged.settings.prior)((averaged.observations, averaged.pivots))
-    again = jax.vmap(target.law)(averaged.position)
+    again = jax.jit(jax.vmap(target.law))(averaged.position)
     for mine, theirs in zip(jax.tree.leaves(averaged.law), jax.tree.leaves(again), strict=True):
         np.testing.assert_allclose(mine, theirs, atol=EXACT)
