@@ -14,7 +14,7 @@ loaded when it is first used, so that importing the package takes no time.
 
 from __future__ import annotations
 
-__version__ = "0.4.0"
+__version__ = "0.5.0"
 
 _face: list = []
 
