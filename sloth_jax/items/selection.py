@@ -171,6 +171,7 @@ def _clusters(
     at = np.flatnonzero(allowed)
     features = np.concatenate([np.asarray(law.items.mean), law.design[:, :-1]], axis=1)[at]
     features = features / np.maximum(features.std(axis=0), 1e-6)
+    count = min(count, len(np.unique(features.round(6), axis=0)))  # items may be alike
     centres, label = kmeans2(features, count, minit="++", rng=rng, missing="warn")
     chosen, weights = [], []
     for cluster in range(count):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from types import SimpleNamespace
 
 import jax
 import numpy as np
@@ -22,7 +23,7 @@ from sloth_jax.items.new_version import (
     with_new_items,
 )
 from sloth_jax.items.response_law import fit_responses
-from sloth_jax.items.selection import METHODS, select_items
+from sloth_jax.items.selection import METHODS, _clusters, select_items
 
 KEY = jax.random.key(0)
 
@@ -300,3 +301,11 @@ def test_bad_input_is_one_line(files, capsys):
         assert asked(files, *options, "--out", files / "no.csv") == 2
         assert says in capsys.readouterr().err.splitlines()[-1]
     assert not (files / "no.csv").exists()
+
+
+def test_items_that_are_alike_make_no_clusters_of_their_own():
+    alike = np.repeat([[0.0, 1.0], [2.0, 1.0]], 3, axis=0)  # two kinds of three items each
+    law = SimpleNamespace(items=SimpleNamespace(mean=alike), design=np.ones((6, 1)))
+    chosen, weights = _clusters(law, 4, np.ones(6, bool), np.random.default_rng(0))
+    assert sorted(chosen // 3) == [0, 1]
+    np.testing.assert_allclose(weights, 0.5)
