@@ -16,11 +16,11 @@ from sloth_jax.forecasting.intervals import tail_probabilities
 from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
+from sloth_jax.law.options import FLOPS_UNIT
 from sloth_jax.law.surface import Surface
 from sloth_jax.programs import kept
 
 AXES = ("size", "tokens", "flops")
-FLOPS_UNIT = 6e21  # FLOPs of a billion active parameters on a trillion tokens: 6 s t
 _BEFORE, _BEYOND = 2.0, 4.0  # how far curves go below and above a family's models, times
 _USUAL = (7.0, 2.0)  # billion parameters and trillion tokens, of a table that knows none
 

@@ -15,6 +15,7 @@ from sloth_jax.wording import did_you_mean, one_line, quoted
 SURFACES = ["smooth", "translog", "additive", "flops", "averaged"]
 AVERAGED = ("smooth", "translog")  # the surfaces that "averaged" weighs
 SIZES = ("active", "total")
+FLOPS_UNIT = 6e21  # FLOPs to train a billion active parameters on a trillion tokens: 6 s t
 
 
 @dataclass(frozen=True)

@@ -14,9 +14,8 @@ import numpy as np
 from jax import Array
 
 from sloth_jax.errors import InputError
+from sloth_jax.law.options import FLOPS_UNIT
 from sloth_jax.planning.family import Family
-
-FLOPS_UNIT = 6e21  # FLOPs to train a billion parameters on a trillion tokens: 6 s t
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,6 @@ from sloth_jax.errors import InputError
 from sloth_jax.files import read_whole
 from sloth_jax.forecasting.family_curves import (
     AXES,
-    FLOPS_UNIT,
     Paths,
     curves_of,
     family_laws,
@@ -32,6 +31,7 @@ from sloth_jax.identifiability.enough_scores import left_to_prior
 from sloth_jax.identifiability.quality import suspect_scores
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.progress import Progress, silent
+from sloth_jax.law.options import FLOPS_UNIT
 from sloth_jax.planning.family import as_family
 from sloth_jax.planning.optimal import Plan, compute_optimal
 from sloth_jax.plotting.evaluation_page import verdict
