@@ -29,11 +29,11 @@ from sloth_jax.evaluation.crossval import map_folds
 from sloth_jax.evaluation.methods import sample_observations
 from sloth_jax.identifiability.synthetic import synthetic_table
 from sloth_jax.inference.observe import observe
-from sloth_jax.inference.predictive import effects_of_table
 from sloth_jax.law.forward import linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, log_likelihood, shared_law, zero_raw_params
 from sloth_jax.law.links import QuantileMixture
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.predictive import effects_of_table
 from sloth_jax.plotting.figure_style import BLUE
 
 # A law that can be drawn from: its link does not look at the scores. It is a little narrower than

@@ -51,7 +51,7 @@ def test_files_and_functions_can_be_held_in_mind():
 
 def test_no_room_is_above_2500_lines():
     rooms = [path for path in (ROOT / "sloth_jax").iterdir() if (path / "__init__.py").exists()]
-    assert len(rooms) <= 12
+    assert len(rooms) <= 13
     for room in rooms:
         lines = sum(len(path.read_text().splitlines()) for path in room.rglob("*.py"))
         assert lines <= 2500, room

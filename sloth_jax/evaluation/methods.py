@@ -16,23 +16,24 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from sloth_jax.chunks import map_in_chunks
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import Diverged, InputError
 from sloth_jax.evaluation.baselines import MAX_SKILLS, Baseline
 from sloth_jax.evaluation.crossval import Method, map_folds
 from sloth_jax.evaluation.principal_components import PrincipalComponents
 from sloth_jax.identifiability.check import check_skills
-from sloth_jax.inference.approximations import by_curvature, map_in_chunks
+from sloth_jax.inference.approximations import by_curvature
 from sloth_jax.inference.diagnostics import agreement, smooth_ratios
 from sloth_jax.inference.draws import Draws, TargetOf, fit_observations, systematic, unweighted
 from sloth_jax.inference.finite import furthest_in_words
 from sloth_jax.inference.fit import DIVERGED
 from sloth_jax.inference.nuts import begin_chains, transitions
 from sloth_jax.inference.observe import observe
-from sloth_jax.inference.predictive import predict_table
 from sloth_jax.inference.settings import INFERENCES, FitSettings, NutsSettings
 from sloth_jax.law.observations import Observations, linear_at
 from sloth_jax.law.options import SURFACES
+from sloth_jax.law.predictive import predict_table
 from sloth_jax.law.surface import fit_surface
 from sloth_jax.wording import did_you_mean, quoted
 

@@ -10,11 +10,11 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
+from sloth_jax.chunks import map_in_chunks
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
 from sloth_jax.forecasting.intervals import tail_probabilities
 from sloth_jax.forecasting.query import Query
-from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.options import FLOPS_UNIT
 from sloth_jax.law.surface import Surface

@@ -15,21 +15,21 @@ from jax.scipy.special import ndtri
 from jax.typing import ArrayLike
 
 from sloth_jax.arrays import on_device
+from sloth_jax.chunks import map_in_chunks
 from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.effects.conditioning import Members, condition, draw_normals, name_numbers
+from sloth_jax.effects.packing import fill_bins, lacking_among
+from sloth_jax.effects.walk import place_on_walk, walk_basis
 from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.forecasting.intervals import central_interval
 from sloth_jax.forecasting.query import Query
-from sloth_jax.identifiability.packing import fill_bins, lacking_among
-from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
-from sloth_jax.inference.predictive import noisy_scores, repeated, table_scores
-from sloth_jax.law.effects import Members, condition, draw_normals, name_numbers
 from sloth_jax.law.forward import Effects
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law.observations import Observations
-from sloth_jax.law.products import einsum
+from sloth_jax.law.predictive import noisy_scores, repeated, table_scores
 from sloth_jax.law.surface import Surface
-from sloth_jax.law.walk import place_on_walk, walk_basis
+from sloth_jax.products import einsum
 from sloth_jax.programs import kept
 from sloth_jax.showing import Shown
 from sloth_jax.wording import counted

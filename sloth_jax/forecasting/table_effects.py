@@ -6,17 +6,17 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from sloth_jax.inference.approximations import map_in_chunks
+from sloth_jax.chunks import map_in_chunks
+from sloth_jax.effects.walk import walk_basis
 from sloth_jax.inference.fit import Fit
-from sloth_jax.inference.predictive import (
-    coefficients_of_table,
-    effects_of_table,
-)
 from sloth_jax.law.forward import Effects
 from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.observations import Observations
-from sloth_jax.law.products import einsum
-from sloth_jax.law.walk import walk_basis
+from sloth_jax.law.predictive import (
+    coefficients_of_table,
+    effects_of_table,
+)
+from sloth_jax.products import einsum
 from sloth_jax.programs import kept
 
 

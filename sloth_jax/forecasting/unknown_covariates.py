@@ -8,12 +8,12 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
+from sloth_jax.chunks import map_in_chunks
 from sloth_jax.forecasting.intervals import central_interval
-from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
-from sloth_jax.inference.predictive import coefficients_of_table, repeated
 from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.predictive import coefficients_of_table, repeated
 
 COLUMNS = (
     "model",

@@ -9,13 +9,13 @@ import jax.numpy as jnp
 import numpy as np
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.law.effects import Spread
+from sloth_jax.effects.spread import Spread
+from sloth_jax.effects.walk import walk_basis
 from sloth_jax.law.forward import Effects, Params, linear_predictor, scores
 from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.links import PIECES, SLACK, QuantileMixture, standardise
 from sloth_jax.law.options import Prior
 from sloth_jax.law.surface import Surface, fit_surface
-from sloth_jax.law.walk import walk_basis
 
 _SLOPES = (1.2, 0.7, 0.2, 0.3)  # of log size, log tokens, their product and post-training, about
 _WEAK = 0.1  # what a benchmark owes to the other skills, beside about 1 to its own

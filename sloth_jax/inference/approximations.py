@@ -11,23 +11,21 @@ Both come with the density's ratio to the approximation at each draw, by which
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import jax
 import jax.numpy as jnp
-import numpy as np
 from jax import Array
 from jaxtyping import Float
 
+from sloth_jax.chunks import map_in_chunks
 from sloth_jax.inference.mode import Target
 from sloth_jax.law.hierarchical import SharedLaw
-from sloth_jax.law.products import matmul
+from sloth_jax.products import matmul
 
 _SVI_STEPS = 1000
 _SVI_RATE = 0.02
 _STEP = 0.03  # of differences, in standard deviations of the prior
-_CHUNK = 16  # directions or draws at a time: bounds the memory
 
 
 class Normal(NamedTuple):
@@ -119,16 +117,3 @@ def _drawn(target: Target, normal: Normal, unit: Array, log_density: Array, judg
     potential, lineages, _ = map_in_chunks(target.evaluate, position[:judged])
     law = jax.vmap(target.law)(position)
     return Drawn(position, log_density, -potential - log_density[:judged], lineages, law)
-
-
-def map_in_chunks(function: Callable[[Any], Any], rows: Any, chunk: int = _CHUNK) -> Any:
-    """Apply a function to every row of a tree of arrays, so many at a time.
-
-    What ``jax.lax.map(..., batch_size=chunk)`` does, but with the last rows repeated to fill the
-    last chunk: another shape there would be a second program to compile.
-    """
-    count = jax.tree.leaves(rows)[0].shape[0]
-    chunk = min(chunk, count)
-    places = np.minimum(np.arange(-(-count // chunk) * chunk), count - 1).reshape(-1, chunk)
-    found = jax.lax.map(lambda at: jax.vmap(function)(jax.tree.map(lambda a: a[at], rows)), places)
-    return jax.tree.map(lambda a: a.reshape(-1, *a.shape[2:])[:count], found)

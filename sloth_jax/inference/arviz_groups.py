@@ -13,17 +13,17 @@ import xarray as xr
 from jax import Array
 from numpyro.handlers import seed
 
+from sloth_jax.chunks import map_in_chunks
+from sloth_jax.effects.spread import Spread
 from sloth_jax.errors import InputError
-from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.diagnostics import arviz_object
 from sloth_jax.inference.fit import Fit
-from sloth_jax.inference.predictive import repeated, table_scores
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.storage import dataset, table_groups
-from sloth_jax.law.effects import Spread
 from sloth_jax.law.hierarchical import Density, SharedLaw, lineage_log_likelihood
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.pivots import Pivots
+from sloth_jax.law.predictive import repeated, table_scores
 from sloth_jax.wording import did_you_mean, quoted
 
 _PARAMS = {
@@ -50,8 +50,8 @@ def to_arviz(
       the link). Loadings and slopes are those of the law's own rotation, which no score depends on:
       :func:`sloth_jax.skills.interpret_skills` gives skills to look at. Spreads of effects are
       ``skill_lineage``, ``benchmark_family_walk`` and so on
-      (:class:`sloth_jax.law.effects.Spread`). Effects of single lineages and models are integrated
-      out and not there.
+      (:class:`sloth_jax.effects.spread.Spread`). Effects of single lineages and models are
+      integrated out and not there.
     * ``posterior_predictive`` and ``prior_predictive``: ``score``, fractions, ``(chain, draw,
       model, benchmark)``, as if measured again from the benchmark's main source; NaN where
       ``observed_data`` is, so that the two compare in ``az.plot_ppc`` (``plot_ppc_dist`` since

@@ -13,7 +13,8 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.special import logsumexp
 from jaxtyping import Float
 
-from sloth_jax.inference.approximations import by_curvature, laplace, map_in_chunks, svi
+from sloth_jax.chunks import map_in_chunks
+from sloth_jax.inference.approximations import by_curvature, laplace, svi
 from sloth_jax.inference.mode import Mode, Target, find_mode, target_of
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.stacking import leave_one_lineage_out, mixture_rows, stack

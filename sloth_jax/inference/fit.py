@@ -19,12 +19,13 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
+from sloth_jax.chunks import map_in_chunks
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import Diverged
 from sloth_jax.identifiability.check import check_identifiability
 from sloth_jax.identifiability.enough_scores import check_enough_scores
 from sloth_jax.identifiability.report import Report
-from sloth_jax.inference.approximations import by_curvature, map_in_chunks
+from sloth_jax.inference.approximations import by_curvature
 from sloth_jax.inference.checkpoint import Checkpoint, describe_run
 from sloth_jax.inference.diagnostics import Diagnostics, judge_chains, smooth_ratios
 from sloth_jax.inference.draws import (
@@ -39,13 +40,13 @@ from sloth_jax.inference.finite import furthest_in_words
 from sloth_jax.inference.mode import Mode
 from sloth_jax.inference.nuts import run_chains
 from sloth_jax.inference.observe import around, observe
-from sloth_jax.inference.predictive import predict_table
 from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.inference.settings import FitSettings, changed
 from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import AVERAGED
 from sloth_jax.law.pivots import Pivots
+from sloth_jax.law.predictive import predict_table
 from sloth_jax.law.surface import Surface, fit_surface
 from sloth_jax.programs import kept
 from sloth_jax.showing import Shown

@@ -1,6 +1,6 @@
 """The mode of the hierarchical law: where every inference begins, and a prediction in a second.
 
-All effects are integrated out (:mod:`sloth_jax.law.effects`), so the mode of what is left is a
+All effects are integrated out (:mod:`sloth_jax.effects.density`), so the mode of what is left is a
 sensible estimate, as type-II maximum a posteriori or empirical Bayes: a mode over the effects too
 would put all learnt spreads at zero.
 """
@@ -16,7 +16,7 @@ from jax import Array
 from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
-from sloth_jax.law.effects import covary
+from sloth_jax.effects.conditioning import covary
 from sloth_jax.law.hierarchical import (
     Density,
     RawParams,
@@ -28,7 +28,7 @@ from sloth_jax.law.links import learnt_link, standardise
 from sloth_jax.law.observations import Observations, linear_at
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots, TriangularLoadings, choose_pivots
-from sloth_jax.law.products import einsum, matmul
+from sloth_jax.products import einsum, matmul
 
 _RATE = 0.05  # of Adam's first step, in standard deviations of the prior
 _COVARIATE_RATE = 0.2  # of the way from where a covariate is linear to its expectation, a step

@@ -9,13 +9,13 @@ from jax import Array
 
 from sloth_jax.arrays import on_device
 from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.effects.conditioning import Members, name_numbers
+from sloth_jax.effects.packing import fill_bins
+from sloth_jax.effects.walk import walk_basis
 from sloth_jax.identifiability.covariate_prior import prior_of_covariates
-from sloth_jax.identifiability.packing import fill_bins
 from sloth_jax.law.covariates import Covariates
-from sloth_jax.law.effects import Members, name_numbers
 from sloth_jax.law.observations import Observations, linear_at
 from sloth_jax.law.surface import Surface
-from sloth_jax.law.walk import walk_basis
 
 
 def observe(table: Leaderboard, surface: Surface) -> Observations:

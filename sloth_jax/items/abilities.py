@@ -18,7 +18,7 @@ from sloth_jax.items.response_moments import (
     residual_and_weight,
 )
 from sloth_jax.items.response_sweeps import newton_step
-from sloth_jax.law.products import einsum, matmul
+from sloth_jax.products import einsum, matmul
 
 _STEPS = 25  # Newton steps; a dozen are enough from any start
 

@@ -26,7 +26,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array, lax
 
-from sloth_jax.law.products import einsum, matmul
+from sloth_jax.products import einsum, matmul
 
 _TINY = 1e-6  # chances of a right answer stay so far from 0 and 1
 

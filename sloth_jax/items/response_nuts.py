@@ -33,7 +33,7 @@ from sloth_jax.items.bank import ItemBank
 from sloth_jax.items.response_law import ResponseLaw
 from sloth_jax.items.response_moments import Normals
 from sloth_jax.items.response_sweeps import DEPARTURE_SD, learnt
-from sloth_jax.law.products import matmul
+from sloth_jax.products import matmul
 
 _STEPS = 200  # of the search for the mode
 _MOST = 3000  # parameters: their curvature is a dense matrix

@@ -24,7 +24,7 @@ from sloth_jax.items.response_moments import (
     moments,
     residual_and_weight,
 )
-from sloth_jax.law.products import einsum, matmul
+from sloth_jax.products import einsum, matmul
 
 DEPARTURE_SD = 0.22  # of departures in logits, before any model is seen
 _LARGEST_STEP = 1.0  # of a Newton step, in standard deviations of the prior

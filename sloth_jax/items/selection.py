@@ -26,7 +26,7 @@ from jax import Array, lax
 from sloth_jax.errors import InputError, check_choice
 from sloth_jax.items.abilities import Ability, ItemArrays, arrays_of, chances
 from sloth_jax.items.response_law import ResponseLaw
-from sloth_jax.law.products import einsum, matmul
+from sloth_jax.products import einsum, matmul
 
 METHODS = ("information", "stratified", "clusters", "weighted", "random")
 _LEAST_SIZE = 0.3  # of an item's probability of being asked, against the mean: the law may be wrong

@@ -6,7 +6,7 @@ the model. Around a place ``z0`` that is a straight line,
     eta_mj(z) = eta_mj(z0) + g_mj (z_m - z0_m),        g_mj = dx_m/dz (B lambda_j + d_j)
 
 so that ``z`` is a further normal effect beside skills and benchmarks, with slopes ``g`` instead of
-loadings, and is eliminated with them (:mod:`sloth_jax.law.elimination`). The place moves to the
+loadings, and is eliminated with them (:mod:`sloth_jax.effects.elimination`). The place moves to the
 expectation of ``z`` given the scores while the law is fitted: a Laplace approximation inside the
 marginal density (Rue, Martino and Chopin 2009). What is believed of ``z`` before is in
 :mod:`sloth_jax.identifiability.covariate_prior`.
@@ -21,11 +21,11 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
-from sloth_jax.law.bins import Bins, NestedBins
+from sloth_jax.effects.bins import Bins, NestedBins
+from sloth_jax.effects.walk import walk_basis
 from sloth_jax.law.forward import Effects, Params
-from sloth_jax.law.products import einsum, matmul
 from sloth_jax.law.surface import Surface
-from sloth_jax.law.walk import walk_basis
+from sloth_jax.products import einsum, matmul
 
 
 class Covariates(NamedTuple):

@@ -29,7 +29,7 @@ from jax import Array
 from jaxtyping import Float
 
 from sloth_jax.law.links import Link
-from sloth_jax.law.products import matmul
+from sloth_jax.products import matmul
 
 
 class Params(NamedTuple):

@@ -6,7 +6,7 @@ For model ``m`` of family ``f`` of lineage ``l``, and benchmark ``j``::
     eta_mj   = b_j + lambda_j' theta_m + d_j' x_m + effects on j         predictor
     score_mj = c_j + (1 - c_j) g_j( eta_mj + o_sj + N(0, noise_j^2) ) + N(0, se_mj^2)
 
-with columns ``x`` from :mod:`sloth_jax.law.surface` and effects from :mod:`sloth_jax.law.effects`:
+with columns ``x`` from :mod:`sloth_jax.law.surface`, effects as :mod:`sloth_jax.effects.density` has them:
 lineages and families differ by a level and by a random walk in log size, on skills and on single
 benchmarks, and a model departs from its family in skills, hence on all benchmarks together.
 
@@ -44,14 +44,15 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from sloth_jax.effects.density import Problem, lineage_densities, log_density
+from sloth_jax.effects.spread import Spread
 from sloth_jax.law.covariates import predictor_slope
-from sloth_jax.law.effects import Problem, Spread, lineage_densities, log_density
 from sloth_jax.law.forward import Params, linear_predictor
 from sloth_jax.law.links import LearntLink, learnt_link, standardise
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots, TriangularLoadings
-from sloth_jax.law.products import einsum
+from sloth_jax.products import einsum
 
 
 class RawParams(NamedTuple):
@@ -66,7 +67,7 @@ class RawParams(NamedTuple):
         bias: ``(benchmark,)``.
         link: ``(row, benchmark)``; see :class:`sloth_jax.law.links.LearntLink`.
         skill_spread: of the five kinds of effects on skills, as in
-            :class:`sloth_jax.law.effects.Spread`, ``(5,)``.
+            :class:`sloth_jax.effects.spread.Spread`, ``(5,)``.
         spread_level: of the four kinds of effects on single benchmarks, ``(4,)``.
         spread: of each benchmark around that, ``(4, benchmark)``.
         noise_level: scalar.

@@ -24,7 +24,7 @@ from jax import Array
 from jaxtyping import Bool, Float
 
 from sloth_jax.law.options import Prior
-from sloth_jax.law.products import einsum
+from sloth_jax.products import einsum
 from sloth_jax.wording import did_you_mean, quoted
 
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 from jax import Array
 from jaxtyping import Bool, Float, Int
 
-from sloth_jax.law.bins import AnyBins
+from sloth_jax.effects.bins import AnyBins
+from sloth_jax.effects.conditioning import Members
 from sloth_jax.law.covariates import Covariates, walk_in
-from sloth_jax.law.effects import Members
 
 
 class Observations(NamedTuple):

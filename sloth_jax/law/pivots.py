@@ -12,7 +12,7 @@ from jax.scipy.special import gammaln
 from jax.typing import ArrayLike
 from jaxtyping import Float
 
-from sloth_jax.law.products import matmul
+from sloth_jax.products import matmul
 
 
 class Pivots(NamedTuple):

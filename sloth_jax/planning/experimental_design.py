@@ -19,17 +19,17 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
+from sloth_jax.effects.dense import Cells, dense_covariance
+from sloth_jax.effects.packing import lacking_among
+from sloth_jax.effects.walk import walk_basis
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.forecasting.intervals import tail_probabilities
 from sloth_jax.forecasting.query import Query
-from sloth_jax.identifiability.packing import lacking_among
 from sloth_jax.inference.fit import Fit
-from sloth_jax.law.dense import Cells, dense_covariance
 from sloth_jax.law.forward import Params, linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law.observations import Observations
-from sloth_jax.law.walk import walk_basis
 from sloth_jax.planning.budget import FLOPS_UNIT, WIDE_BOUNDS, Bounds
 from sloth_jax.planning.family import Family, as_family
 from sloth_jax.planning.outcomes import (

@@ -2,9 +2,9 @@
 
 A grid finds the highest peak; golden-section search (Kiefer 1953) finds its top between the grid's
 neighbours. No derivatives are used: expected scores have kinks where the random walks of families
-in log size have knots, since a walk is straight in between (:mod:`sloth_jax.law.walk`). A draw's
-optimum is often exactly at such a knot. Shapes are static, so that the search runs under ``jit``
-and ``vmap``.
+in log size have knots, since a walk is straight in between (:mod:`sloth_jax.effects.walk`). A
+draw's optimum is often exactly at such a knot. Shapes are static, so that the search runs under
+``jit`` and ``vmap``.
 """
 
 from __future__ import annotations

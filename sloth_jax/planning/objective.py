@@ -18,17 +18,17 @@ from jax import Array
 from jax.tree_util import Partial
 from jax.typing import ArrayLike
 
+from sloth_jax.chunks import map_in_chunks
+from sloth_jax.effects.walk import walk_basis
 from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
-from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.forward import Effects, linear_predictor, scores, skills as skills_of
 from sloth_jax.law.links import of_benchmarks
-from sloth_jax.law.products import matmul
 from sloth_jax.law.surface import Surface
-from sloth_jax.law.walk import walk_basis
 from sloth_jax.planning.budget import Split
 from sloth_jax.planning.family import Family
 from sloth_jax.planning.targets import Target
+from sloth_jax.products import matmul
 from sloth_jax.programs import kept
 from sloth_jax.skills.interpret import Skills
 

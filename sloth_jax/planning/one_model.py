@@ -18,11 +18,11 @@ import numpy as np
 from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard, index_families
+from sloth_jax.effects.conditioning import at_models, condition, no_draw
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.observe import observe
-from sloth_jax.law.effects import at_models, condition, no_draw
 from sloth_jax.law.forward import linear_predictor
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem
 from sloth_jax.law.links import LearntLink

@@ -20,10 +20,10 @@ import pandas as pd
 from jax import Array, lax
 from jax.typing import ArrayLike
 
+from sloth_jax.chunks import map_in_chunks
 from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.forecasting.forecast import count_family_models
 from sloth_jax.forecasting.intervals import tail_probabilities
-from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
 from sloth_jax.planning.budget import (
     FLOPS_UNIT,

@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from jax import Array
 
+from sloth_jax.chunks import map_in_chunks
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.forecasting.forecast import count_family_models
-from sloth_jax.inference.approximations import map_in_chunks
 from sloth_jax.inference.fit import Fit
 from sloth_jax.planning.budget import FLOPS_UNIT, WIDE_BOUNDS, Bounds, Split, split_at
 from sloth_jax.planning.family import Family, as_family

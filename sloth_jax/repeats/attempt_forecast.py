@@ -20,7 +20,7 @@ from scipy.optimize import minimize
 from scipy.stats import hypergeom
 
 from sloth_jax.errors import InputError
-from sloth_jax.law.products import matmul
+from sloth_jax.products import matmul
 from sloth_jax.repeats.attempt_law import MOST_TRIES, AttemptFit, log_chance
 from sloth_jax.repeats.attempts import Attempts, chance_at_k, pass_at_k
 from sloth_jax.repeats.response import Items, logits

@@ -20,7 +20,7 @@ import numpy as np
 from jax import Array
 
 from sloth_jax.errors import InputError
-from sloth_jax.law.products import matmul
+from sloth_jax.products import matmul
 from sloth_jax.repeats.attempts import Attempts
 from sloth_jax.repeats.response import USUAL, Items, ItemScales, climb, logits
 from sloth_jax.showing import Shown

@@ -28,7 +28,7 @@ from jax.scipy.linalg import cho_solve, solve_triangular
 from jax.scipy.special import logsumexp
 from scipy.interpolate import CubicSpline
 
-from sloth_jax.law.products import einsum, matmul
+from sloth_jax.products import einsum, matmul
 
 PRIOR = np.array([1.0, 2.0, 1.0])  # scales of s_theta, s_b, s_gamma a priori
 INTERCEPT = 3.0  # of theta a priori: templates solve between a tenth and nine tenths, or so

@@ -20,7 +20,7 @@ import pandas as pd
 from jax import Array
 
 from sloth_jax.errors import InputError
-from sloth_jax.law.products import matmul
+from sloth_jax.products import matmul
 from sloth_jax.repeats.prompt_answers import PromptAnswers, read_prompt_answers
 from sloth_jax.repeats.prompt_law import Draws, expected
 from sloth_jax.repeats.prompts import covariate_values, interval, is_converged, posterior_draws

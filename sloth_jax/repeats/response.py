@@ -24,7 +24,7 @@ import numpy as np
 from jax import Array, lax
 
 from sloth_jax.errors import InputError
-from sloth_jax.law.products import einsum, matmul
+from sloth_jax.products import einsum, matmul
 from sloth_jax.repeats.attempts import Attempts, chance_at_k
 from sloth_jax.showing import Shown
 

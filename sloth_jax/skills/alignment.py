@@ -10,7 +10,7 @@ import numpy as np
 from jax import Array
 
 from sloth_jax.errors import InputError
-from sloth_jax.law.products import matmul
+from sloth_jax.products import matmul
 
 
 def whitening(theta: Array, counted: Array | None = None) -> Array:

@@ -10,7 +10,7 @@ import jax
 import jax.numpy as jnp
 from jax import Array
 
-from sloth_jax.law.products import matmul
+from sloth_jax.products import matmul
 
 _FIRST_STEP = 1.0
 _HALVINGS = 12  # of a step that does not lower the criterion enough

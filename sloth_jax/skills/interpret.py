@@ -28,7 +28,7 @@ from sloth_jax.forecasting.intervals import central_interval
 from sloth_jax.forecasting.table_effects import family_effects, table_effects
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.forward import Effects, Params, skills as skills_of
-from sloth_jax.law.products import matmul
+from sloth_jax.products import matmul
 from sloth_jax.showing import Shown
 from sloth_jax.skills.alignment import align, canonical_order, whitening
 from sloth_jax.skills.gradient_projection import rotate_loading

@@ -20,7 +20,7 @@ import jax.numpy as jnp
 import numpy as np
 from jax import Array
 
-from sloth_jax.law.products import matmul
+from sloth_jax.products import matmul
 from sloth_jax.programs import kept
 from sloth_jax.skills.alignment import align, congruence
 from sloth_jax.skills.gradient_projection import (

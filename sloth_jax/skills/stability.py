@@ -22,10 +22,10 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.identifiability.check import check_skills
 from sloth_jax.inference.draws import fit_observations
 from sloth_jax.inference.observe import observe
-from sloth_jax.inference.predictive import effects_of_table
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.observations import Observations, linear_at
+from sloth_jax.law.predictive import effects_of_table
 from sloth_jax.law.surface import fit_surface
 from sloth_jax.skills.alignment import canonical_order, match_skills, whitening
 from sloth_jax.skills.gradient_projection import rotate_loading

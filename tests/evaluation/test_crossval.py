@@ -31,8 +31,8 @@ from sloth_jax.evaluation.methods import (
     choose_methods,
 )
 from sloth_jax.inference.fit import fit
-from sloth_jax.inference.predictive import predict_table
 from sloth_jax.inference.settings import FitSettings, NutsSettings
+from sloth_jax.law.predictive import predict_table
 
 KEY = jax.random.key(3)
 QUICK = FitSettings(

@@ -21,8 +21,8 @@ from sloth_jax.forecasting.forecast import forecast, forecast_table, predictive_
 from sloth_jax.forecasting.query import load_query
 from sloth_jax.inference.arviz_groups import lineage_log_likelihoods
 from sloth_jax.inference.fit import fit as fit_law
-from sloth_jax.inference.predictive import predict_table
 from sloth_jax.inference.storage import load_fit, save_fit
+from sloth_jax.law.predictive import predict_table
 
 MEASURED = """model,family,post_trained,params_b,tokens_t,MMLU,MMLU se,Mine,mine_items,source
 a-1b,a,false,1,1,0.30,0.01,0.2,50,board

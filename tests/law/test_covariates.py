@@ -21,9 +21,11 @@ from jax.flatten_util import ravel_pytree
 from scipy import stats
 from small import table
 
-from sloth_jax.identifiability.packing import fill_bins, lacking_among
+from sloth_jax.effects.conditioning import draw_normals, no_draw
+from sloth_jax.effects.density import Problem
+from sloth_jax.effects.packing import fill_bins, lacking_among
+from sloth_jax.effects.spread import Spread
 from sloth_jax.inference.observe import observe
-from sloth_jax.law.effects import Problem, Spread, draw_normals, no_draw
 from sloth_jax.law.observations import linear_at
 from sloth_jax.law.surface import fit_surface
 

@@ -15,10 +15,9 @@ from scipy import stats
 from scipy.special import expit
 from small import table
 
+from sloth_jax.effects.conditioning import no_draw
 from sloth_jax.inference.observe import observe
-from sloth_jax.inference.predictive import effects_of_table, noisy_scores
 from sloth_jax.law import hierarchical
-from sloth_jax.law.effects import no_draw
 from sloth_jax.law.forward import Effects, linear_predictor
 from sloth_jax.law.hierarchical import (
     Density,
@@ -30,6 +29,7 @@ from sloth_jax.law.links import STEPS
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots, TriangularLoadings, choose_pivots
+from sloth_jax.law.predictive import effects_of_table, noisy_scores
 from sloth_jax.law.surface import fit_surface
 
 SKILLS = 2

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 from small import BENCHMARKS, random_params
 
+from sloth_jax.effects.spread import Spread
 from sloth_jax.inference.fit import Fit
-from sloth_jax.law.effects import Spread
 from sloth_jax.law.forward import scores
 from sloth_jax.planning.family import Family
 

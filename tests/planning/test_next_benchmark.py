@@ -14,12 +14,12 @@ from quick_fits import half_observed, quick_fit, read_query
 from small import random_params
 
 import sloth_jax as sj
+from sloth_jax.effects.dense import Cells, dense_covariance
+from sloth_jax.effects.walk import walk_basis
 from sloth_jax.inference.observe import observe
-from sloth_jax.law.dense import Cells, dense_covariance
 from sloth_jax.law.forward import linear_predictor
 from sloth_jax.law.hierarchical import effects_problem
 from sloth_jax.law.links import Logistic
-from sloth_jax.law.walk import walk_basis
 from sloth_jax.planning.expected_falls import coefficients, expected_falls, pick
 from sloth_jax.planning.next_benchmark import benchmark_costs, expected_widths, next_benchmark
 from sloth_jax.planning.one_model import ModelScores, model_scores

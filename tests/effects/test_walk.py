@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from sloth_jax.law.walk import walk_basis
+from sloth_jax.effects.walk import walk_basis
 
 
 def test_a_walk_starts_at_the_smallest_size_and_goes_both_ways():

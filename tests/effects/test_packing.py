@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sloth_jax.identifiability.packing import _deal, fill_bins
+from sloth_jax.effects.packing import _deal, fill_bins
 
 
 @pytest.mark.parametrize("seed", range(5))

@@ -1,7 +1,7 @@
 """Lineages side by side in bins of one size: a few dense programs instead of one per lineage.
 
 Large lineages are taken apart: their families stand side by side in bins of their own.
-:func:`sloth_jax.identifiability.packing.fill_bins` makes bins of a table.
+:func:`sloth_jax.effects.packing.fill_bins` makes bins of a table.
 """
 
 from __future__ import annotations

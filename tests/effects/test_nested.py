@@ -21,9 +21,11 @@ from effect_cases import (
     nested,
 )
 
-from sloth_jax.identifiability.packing import fill_bins, lacking_among, nested_bins
-from sloth_jax.law.bins import Bins, NestedBins
-from sloth_jax.law.effects import Problem, Spread, no_draw
+from sloth_jax.effects.bins import Bins, NestedBins
+from sloth_jax.effects.conditioning import no_draw
+from sloth_jax.effects.density import Problem
+from sloth_jax.effects.packing import fill_bins, lacking_among, nested_bins
+from sloth_jax.effects.spread import Spread
 
 SIZES = np.array([-0.4, 0.0, 1.1, 1.2, 1.4, 3.7])  # between three of them a walk is straight
 

@@ -16,7 +16,7 @@ from effect_cases import (
     log_density,
 )
 
-from sloth_jax.law.effects import Problem
+from sloth_jax.effects.density import Problem
 
 
 @pytest.mark.parametrize("skills", [1, 2, 3])

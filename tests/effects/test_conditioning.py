@@ -19,7 +19,7 @@ from effect_cases import (
 )
 from scipy import stats
 
-from sloth_jax.law.effects import Coefficients, draw_normals, no_draw
+from sloth_jax.effects.conditioning import Coefficients, draw_normals, no_draw
 
 
 @pytest.mark.parametrize("skills", [1, 3])

@@ -5,7 +5,7 @@ from __future__ import annotations
 import jax.numpy as jnp
 import numpy as np
 
-from sloth_jax.law.elimination import inverse
+from sloth_jax.effects.elimination import inverse
 
 
 def test_inverses_and_determinants_are_those_of_lapack():

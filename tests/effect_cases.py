@@ -10,26 +10,20 @@ import numpy as np
 from jax.flatten_util import ravel_pytree
 from scipy import stats
 
-from sloth_jax.identifiability.packing import fill_bins, nested_bins
-from sloth_jax.law import effects
-from sloth_jax.law.bins import AnyBins
-from sloth_jax.law.dense import Cells, dense_covariance
-from sloth_jax.law.effects import (
-    Coefficients,
-    Members,
-    Problem,
-    Spread,
-    at_models,
-    name_numbers,
-    no_draw,
-)
-from sloth_jax.law.walk import walk_basis
+from sloth_jax.effects import conditioning, density
+from sloth_jax.effects.bins import AnyBins
+from sloth_jax.effects.conditioning import Coefficients, Members, at_models, name_numbers, no_draw
+from sloth_jax.effects.dense import Cells, dense_covariance
+from sloth_jax.effects.density import Problem
+from sloth_jax.effects.packing import fill_bins, nested_bins
+from sloth_jax.effects.spread import Spread
+from sloth_jax.effects.walk import walk_basis
 
 BENCHMARKS = 3
 # One program each: a step at a time they would be a hundred.
-log_density = jax.jit(effects.log_density)
-lineage_densities = jax.jit(effects.lineage_densities, static_argnums=2)
-condition = jax.jit(effects.condition)
+log_density = jax.jit(density.log_density)
+lineage_densities = jax.jit(density.lineage_densities, static_argnums=2)
+condition = jax.jit(conditioning.condition)
 EXACT = 1e-9  # of log densities, relative: a hundred scores, float64
 
 
@@ -154,7 +148,7 @@ def expected(one: Case, bins: AnyBins | None = None) -> np.ndarray:
 @jax.jit
 def _expected(problem: Problem, bins: AnyBins, who: Members) -> jax.Array:
     nothing = no_draw(who, BENCHMARKS, problem.loading.shape[1])
-    return predictors(effects.condition(problem, bins, who, nothing), who, problem)
+    return predictors(conditioning.condition(problem, bins, who, nothing), who, problem)
 
 
 def free_parts(one: Case, bins: AnyBins | None = None):

@@ -6,9 +6,9 @@ import jax.numpy as jnp
 import numpy as np
 import pytest
 
-from sloth_jax.law.dense import Cells, dense_covariance
-from sloth_jax.law.effects import Spread
-from sloth_jax.law.walk import walk_basis
+from sloth_jax.effects.dense import Cells, dense_covariance
+from sloth_jax.effects.spread import Spread
+from sloth_jax.effects.walk import walk_basis
 
 
 def test_covariance_between_two_scores_is_the_formula():

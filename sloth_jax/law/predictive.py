@@ -7,9 +7,16 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from sloth_jax.inference.approximations import map_in_chunks
+from sloth_jax.chunks import map_in_chunks
+from sloth_jax.effects.conditioning import (
+    Coefficients,
+    Normals,
+    at_models,
+    condition,
+    draw_normals,
+    no_draw,
+)
 from sloth_jax.law.covariates import covariate_effects
-from sloth_jax.law.effects import Coefficients, Normals, at_models, condition, draw_normals, no_draw
 from sloth_jax.law.forward import Effects, scores
 from sloth_jax.law.hierarchical import SharedLaw, effects_problem, offset_of
 from sloth_jax.law.observations import Observations

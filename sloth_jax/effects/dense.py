@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from sloth_jax.law.effects import Spread
+from sloth_jax.effects.spread import Spread
 
 
 class Cells(NamedTuple):

@@ -1,9 +1,10 @@
 """Lineages of many models: families one by one, and their lineage's effects as a few coefficients.
 
-:mod:`sloth_jax.law.elimination` costs the cube of a lineage's models. But the families of a lineage
-hang together only by its level and walk. These are functions of size: on the sizes that a lineage
-has, they are a sum of a few functions ``t_c`` (:class:`NestedBins`) with normal coefficients. With
-``Z`` those functions at each score, and ``F`` a root of their coefficients' covariance::
+:mod:`sloth_jax.effects.elimination` costs the cube of a lineage's models. But the families of a
+lineage hang together only by its level and walk. These are functions of size: on the sizes that a
+lineage has, they are a sum of a few functions ``t_c`` (:class:`NestedBins`) with normal
+coefficients. With ``Z`` those functions at each score, and ``F`` a root of the covariance of their
+coefficients::
 
     r = Z F g + rest,    g ~ N(0, I),    rest ~ N(0, W^-1),    W block by block, one for each family
 
@@ -25,8 +26,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from sloth_jax.law.bins import NestedBins
-from sloth_jax.law.elimination import (
+from sloth_jax.effects.bins import NestedBins
+from sloth_jax.effects.elimination import (
     Latent,
     Solved,
     density_change,
@@ -35,7 +36,7 @@ from sloth_jax.law.elimination import (
     to_benchmarks,
     weigh,
 )
-from sloth_jax.law.products import einsum, matmul
+from sloth_jax.products import einsum, matmul
 
 Block = tuple[Array, Array, Array, Array, Array, Latent | None]  # arguments of solve
 

@@ -10,7 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from sloth_jax.law.products import einsum, matmul
+from sloth_jax.products import einsum, matmul
 
 
 @jax.custom_jvp

@@ -9,8 +9,8 @@ import jax.numpy as jnp
 import numpy as np
 
 from sloth_jax.arrays import on_device
-from sloth_jax.law.bins import AnyBins, Bins, NestedBins, plain_bins
-from sloth_jax.law.walk import walk_basis
+from sloth_jax.effects.bins import AnyBins, Bins, NestedBins, plain_bins
+from sloth_jax.effects.walk import walk_basis
 
 _MANY = 16  # models of a lineage that may be worth it
 _WORTH = 1e6

@@ -1,0 +1,1 @@
+"""Effects of lineages, families and models: bins, elimination, conditioning. Knows no law."""
