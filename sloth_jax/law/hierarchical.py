@@ -6,9 +6,10 @@ For model ``m`` of family ``f`` of lineage ``l``, and benchmark ``j``::
     eta_mj   = b_j + lambda_j' theta_m + d_j' x_m + effects on j         predictor
     score_mj = c_j + (1 - c_j) g_j( eta_mj + o_sj + N(0, noise_j^2) ) + N(0, se_mj^2)
 
-with columns ``x`` from :mod:`sloth_jax.law.surface`, effects as :mod:`sloth_jax.effects.density` has them:
-lineages and families differ by a level and by a random walk in log size, on skills and on single
-benchmarks, and a model departs from its family in skills, hence on all benchmarks together.
+with columns ``x`` from :mod:`sloth_jax.law.surface` and effects as in
+:mod:`sloth_jax.effects.density`: lineages and families differ by a level and by a random walk in
+log size, on skills and on single benchmarks, and a model departs from its family in skills, hence
+on all benchmarks together.
 
 The noise is inside the link ``g``, whose inverse is known in closed form
 (:class:`sloth_jax.law.links.QuantileMixture`). A score then tells its own predictor, scatter
