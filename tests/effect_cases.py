@@ -37,7 +37,7 @@ class Case(NamedTuple):
 
     @property
     def bins(self) -> AnyBins:
-        return fill_bins(self.lineage, self.family, self.x)
+        return fill_bins(self.lineage, self.family, self.x, self.seen)
 
     @property
     def basis(self) -> np.ndarray:
@@ -78,7 +78,7 @@ def case(seed: int, skills: int = 2, *, lineages: int = 7) -> Case:
 
 def nested(one: Case) -> AnyBins:
     """Bins of the families of all lineages, as if they were large."""
-    return (nested_bins(np.unique(one.lineage), one.lineage, one.family, one.x),)
+    return (nested_bins(np.unique(one.lineage), one.lineage, one.family, one.x, one.seen),)
 
 
 def members(one: Case, more: int = 0) -> Members:

@@ -1,6 +1,8 @@
 """Lineages side by side in bins of one size: a few dense programs instead of one per lineage.
 
-Large lineages are taken apart: their families stand side by side in bins of their own.
+Large lineages are taken apart: their families stand side by side in bins of their own. Within a
+lineage, what is observed on one benchmark is a block of its own: work on single benchmarks grows
+with the scores that there are, not with those that there could be.
 :func:`sloth_jax.effects.packing.fill_bins` makes bins of a table.
 """
 
@@ -9,6 +11,26 @@ from __future__ import annotations
 from typing import NamedTuple
 
 from jax import Array
+
+
+class ScoreBlocks(NamedTuple):
+    """Scores of one lineage on one benchmark each, blocks of one size; some places may be empty.
+
+    Attributes:
+        bin: of each block's lineage, ``(block,)``.
+        benchmark: ``(block,)``.
+        place: where in the bin each score's model is, ``(block, score)``; any where empty.
+        real: 1 where there is a score, else 0, ``(block, score)``.
+        same_family: 1 for scores of models of one family, ``(block, score, score)``.
+        walk: covariance of the walk between their models, ``(block, score, score)``.
+    """
+
+    bin: Array
+    benchmark: Array
+    place: Array
+    real: Array
+    same_family: Array
+    walk: Array
 
 
 class Bins(NamedTuple):
@@ -21,6 +43,9 @@ class Bins(NamedTuple):
         same_lineage: 1 for two models of one lineage, ``(bin, place, place)``.
         same_family: 1 for two models of one family, ``(bin, place, place)``.
         walk: covariance of the walk between models of one lineage, ``(bin, place, place)``.
+        blocks: scores of these lineages, blocks of each size.
+        entry: where a pair of scores on a benchmark is among the entries of all blocks, size after
+            size, ``(bin, benchmark, place, place)``; after the last where it is in none.
         covariance: prior covariance of unknown covariates, a unit matrix where known, ``(bin, unit,
             place, place)``; None where no lineage of these bins lacks one.
         factor: its lower triangular root, of the same shape.
@@ -32,6 +57,8 @@ class Bins(NamedTuple):
     same_lineage: Array
     same_family: Array
     walk: Array
+    blocks: tuple[ScoreBlocks, ...]
+    entry: Array
     covariance: Array | None = None
     factor: Array | None = None
 

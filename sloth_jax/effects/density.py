@@ -34,8 +34,8 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from sloth_jax.effects.bins import AnyBins, Bins, NestedBins
-from sloth_jax.effects.elimination import Latent, block_log_density, solve
+from sloth_jax.effects.bins import AnyBins, Bins, NestedBins, ScoreBlocks
+from sloth_jax.effects.elimination import Latent, block_log_density, in_blocks, solve
 from sloth_jax.effects.nested import Block, nested_log_density, prior_root, solve_nested
 from sloth_jax.effects.spread import Spread, covariance
 
@@ -85,7 +85,7 @@ def lineage_densities(problem: Problem, bins: AnyBins, lineages: int) -> Float[A
 
 def _blocks(
     problem: Problem, bins: Bins
-) -> tuple[Array, Array, Array, Array, Array, Latent | None]:
+) -> tuple[tuple[Array, ...], Array, Array, Array, Array, Latent | None, Bins]:
     """Arguments of :func:`solve`."""
 
     def placed(values: Array) -> Array:
@@ -93,18 +93,31 @@ def _blocks(
 
     seen = placed(problem.seen) * bins.real[:, None, :]
     residual = jnp.where(seen > 0.0, placed(problem.residual), 0.0)
+    noise = jnp.where(seen > 0.0, placed(problem.variance), 1.0)
+    benchmark = tuple(
+        _block_covariance(problem.benchmark, some, seen, noise) for some in bins.blocks
+    )
     unit = jnp.eye(bins.rows.shape[1], dtype=residual.dtype)[None]
     alike = (bins.same_lineage, bins.walk, bins.same_family, unit * bins.real[:, None, :])
-    noise = jnp.where(seen > 0.0, placed(problem.variance), 1.0)
-    benchmark = seen[:, :, :, None] * seen[:, :, None, :] * covariance(problem.benchmark, *alike)
-    benchmark += unit[:, None] * noise[:, :, None, :]
     empty = unit * (1.0 - bins.real)[:, None, :]
     skill = covariance(problem.skill, *alike) + empty[:, None]
     latent = None
     if bins.covariance is not None and problem.slope is not None:
         slope = jnp.transpose(problem.slope[:, bins.rows], (1, 0, 3, 2))
         latent = Latent(bins.covariance, slope * seen[:, None])
-    return benchmark, skill, problem.loading, residual, seen, latent
+    return benchmark, skill, problem.loading, residual, seen, latent, bins
+
+
+def _block_covariance(
+    spread: Spread, blocks: ScoreBlocks, seen: Array, noise: Array
+) -> Float[Array, "block score score"]:
+    """Covariance of the residuals of blocks given skills; a unit matrix where not observed."""
+    a, b, c, d = (part[blocks.benchmark][:, None, None] ** 2 for part in spread[:4])
+    inside = in_blocks(blocks, seen)
+    found = a + b * blocks.walk + blocks.same_family * (c + d * blocks.walk)
+    found *= inside[:, :, None] * inside[:, None, :]
+    unit = jnp.eye(blocks.real.shape[1], dtype=found.dtype)[None]
+    return found + unit * (in_blocks(blocks, noise) + 1.0 - blocks.real)[:, None, :]
 
 
 def solved_parts(

@@ -10,6 +10,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
+from sloth_jax.effects.bins import Bins, ScoreBlocks
 from sloth_jax.products import einsum, matmul
 
 
@@ -92,6 +93,7 @@ class Solved(NamedTuple):
             to that of a lineage, ``(bin, place / 2)``.
         benchmark_precision: inverse covariance of residuals given units, 0 where not observed,
             ``(bin, benchmark, place, place)``.
+        block_precision: the same, block by block, ``(block, score, score)`` for each size.
         unit_precision: inverse covariance of units before scores, ``(bin, unit, place, place)``.
         unit_covariance: of units after scores, ``(bin, unit, place, unit, place)``.
     """
@@ -100,50 +102,71 @@ class Solved(NamedTuple):
     unit: Float[Array, "bin unit place"]
     log_density: Float[Array, "bin pair"]
     benchmark_precision: Float[Array, "bin benchmark place place"]
+    block_precision: tuple[Float[Array, "block score score"], ...]
     unit_precision: Float[Array, "bin unit place place"]
     unit_covariance: Float[Array, "bin unit place unit place"]
 
 
 def solve(
-    benchmark: Float[Array, "bin benchmark place place"],
+    benchmark: tuple[Float[Array, "block score score"], ...],
     skill: Float[Array, "bin skill place place"],
     loading: Float[Array, "benchmark skill"],
     residual: Float[Array, "bin benchmark place"],
     seen: Float[Array, "bin benchmark place"],
-    latent: Latent | None = None,
+    latent: Latent | None,
+    bins: Bins,
 ) -> Solved:
     """Condition the effects of lineages on their scores.
 
     Args:
-        benchmark: covariance of residuals given skills, ``(bin, benchmark, place, place)``; a
-            unit matrix where not observed.
+        benchmark: covariance of residuals given skills, ``(block, score, score)`` for each size of
+            blocks; a unit matrix where not observed.
         skill: covariance of effects on skills, ``(bin, skill, place, place)``; a unit matrix
             where empty.
         loading: ``(benchmark, skill)``.
         residual: 0 where not observed, ``(bin, benchmark, place)``.
         seen: 1 where observed, else 0, ``(bin, benchmark, place)``.
         latent: unknown covariates; None where all are known.
+        bins: where the blocks are.
     """
-    bins, benchmarks, size = residual.shape
+    count, _, size = residual.shape
     prior = skill if latent is None else jnp.concatenate([skill, latent.covariance], axis=1)
     units = prior.shape[1]
-    inverted, log_determinant = inverse(jnp.concatenate([benchmark, prior], axis=1))
-    both = seen[:, :, :, None] * seen[:, :, None, :]
-    r_inv = inverted[:, :benchmarks] * both
-    s_inv = inverted[:, benchmarks:]
+    s_inv, log_prior = inverse(prior)
+    twice = jnp.sum(log_prior, axis=1)
+    blocks = []
+    for some, matrices in zip(bins.blocks, benchmark, strict=True):
+        inverted, log_determinant = inverse(matrices)
+        in_block = in_blocks(some, seen)
+        blocks.append(inverted * in_block[:, :, None] * in_block[:, None, :])
+        twice = twice.at[some.bin, some.place[:, 0] // 2].add(jnp.sum(log_determinant, axis=1))
+    r_inv = _side_by_side(tuple(blocks), bins.entry, residual.dtype)
     # M = S^-1 + sum_j lambda_j lambda_j' (x) R_j,   h = sum_j lambda_j (x) R_j r_j
     gram = _gram(loading, latent, r_inv)
     unit = jnp.eye(units, dtype=gram.dtype)[None, :, None, :, None]
     joint = gram + unit * s_inv[:, :, :, None, :]
-    m_inv, log_joint = inverse(joint.reshape(bins, units * size, units * size))
-    m_inv = m_inv.reshape(bins, units, size, units, size)
+    m_inv, log_joint = inverse(joint.reshape(count, units * size, units * size))
+    m_inv = m_inv.reshape(count, units, size, units, size)
     weight, mean = weigh(r_inv, m_inv, loading, latent, residual)
     # r' V^-1 r + log|V_r| + log|S| + log|M| + n log(2 pi)
     terms = residual * weight + seen * math.log(2.0 * math.pi)
-    twice = jnp.sum(terms, axis=1).reshape(bins, -1, 2).sum(axis=-1)
-    twice += jnp.sum(log_determinant, axis=1)
-    twice += jnp.sum(log_joint.reshape(bins, units, -1), axis=1)
-    return Solved(weight, mean, -0.5 * twice, r_inv, s_inv, m_inv)
+    twice += jnp.sum(terms, axis=1).reshape(count, -1, 2).sum(axis=-1)
+    twice += jnp.sum(log_joint.reshape(count, units, -1), axis=1)
+    return Solved(weight, mean, -0.5 * twice, r_inv, tuple(blocks), s_inv, m_inv)
+
+
+def in_blocks(
+    blocks: ScoreBlocks, values: Float[Array, "bin benchmark place ..."]
+) -> Float[Array, "block score ..."]:
+    """Values of the scores of blocks; 0 where empty."""
+    found = values[blocks.bin[:, None], blocks.benchmark[:, None], blocks.place]
+    return found * blocks.real.reshape(*blocks.real.shape, *(1,) * (found.ndim - 2))
+
+
+def _side_by_side(blocks: tuple[Array, ...], entry: Array, dtype: Any) -> Array:
+    """Blocks at their places, ``(bin, benchmark, place, place)``; 0 elsewhere."""
+    flat = [block.reshape(-1) for block in blocks]
+    return jnp.concatenate([*flat, jnp.zeros(1, dtype)])[entry]
 
 
 def weigh(
@@ -217,38 +240,75 @@ def density_change(
     block by block: a gradient costs little more than the density. Where bins share effects V^-1
     is less by X Y', which are ``shared``, ``(bin, benchmark, place, column)`` each.
     """
-    skill, loading, latent = block[1], block[2], block[5]
-    d_benchmark, d_skill, d_loading, d_residual, _, d_latent = change_of
+    skill, loading, latent, bins = block[1], block[2], block[5], block[6]
+    d_benchmark, d_skill, d_loading, d_residual, _, d_latent, _ = change_of
     skills = loading.shape[1]
-    r_inv, s_inv, m_inv = s.benchmark_precision, s.unit_precision, s.unit_covariance
-    # P_j = sum_k lambda_jk M^-1_k, and the diagonal blocks of V^-1: R_j - R_j P_j lambda_j R_j
-    spread = to_benchmarks(loading, latent, m_inv)
-    added = einsum("jk,ljmkn->ljmn", loading, spread[:, :, :, :skills])
-    if latent is not None:
-        added += einsum("lujn,ljmun->ljmn", latent.slope, spread[:, :, :, skills:])
-    within = r_inv - matmul(matmul(r_inv, added), r_inv)
-    of_benchmark = s.weight[:, :, :, None] * s.weight[:, :, None, :] - within
+    s_inv, m_inv = s.unit_precision, s.unit_covariance
+    spread, of_loading, of_slope = _units_after(s, loading, latent)
+    change = jnp.zeros((), loading.dtype)
+    for some, r_inv, d_block in zip(bins.blocks, s.block_precision, d_benchmark, strict=True):
+        # the diagonal blocks of V^-1: R_j - R_j P_j R_j
+        added = spread[
+            some.bin[:, None, None],
+            some.benchmark[:, None, None],
+            some.place[:, :, None],
+            some.place[:, None, :],
+        ]
+        weight = in_blocks(some, s.weight)
+        of_block = weight[:, :, None] * weight[:, None, :]
+        of_block -= r_inv - matmul(matmul(r_inv, added), r_inv)
+        if shared is not None:
+            x, y = (in_blocks(some, part) for part in shared)
+            of_block += einsum("bmu,bnu->bmn", x, y)
+        change += 0.5 * jnp.sum(of_block * d_block)
     # lambda' a = S^-1 E[e],  lambda' V^-1 lambda = S^-1 - S^-1 M^-1 S^-1
     pulled = jnp.sum(s_inv * s.unit[:, :, None, :], axis=-1)
     own = einsum("lkmkn->lkmn", m_inv)
     of_unit = pulled[:, :, :, None] * pulled[:, :, None, :] - s_inv
     of_unit += matmul(matmul(s_inv, own), s_inv)
     # a_j' E[e_k] - tr(R_j P_jk)
-    of_loading = einsum("ljn,lkn->jk", s.weight, s.unit[:, :skills])
-    of_loading -= einsum("ljmn,ljmkn->jk", r_inv, spread[:, :, :, :skills])
+    of_loading = einsum("ljn,lkn->jk", s.weight, s.unit[:, :skills]) - of_loading
     if shared is not None:
-        of_benchmark += einsum("ljmu,ljnu->ljmn", *shared)
         x, y = (to_units(loading, latent, part) for part in shared)
         of_unit += einsum("lkmu,lknu->lkmn", x, y)
         of_loading += einsum("ljmu,lkmu->jk", shared[0], matmul(skill, y[:, :skills]))
-    change = 0.5 * (jnp.sum(of_benchmark * d_benchmark) + jnp.sum(of_unit[:, :skills] * d_skill))
+    change += 0.5 * jnp.sum(of_unit[:, :skills] * d_skill)
     change += jnp.sum(of_loading * d_loading) - jnp.sum(s.weight * d_residual)
     if latent is not None:
-        of_slope = s.weight[:, None] * s.unit[:, skills:, None]
-        of_slope -= einsum("ljmn,ljmun->lujn", r_inv, spread[:, :, :, skills:])
+        of_slope = s.weight[:, None] * s.unit[:, skills:, None] - of_slope
         if shared is not None:
             moved = matmul(latent.covariance, y[:, skills:])
             of_slope += einsum("ljmu,lkmu->lkjm", shared[0], moved)
         change += 0.5 * jnp.sum(of_unit[:, skills:] * d_latent.covariance)
         change += jnp.sum(of_slope * d_latent.slope)
     return change
+
+
+def _units_after(
+    s: Solved, loading: Array, latent: Latent | None
+) -> tuple[Array, Array, Array | float]:
+    """P_j = sum over units u, v of l_ju l_jv M^-1_uv, and tr(R_j P_j) by halves of l.
+
+    Returns:
+        P, ``(bin, benchmark, place, place)``; its trace with R, differentiated by loadings,
+        ``(benchmark, skill)``, and by slopes of unknown covariates, ``(bin, unit, benchmark,
+        place)``, 0 where there are none; half of it each, as P is symmetric.
+    """
+    r_inv, m_inv, skills = s.benchmark_precision, s.unit_covariance, loading.shape[1]
+    (bins, benchmarks, size, _) = r_inv.shape
+    between = m_inv[:, :skills, :, :skills].transpose(0, 1, 3, 2, 4)
+    between = between.reshape(bins, skills * skills, size * size)
+    products = (loading[:, :, None] * loading[:, None, :]).reshape(benchmarks, -1)
+    spread = einsum("jc,lcn->ljn", products, between).reshape(r_inv.shape)
+    # sum_h lambda_jh <R_j, M^-1_hk>
+    inner = einsum("ljn,lcn->jc", r_inv.reshape(bins, benchmarks, -1), between)
+    inner = inner.reshape(benchmarks, skills, skills)
+    of_loading = jnp.sum(loading[:, :, None] * inner, axis=1)
+    if latent is None:
+        return spread, of_loading, 0.0
+    within = to_benchmarks(loading, latent, m_inv[:, :, :, skills:])  # [l, j, m, u, n]
+    spread += einsum("lujn,ljmun->ljmn", latent.slope, within)
+    beside = einsum("lujm,lumkn->ljkmn", latent.slope, m_inv[:, skills:, :, :skills])
+    spread += einsum("jk,ljkmn->ljmn", loading, beside)
+    of_loading += einsum("ljmn,ljkmn->jk", r_inv, beside)
+    return spread, of_loading, einsum("ljmn,ljmun->lujn", r_inv, within)

@@ -26,7 +26,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from sloth_jax.effects.bins import NestedBins
+from sloth_jax.effects.bins import Bins, NestedBins
 from sloth_jax.effects.elimination import (
     Latent,
     Solved,
@@ -38,7 +38,8 @@ from sloth_jax.effects.elimination import (
 )
 from sloth_jax.products import einsum, matmul
 
-Block = tuple[Array, Array, Array, Array, Array, Latent | None]  # arguments of solve
+# arguments of solve
+Block = tuple[tuple[Array, ...], Array, Array, Array, Array, Latent | None, Bins]
 
 
 class Families(NamedTuple):
@@ -189,7 +190,7 @@ def _taken_out(
     effect = einsum("lcju,lcu->lcj", root, coefficient)
     found = []
     for at, one in enumerate(solved):
-        _, _, loading, residual, _, latent = blocks[at]
+        _, _, loading, residual, _, latent, _ = blocks[at]
         of_lineage = einsum("abnc,acj->abjn", bins.basis[at], effect[bins.owner[at]])
         left = residual - of_lineage.reshape(residual.shape)
         known = (one.benchmark_precision, one.unit_covariance)

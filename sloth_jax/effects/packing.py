@@ -10,6 +10,7 @@ import numpy as np
 
 from sloth_jax.arrays import on_device
 from sloth_jax.effects.bins import AnyBins, Bins, NestedBins, plain_bins
+from sloth_jax.effects.score_blocks import score_blocks
 from sloth_jax.effects.walk import walk_basis
 
 _MANY = 16  # models of a lineage that may be worth it
@@ -26,6 +27,7 @@ def fill_bins(
     lineage: np.ndarray,
     family: np.ndarray,
     x: np.ndarray,
+    observed: np.ndarray,
     lacking: Lacking | None = None,
     whole: np.ndarray | None = None,
 ) -> AnyBins:
@@ -38,6 +40,7 @@ def fill_bins(
         lineage: of each model, ``(model,)``.
         family: of each model, ``(model,)``.
         x: log size from the table's smallest, standardised, ``(model,)``.
+        observed: scores that may be used, ``(model, benchmark)``, bool; a mask may hide some later.
         lacking: prior covariance of unknown covariates; None where all are known. That between
             families of large lineages is left out, where each then knows less than it might.
         whole: models whose lineages are never large, ``(model,)``, bool: those of unknown size,
@@ -56,10 +59,10 @@ def fill_bins(
     found: list[Bins | NestedBins] = []
     for some in (np.where(lacks, 0, places), np.where(lacks, places, 0)):
         for chosen in _by_size(some):
-            bins = _bins(_deal(places, chosen), chosen, lineage, family, x)
+            bins = _bins(_deal(places, chosen), chosen, lineage, family, x, observed)
             found.append(_with_covariances(bins, lacking or {}, chosen))
     if len(large):
-        found.append(nested_bins(large, lineage, family, x, lacking))
+        found.append(nested_bins(large, lineage, family, x, observed, lacking))
     return tuple(found)
 
 
@@ -149,6 +152,7 @@ def nested_bins(
     lineage: np.ndarray,
     family: np.ndarray,
     x: np.ndarray,
+    observed: np.ndarray,
     lacking: Lacking | None = None,
 ) -> NestedBins:
     """Families of some lineages in bins; arguments as :func:`fill_bins`.
@@ -158,7 +162,8 @@ def nested_bins(
         lineage: of each model, ``(model,)``.
         family: of each model, ``(model,)``.
         x: log size from the table's smallest, standardised, ``(model,)``.
-        lacking: as for :func:`fill_bins`.
+        observed: as for :func:`fill_bins`.
+        lacking: likewise.
     """
     of_families = _of_families(lacking or {}, chosen, family)
     functions, level = _functions(chosen, lineage, x)
@@ -179,7 +184,8 @@ def nested_bins(
             members.append(mine)
             owner += blocks * [at]
         some = np.concatenate(members)
-        bins = _bins(np.concatenate(dealt), some, family, family, x, _BLOCK * len(owner))
+        count = _BLOCK * len(owner)
+        bins = _bins(np.concatenate(dealt), some, family, family, x, observed, count)
         bins = _with_covariances(bins, of_families, some)
         basis = functions[np.asarray(bins.rows)] * np.asarray(bins.real)[:, :, None]
         families.append(bins)
@@ -239,6 +245,7 @@ def _bins(
     lineage: np.ndarray,
     family: np.ndarray,
     x: np.ndarray,
+    observed: np.ndarray,
     count: int | None = None,
 ) -> Bins:
     all_members = np.split(np.argsort(lineage, kind="stable"), np.cumsum(np.bincount(lineage))[:-1])
@@ -256,15 +263,18 @@ def _bins(
     same = both * (lineage[rows][:, :, None] == lineage[rows][:, None, :])
     basis = np.asarray(walk_basis(jnp.asarray(x)))[rows][:, :, 1:]
     in_family = both * (family[rows][:, :, None] == family[rows][:, None, :])
+    walk = same * np.einsum("lik,ljk->lij", basis, basis)
+    blocks, entry = score_blocks(rows, real, lineage, observed, in_family, walk)
     made = on_device(
         rows=rows,
         real=real,
         lineage=owner,
         same_lineage=same,
         same_family=in_family,
-        walk=same * np.einsum("lik,ljk->lij", basis, basis),
+        walk=walk,
+        entry=entry,
     )
-    return Bins(**made)
+    return Bins(blocks=blocks, **made)
 
 
 def lacking_among(bins: AnyBins, rows: np.ndarray, lineage: np.ndarray) -> Lacking:

@@ -360,7 +360,7 @@ def _conditioned(fit: Fit, query: Query) -> tuple[Observations, _QueryIndices]:
         **on_device(**{name: getattr(whole, name)[rows] for name in by_model}),
         members=Members(**members),
         covariates=whole.covariates and jax.device_put(whole.covariates.rows(rows)),
-        bins=fill_bins(lineage, family, start, *lacks) if rows.size else (),
+        bins=fill_bins(lineage, family, start, whole.observed[rows], *lacks) if rows.size else (),
     )
     indices = on_device(
         lineage=np.array([of_lineage[name] for name in query.lineages]),

@@ -18,12 +18,16 @@ from sloth_jax.law.observations import Observations, linear_at
 from sloth_jax.law.surface import Surface
 
 
-def observe(table: Leaderboard, surface: Surface) -> Observations:
+def observe(
+    table: Leaderboard, surface: Surface, possible: np.ndarray | None = None
+) -> Observations:
     """Arrays of a table on given axes.
 
     Args:
         table: what was read, with missing scores as NaN.
         surface: usually that of the same table.
+        possible: scores that are not in the table but may be supposed to be, ``(model,
+            benchmark)``, bool; None for none.
 
     Returns:
         :class:`Observations` in JAX's default float type.
@@ -52,6 +56,7 @@ def observe(table: Leaderboard, surface: Surface) -> Observations:
             lineage,
             table.family,
             np.asarray(start),
+            observed if possible is None else observed | possible,
             prior.covariances if prior else None,
             np.isnan(table.params_b),
         ),

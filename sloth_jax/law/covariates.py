@@ -117,4 +117,13 @@ def walk_in(some: Bins | NestedBins, basis: Float[Array, "model coefficient"]) -
     if isinstance(some, NestedBins):
         return some
     at = basis[some.rows][:, :, 1:]
-    return some._replace(walk=some.same_lineage * einsum("lmq,lnq->lmn", at, at))
+    walk = some.same_lineage * einsum("lmq,lnq->lmn", at, at)
+    blocks = tuple(
+        one._replace(
+            walk=one.real[:, :, None]
+            * one.real[:, None, :]
+            * walk[one.bin[:, None, None], one.place[:, :, None], one.place[:, None, :]]
+        )
+        for one in some.blocks
+    )
+    return some._replace(walk=walk, blocks=blocks)

@@ -142,17 +142,16 @@ class QuantileMixture(NamedTuple):
         """``H`` and its derivative at ``share (..., benchmark)``, of the same shape."""
         base = jnp.log(jnp.asarray(_PIECE_WEIGHTS, self.tilt.dtype))
         weight = jax.nn.softmax(base[:, None] + self.tilt, axis=0)
-        weight = weight.reshape(PIECES, *(1,) * (share.ndim - 1), -1)
+        lower, upper, *steps = (_to(share, one) for one in weight)
         low, low_rate = _started_log(share, _to(share, self.slack))
         high, high_rate = _started_log(1.0 - share, jnp.full_like(share, SLACK))
-        shape = (-1,) + (1,) * share.ndim
-        at, width = (jnp.asarray(a, share.dtype).reshape(shape) for a in (STEPS, _STEP_WIDTHS))
-        step = jax.nn.sigmoid((share[None] - at) / width)
-        # All pieces in one array: they do not depend on what is learnt, but for the slack.
-        pieces = jnp.concatenate([low[None], -high[None], _STEP_HEIGHT * step])
-        rates = _STEP_HEIGHT * step * (1.0 - step) / width
-        rates = jnp.concatenate([low_rate[None], high_rate[None], rates])
-        return jnp.sum(weight * pieces, axis=0), jnp.sum(weight * rates, axis=0)
+        value, rate = lower * low - upper * high, lower * low_rate + upper * high_rate
+        # Piece by piece: one array of all pieces would be written and read ten times as long.
+        for at, width, height in zip(STEPS, _STEP_WIDTHS, steps, strict=True):
+            step = jax.nn.sigmoid((share - at) / width)
+            value += height * _STEP_HEIGHT * step
+            rate += height * (_STEP_HEIGHT / width) * step * (1.0 - step)
+        return value, rate
 
     def inverse(
         self, share: Float[Array, "*model benchmark"]

@@ -59,7 +59,9 @@ def model_scores(fit: Fit, model: str | Query, law: SharedLaw, seed: np.ndarray)
         InputError: if there is no such model, or the query has several.
     """
     lineage, row, shifts = _lineage_of(fit.table, model)
-    observations = observe(lineage, fit.surface)
+    possible = np.zeros(lineage.scores.shape, bool)
+    possible[row] = True
+    observations = observe(lineage, fit.surface, possible)
     new = _alone(lineage, row)
     designs = jnp.stack([fit.surface.of(new, np.array([kind]))[0] for kind in shifts])
     share = float(fit.table.post_trained_of_family.mean())

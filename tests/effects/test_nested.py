@@ -120,7 +120,7 @@ def test_unknown_covariates_of_families_are_those_of_the_present_path():
     unknown &= np.isin(one.lineage, list(lacking))
     slope = rng.normal(size=(1, *one.seen.shape)) * unknown[:, None]
     p = one.problem._replace(slope=jnp.asarray(slope))
-    place = (one.lineage, one.family, one.x, lacking)
+    place = (one.lineage, one.family, one.x, one.seen, lacking)
     plain = fill_bins(*place, whole=np.ones(unknown.shape, bool))
     apart = (nested_bins(np.unique(one.lineage), *place),)
     free = (p.residual, p.loading, p.slope, p.skill, p.benchmark[:4])
@@ -153,7 +153,8 @@ def shaped(sizes: list[int], copies: int) -> tuple[Bins | NestedBins, ...]:
     lone = np.arange(40)
     family = np.append(family, family.max() + 1 + lone)
     lineage = np.append(lineage, copies + lone)
-    return fill_bins(lineage, family, np.resize([0.0, 1.0, 2.0], len(family)))
+    seen = np.ones((len(family), 2), bool)
+    return fill_bins(lineage, family, np.resize([0.0, 1.0, 2.0], len(family)), seen)
 
 
 def test_lineages_are_taken_apart_where_that_pays():
@@ -185,5 +186,5 @@ def test_functions_make_up_level_and_walk():
         walk = one.basis[rows, 1:] @ one.basis[rows, 1:].T
         np.testing.assert_allclose((t * share) @ t.T, np.ones_like(walk), atol=EXACT)
         np.testing.assert_allclose((t * (1.0 - share)) @ t.T, walk, atol=EXACT)
-    six = nested_bins(np.array([0]), np.zeros(6, int), np.arange(6), SIZES)
+    six = nested_bins(np.array([0]), np.zeros(6, int), np.arange(6), SIZES, np.ones((6, 1), bool))
     assert six.level.shape == (1, 5)

@@ -13,7 +13,8 @@ def test_every_model_has_one_place_in_one_bin(seed):
     rng = np.random.default_rng(seed)
     lineage = rng.permutation(np.repeat(np.arange(12), rng.integers(1, 4 + 8 * (seed % 2), 12)))
     family = 2 * lineage + rng.integers(0, 2, lineage.size)
-    bins = fill_bins(lineage, family, rng.uniform(0, 3, lineage.size))
+    observed = rng.random((lineage.size, 3)) < 0.4
+    bins = fill_bins(lineage, family, rng.uniform(0, 3, lineage.size), observed)
     rows, of_model = [], {}
     for kind, some in enumerate(bins):
         real = np.asarray(some.real) > 0

@@ -54,7 +54,7 @@ class Lacking:
     @property
     def bins(self):
         one: Case = self.case
-        return fill_bins(one.lineage, one.family, one.x, self.covariances)
+        return fill_bins(one.lineage, one.family, one.x, one.seen, self.covariances)
 
     def dense(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Covariance of predictors; of the observed scores; of those with the covariates."""
