@@ -8,6 +8,7 @@ from .data.tables import TableError
 from .errors import InputError, TableTooSmall
 from .evaluation.crossval import cross_validate
 from .evaluation.folds import Folds, lineage_groups, make_folds
+from .forecasting.aggregates import aggregate
 from .forecasting.averaging import average, stacking_weights
 from .forecasting.bundled_tables import bundled_mixtures, load_observational
 from .forecasting.forecast import Forecast, forecast, forecast_table
@@ -60,6 +61,7 @@ __all__ = [
     "TableTooSmall",
     "Task",
     "add_models",
+    "aggregate",
     "average",
     "bundled_mixtures",
     "check_identifiability",

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from pathlib import Path
 
-from sloth_jax.data.model_names import size_in_name
+from sloth_jax.model_names import size_in_name
 
 from .leaderboard import CARD_COLUMNS, CARDS
 from .records import SCRIPTS, BuildError, read_records, read_rows

@@ -43,7 +43,8 @@ def add_floors_option(parser: argparse._ActionsContainer) -> None:
     parser.add_argument(
         "--floors",
         metavar="FLOORS",
-        help="table with the columns benchmark and floor: the score of guessing, a fraction",
+        help="table with the columns benchmark and floor, the score of guessing, a fraction, and "
+        "if you like group, the suite whose part the benchmark is",
     )
 
 

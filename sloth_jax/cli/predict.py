@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from sloth_jax.cli.console import Parser, show_progress
+from sloth_jax.cli.console import Parser, show_progress, tell
 from sloth_jax.cli.options import add_output_options, add_source_options
 from sloth_jax.cli.output import draw_models, write_answer
 from sloth_jax.cli.queries import query_of
@@ -39,7 +39,7 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         "from standard input",
     )
     add_source_options(parser)
-    add_output_options(parser, "with a row per model and benchmark")
+    add_output_options(parser, "with a row per model and benchmark, and group of these")
     parser.set_defaults(run=_run)
 
 
@@ -48,18 +48,21 @@ def _run(options: argparse.Namespace) -> None:
 
     from sloth_jax.cli.fitting import begin, saved_or_new
     from sloth_jax.cli.notes import tell_of_unseen
+    from sloth_jax.forecasting.aggregates import aggregation, with_aggregates
     from sloth_jax.forecasting.forecast import forecast
 
     saved, table = begin(options)
     query = query_of(options.query, table)
     fit, key = saved_or_new(options, saved, table)
     with show_progress("predicting"):
-        predictions = forecast(fit, query, key=key)
+        predictions, floors = with_aggregates(forecast(fit, query, key=key), table)
         summary = predictions.summary(options.level)
+    for words in aggregation(table).words:
+        tell(f"note: {words}")
     tell_of_unseen(query.families, table, query.models, predictions.outside)
     if options.plot is not None:
         ends = np.median(predictions.draws, axis=0), *predictions.interval(options.level)
-        given = {"floors": table.floors, "level": options.level}
+        given = {"floors": floors, "level": options.level}
         draw_models(options.plot, predictions.models, predictions.benchmarks, ends, **given)
     write_answer(
         options,

@@ -10,7 +10,13 @@ import numpy as np
 import pandas as pd
 
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.data.reading import load_floors, parse_leaderboard
+from sloth_jax.data.reading import (
+    checked_groups,
+    in_groups,
+    load_floors,
+    load_groups,
+    parse_leaderboard,
+)
 from sloth_jax.data.schema import ABOUT, COLUMNS, Header, match_benchmark, read_header
 from sloth_jax.data.tables import RawTable, read_table
 
@@ -32,8 +38,8 @@ def add_models(
     Args:
         table: what to add to.
         added: CSV or parquet file, or data frame, read like that of :func:`load_leaderboard`.
-        floors: chance floors of new benchmarks, see :func:`load_floors`; those of the table's own
-            stay as they are otherwise.
+        floors: chance floors, and groups, of new benchmarks, see :func:`load_floors`; those of the
+            table's own stay as they are otherwise.
         source: what errors call a frame.
 
     Returns:
@@ -60,7 +66,8 @@ def add_models(
     )
     known_floors = dict(zip(table.benchmarks, table.floors.tolist(), strict=True))
     known_floors |= {} if floors is None else load_floors(floors, names)
-    found = parse_leaderboard(merged, known_floors)
+    groups = {} if floors is None else load_groups(floors, names)
+    found = checked_groups(in_groups(parse_leaderboard(merged, known_floors), groups), mine.source)
     twins = _duplicates(found, row_of.keys() - set(table.models), table)
     warnings = (*table.warnings, *header.warnings, *replaced, *twins, *found.warnings)
     return replace(found, warnings=warnings)

@@ -44,6 +44,8 @@ class Leaderboard(Shown):
         source: ``(model, benchmark)`` position in ``sources`` of where each score is from.
         sources: names of leaderboards or evaluations, sorted; ``("",)`` where none is named.
         warnings: what was assumed or left out while loading, one sentence each.
+        group_of_benchmark: ``(benchmark,)`` name of the suite whose part each is, empty where it
+            stands alone; ``()`` where all do.
     """
 
     models: tuple[str, ...]
@@ -64,6 +66,7 @@ class Leaderboard(Shown):
     source: np.ndarray
     sources: tuple[str, ...] = ("",)
     warnings: tuple[str, ...] = ()
+    group_of_benchmark: tuple[str, ...] = ()
 
     def _line(self) -> str:
         given = self.observed
@@ -178,13 +181,24 @@ class Leaderboard(Shown):
             standard_errors=self.standard_errors[:, positions],
             items=self.items[positions],
             source=self.source[:, positions],
+            group_of_benchmark=tuple(self.group_of_benchmark[j] for j in positions)
+            if self.group_of_benchmark
+            else (),
         )
+
+    def groups(self) -> dict[str, tuple[int, ...]]:
+        """Returns group -> positions of its benchmarks, for groups of two or more."""
+        parts: dict[str, tuple[int, ...]] = {}
+        for j, name in enumerate(self.group_of_benchmark):
+            parts[name] = (*parts.get(name, ()), j)
+        return {name: found for name, found in parts.items() if name and len(found) > 1}
 
     def to_frame(self) -> pd.DataFrame:
         """Returns a data frame: :data:`COLUMNS`, then a column per benchmark.
 
         Where they are known, columns of the scores' standard errors (``MMLU se``) and sources
-        (``MMLU source``) follow, and floors (``Mine floor``) that are not the usual ones.
+        (``MMLU source``) follow, groups (``Mine group``), and floors (``Mine floor``) that are not
+        the usual ones.
         :func:`load_leaderboard` makes the same table of it. (Of a :meth:`subset` it finds numbers
         of items and sources anew, from the scores that are left.)
         """
@@ -210,6 +224,8 @@ class Leaderboard(Shown):
                 about[f"{name} source"] = np.where(self.observed[:, j], named, "")
             if self.floors[j] != bundled_floors().get(name, 0.0):
                 about[f"{name} floor"] = self.floors[j]
+            if self.group_of_benchmark and self.group_of_benchmark[j]:
+                about[f"{name} group"] = self.group_of_benchmark[j]
         return pd.concat([frame, scores, pd.DataFrame(about, index=frame.index)], axis=1)
 
     def to_csv(self, path: str | Path) -> None:

@@ -12,8 +12,8 @@ import re
 from functools import cache
 from typing import NamedTuple
 
-from sloth_jax.data.model_names import without_size
 from sloth_jax.data.tables import read_bundled
+from sloth_jax.model_names import without_size
 
 _SIZE_TOLERANCE = 0.025  # relative: 6.9 and 7 are one model, 33 and 34 are not
 # The next number after a key is another generation: "yi" is not in "yi-1.5", nor in "yi-2".

@@ -42,19 +42,20 @@ def load_leaderboard(
     a warning), ``active_params_b`` and ``released`` may be missing, and so may sizes and tokens of
     any model: a fit integrates them out. Every column that is not one of :data:`COLUMNS` is a
     benchmark. Chance floors come from ``floors``, else from columns such as ``MMLU floor``, else
-    from the bundled table of benchmarks, else they are 0 with a warning.
+    from the bundled table of benchmarks, else they are 0 with a warning. Groups of benchmarks, the
+    parts of one suite, come from ``floors`` too, or from columns such as ``Navigate group``.
 
     Args:
         path: CSV or parquet (``.parquet``, ``.pq``) file, or a data frame, such as that of
             :meth:`Leaderboard.to_frame`; None for the bundled table.
-        floors: table of chance floors, see :func:`load_floors`.
+        floors: table of chance floors, and of groups, see :func:`load_floors`.
         benchmarks: names of the benchmarks to keep, in this order; None keeps all.
         corrected: False for the published facts of 2024, faults included.
         edition: of the bundled table; None for the newest, ``"2025"``, which adds models up to
             January 2025 to ``"2024"``.
 
     Raises:
-        TableError: a table cannot be read or used.
+        TableError: a table cannot be read or used, or has a suite beside its parts.
         ValueError: an edition or ``corrected=False`` with a path, or both with 2025.
     """
     chosen = edition or (next(iter(EDITIONS)) if corrected else PUBLISHED)
@@ -70,13 +71,15 @@ def load_leaderboard(
     else:
         raise ValueError("corrected=False undoes corrections of the bundled table: give no path")
     leaderboard = parse_leaderboard(table, floors)
-    return leaderboard if benchmarks is None else leaderboard.select_benchmarks(benchmarks)
+    chosen = leaderboard if benchmarks is None else leaderboard.select_benchmarks(benchmarks)
+    return checked_groups(chosen, table.source)
 
 
 def load_floors(path: str | Path | pd.DataFrame, benchmarks: Sequence[str]) -> dict[str, float]:
     """Loads chance floors from a table with the columns ``benchmark`` and ``floor``.
 
-    Other columns are ignored. The table need not have all benchmarks.
+    A column ``group`` names the suite whose part a benchmark is, see :func:`load_groups`; others
+    are ignored. The table need not have all benchmarks.
 
     Args:
         path: CSV or parquet file, or a data frame.
@@ -90,29 +93,76 @@ def load_floors(path: str | Path | pd.DataFrame, benchmarks: Sequence[str]) -> d
             one twice, or a floor outside [0, 1).
     """
     table = read_table(path)
-    keys = [spelling(header) for header in table.header]
-    for name in ("benchmark", "floor"):
-        if name not in keys:
-            raise table.error(
-                f"column {name!r} is missing: a table of floors has the columns benchmark and floor"
-            )
-        if keys.count(name) > 1:
-            again = table.header[keys.index(name, keys.index(name) + 1)]
-            raise table.error(f"two columns mean {name!r}: keep one", column=again)
-    at_name, at_floor = keys.index("benchmark"), keys.index("floor")
+    rows, at_floor = _rows_of_benchmarks(table, benchmarks), _column(table, "floor")
     floors: dict[str, float] = {}
-    for row, cells in enumerate(table.rows):
-        found = match_benchmark(cells[at_name], benchmarks)
-        if found is None:
-            hint = did_you_mean(cells[at_name], benchmarks)
-            raise table.error(f"no such benchmark in the training table{hint}", row, at_name)
-        if found in floors:
-            what = f"benchmark {quoted(found)} has a floor already: keep one row for it"
-            raise table.error(what, row, at_name)
-        floors[found] = _floor(table, row, at_floor)
-        if math.isnan(floors[found]):
+    for name, row in rows.items():
+        floors[name] = _floor(table, row, at_floor)
+        if math.isnan(floors[name]):
             raise table.error("floor is empty: write a fraction in [0, 1)", row, at_floor)
     return floors
+
+
+def load_groups(path: str | Path | pd.DataFrame, benchmarks: Sequence[str]) -> dict[str, str]:
+    """Loads groups of benchmarks, the parts of one suite, from a table of floors.
+
+    Args:
+        path: CSV or parquet file, or a data frame, with the columns ``benchmark`` and, if there are
+            groups, ``group``.
+        benchmarks: the benchmarks of the training table.
+
+    Returns:
+        benchmark -> group, of benchmarks that are in one.
+
+    Raises:
+        TableError: as :func:`load_floors`.
+    """
+    table = read_table(path)
+    if "group" not in map(spelling, table.header):
+        return {}
+    at_group = _column(table, "group")
+    rows = _rows_of_benchmarks(table, benchmarks)
+    return {name: table.rows[row][at_group] for name, row in rows.items()}
+
+
+def _column(table: RawTable, name: str) -> int:
+    found = [at for at, header in enumerate(table.header) if spelling(header) == name]
+    if not found:
+        what = "a table of floors has the columns benchmark and floor"
+        raise table.error(f"column {name!r} is missing: {what}")
+    if len(found) > 1:
+        again = table.header[found[1]]
+        raise table.error(f"two columns mean {name!r}: keep one", column=again)
+    return found[0]
+
+
+def _rows_of_benchmarks(table: RawTable, benchmarks: Sequence[str]) -> dict[str, int]:
+    """Benchmark -> its row in a table of floors."""
+    at, rows = _column(table, "benchmark"), {}
+    for row, cells in enumerate(table.rows):
+        found = match_benchmark(cells[at], benchmarks)
+        if found is None:
+            hint = did_you_mean(cells[at], benchmarks)
+            raise table.error(f"no such benchmark in the training table{hint}", row, at)
+        if found in rows:
+            what = f"benchmark {quoted(found)} has a floor already: keep one row for it"
+            raise table.error(what, row, at)
+        rows[found] = row
+    return rows
+
+
+def checked_groups(board: Leaderboard, source: str) -> Leaderboard:
+    """The same table; refuses a suite beside its parts, whose answers would count twice.
+
+    Raises:
+        TableError: naming the suite.
+    """
+    for name, parts in board.groups().items():
+        suite = match_benchmark(name, board.benchmarks)
+        if suite is not None:
+            what = f"is also the group of {len(parts)} benchmarks ({board.benchmarks[parts[0]]}, "
+            what += "...), whose answers would count twice: leave out its column, or the group"
+            raise RawTable(source, [], [], []).error(f"benchmark {quoted(suite)} {what}")
+    return board
 
 
 def _floor(table: RawTable, row: int, position: int) -> float:
@@ -166,7 +216,27 @@ def parse_leaderboard(
     own = np.array([table.numbers[row] > 0 for row in kept])
     gaps = [f"{table.source}: {gap}" for gap in _gaps(board, own)]
     warnings = (*header.warnings, *family_warnings, *gaps, *floor_warnings, *source_warnings)
-    return replace(board, warnings=warnings)
+    groups = _groups_in_columns(table, header)
+    if floors is not None and not isinstance(floors, Mapping):
+        groups |= load_groups(floors, benchmarks)
+    return in_groups(replace(board, warnings=warnings), groups)
+
+
+def _groups_in_columns(table: RawTable, header: Header) -> dict[str, str]:
+    groups: dict[str, str] = {}
+    for name, at in header.about["group"].items():
+        for row, cells in enumerate(table.rows):
+            if cells[at] and groups.setdefault(name, cells[at]) != cells[at]:
+                what = f"a row above has {groups[name]}: a benchmark is in one group"
+                raise table.error(what, row, at)
+    return groups
+
+
+def in_groups(board: Leaderboard, groups: Mapping[str, str]) -> Leaderboard:
+    """The same table with groups of benchmarks, by name, beside those that it has."""
+    before = dict(zip(board.benchmarks, board.group_of_benchmark, strict=False)) | dict(groups)
+    named = tuple(before.get(name, "") for name in board.benchmarks)
+    return replace(board, group_of_benchmark=named if any(named) else ())
 
 
 def _parse_scores(table: RawTable, benchmarks: Mapping[str, int]) -> np.ndarray:

@@ -34,8 +34,10 @@ REQUIRED = ("model", "family", "params_b", "tokens_t")
 # Spelling -> bundled benchmark, beyond the bundled names themselves.
 _BENCHMARK_ALIASES = {"arcc": "ARC", "arcchallenge": "ARC", "truthfulqamc2": "TruthfulQA"}
 # A header about the scores of the benchmark that it names: "MMLU se", "MMLU_stderr", "MMLU items".
-_ABOUT = re.compile(r"(.+?)[\s_,.:-]+(se|std_?err|standard[ _]error|items|source|floor)", re.I)
-ABOUT = ("se", "items", "source", "floor")
+_ABOUT = re.compile(
+    r"(.+?)[\s_,.:-]+(se|std_?err|standard[ _]error|items|source|floor|group)", re.I
+)
+ABOUT = ("se", "items", "source", "floor", "group")
 """Kinds of columns about scores: see :class:`Header`."""
 # Columns of published tables that are neither facts nor benchmarks with fractions.
 _NOT_BENCHMARKS = re.compile(r"flops1e21|arenaelo|mtbench|unnamed\d+")
@@ -80,8 +82,8 @@ class Header(NamedTuple):
         benchmarks: scores, by the name of the benchmark.
         about: columns about scores, by kind and then benchmark: ``se``, their standard errors;
             ``items``, how many items they are means of; ``source``, which leaderboard or evaluation
-            they are from; ``floor``, the benchmark's chance floor, the same in all rows. A column
-            ``source`` is about all benchmarks.
+            they are from; ``floor`` and ``group``, the benchmark's chance floor and the suite whose
+            part it is, the same in all rows. A column ``source`` is about all benchmarks.
         warnings: what was ignored.
     """
 

@@ -1,3 +1,4 @@
+from .aggregates import aggregate
 from .averaging import average, stacking_weights
 from .completion import Completion, complete
 from .extrapolation import beyond
@@ -9,6 +10,7 @@ __all__ = [
     "Completion",
     "Forecast",
     "SparseTable",
+    "aggregate",
     "average",
     "beyond",
     "complete",

@@ -17,6 +17,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float
 
 from sloth_jax.effects.conditioning import covary
+from sloth_jax.law.groups import group_root, pivots_first
 from sloth_jax.law.hierarchical import (
     Density,
     RawParams,
@@ -182,5 +183,9 @@ def _principal_start(
     ridge = matmul(x.T, x) + jnp.eye(x.shape[1])
     slope = jnp.linalg.solve(ridge, matmul(x.T, theta * some))
     rotation, pivots = choose_pivots(loading)
-    gauged = TriangularLoadings(prior.loading, pivots).raw(matmul(loading, rotation))
+    free = matmul(loading, rotation)
+    if observations.group is not None:
+        rank = pivots_first(pivots)
+        free = matmul(group_root(observations.group, prior.group_correlation, rank)[1], free)
+    gauged = TriangularLoadings(prior.loading, pivots).raw(free)
     return blank._replace(slope=matmul(slope, rotation), loading=gauged), pivots

@@ -69,6 +69,7 @@ def observe(
             source=table.source,
             offset_free=_offset_free(table).astype(float),
         ),
+        group=on_device(of=_group_numbers(table))["of"] if table.groups() else None,
     )
     if prior is None:
         return found
@@ -96,6 +97,13 @@ def around(observations: Observations, departure: Array | None) -> Observations:
 
 
 _linear_at = jax.jit(linear_at)
+
+
+def _group_numbers(table: Leaderboard) -> np.ndarray:
+    found = np.arange(len(table.benchmarks))
+    for parts in table.groups().values():
+        found[list(parts)] = parts[0]
+    return found
 
 
 def _offset_free(table: Leaderboard) -> np.ndarray:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, fields
 from functools import partial
 from pathlib import Path
@@ -116,6 +116,8 @@ def save_fit(fit: Fit, path: str | Path) -> None:
         "warnings": fit.table.warnings,
         "versions": versions(),
     }
+    if fit.table.group_of_benchmark:
+        facts["groups"] = fit.table.group_of_benchmark
     about = json.dumps(facts, sort_keys=True)
     variables = {name: group.variables for name, group in groups.items()}
     import xarray as xr
@@ -164,7 +166,7 @@ def load_fit(path: str | Path, table: Leaderboard | None = None) -> Fit:
     if attributes.get("digest") != _digest(groups, about):
         raise InputError(f"{path}: changed since it was written; fit and save again")
     facts = json.loads(about)
-    found = _table(groups, facts["warnings"])
+    found = _table(groups, facts["warnings"], facts.get("groups", ()))
     if table is not None:
         differing = _difference(found, table)
         if differing:
@@ -208,7 +210,9 @@ def _law_name(path: tuple[Any, ...]) -> str:
     return "law" + jax.tree_util.keystr(path).replace(".", "_")
 
 
-def _table(groups: Mapping[str, Mapping[str, Stored]], warnings: list[str]) -> Leaderboard:
+def _table(
+    groups: Mapping[str, Mapping[str, Stored]], warnings: list[str], suites: Sequence[str]
+) -> Leaderboard:
     constant = groups["constant_data"]
 
     def names(dimension: str) -> tuple[str, ...]:
@@ -226,6 +230,7 @@ def _table(groups: Mapping[str, Mapping[str, Stored]], warnings: list[str]) -> L
         released=names("released"),
         scores=groups["observed_data"]["score"].values,
         warnings=tuple(warnings),
+        group_of_benchmark=tuple(suites),
         **columns,
     )
 

@@ -30,6 +30,9 @@ whose standard error ``se`` is known counts for less the larger that is. The lin
 inside, with the slope at the score: the predictor that a score tells has the standard error
 ``h'(share) se / (1 - c)``, which is Laplace's approximation of the score's likelihood.
 
+Where benchmarks are parts of a suite, what is believed of them is correlated
+(:mod:`sloth_jax.law.groups`).
+
 The density does not change when skills are rotated, so the rotation is fixed by loadings that are
 lower triangular with a positive diagonal on chosen pivot benchmarks (:class:`Pivots`). A matrix of
 independent normals is such a triangle times a uniform rotation, with chi-distributed diagonal (the
@@ -49,11 +52,12 @@ from sloth_jax.effects.density import Problem, lineage_densities, log_density
 from sloth_jax.effects.spread import Spread
 from sloth_jax.law.covariates import predictor_slope
 from sloth_jax.law.forward import Params, linear_predictor
+from sloth_jax.law.groups import group_root, pivots_first
 from sloth_jax.law.links import LearntLink, learnt_link, standardise
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots, TriangularLoadings
-from sloth_jax.products import einsum
+from sloth_jax.products import einsum, matmul
 
 
 class RawParams(NamedTuple):
@@ -151,6 +155,7 @@ def shared_law(
         loading = prior.loading * raw.loading
     else:
         loading = TriangularLoadings(prior.loading, pivots).loading(raw.loading)
+    raw, loading = _in_groups(raw, loading, observations, prior, pivots)
 
     def around(median: float, level: Array, each: Array) -> Array:
         return median * jnp.exp(prior.level * level + prior.between * each)
@@ -193,6 +198,21 @@ def shared_law(
         noise=around(prior.noise, raw.noise_level, raw.noise),
         offset=offset,
     )
+
+
+def _in_groups(
+    raw: RawParams, loading: Array, observations: Observations, prior: Prior, pivots: Pivots | None
+) -> tuple[RawParams, Array]:
+    """Raw parameters and loadings, correlated between benchmarks of a group."""
+    if observations.group is None or prior.group_correlation == 0.0:
+        return raw, loading
+    rank = jnp.arange(raw.bias.size) if pivots is None else pivots_first(pivots)
+    root, _ = group_root(observations.group, prior.group_correlation, rank)
+    each = {
+        name: matmul(getattr(raw, name), root.T)
+        for name in ("specific_slope", "bias", "link", "spread", "noise")
+    }
+    return raw._replace(**each), matmul(root, loading)
 
 
 def shares(observations: Observations) -> Float[Array, "model benchmark"]:

@@ -32,6 +32,8 @@ class Observations(NamedTuple):
             to which predictions are true, else 0, ``(source, benchmark)``.
         covariates: sizes and tokens of which some are not known; None where all are. ``design``
             and ``members.basis`` are then at :attr:`Covariates.at`.
+        group: equal numbers where benchmarks are of one group, ``(benchmark,)``; None where each
+            stands alone.
     """
 
     scores: Float[Array, "model benchmark"]
@@ -45,6 +47,7 @@ class Observations(NamedTuple):
     source: Int[Array, "model benchmark"]
     offset_free: Float[Array, "source benchmark"]
     covariates: Covariates | None = None
+    group: Int[Array, " benchmark"] | None = None
 
 
 def linear_at(

@@ -52,6 +52,8 @@ class Prior:
         slack: log standard deviation of the link's slack.
         level: log standard deviation of a kind of spread, all benchmarks together.
         between: of a benchmark's spread around that.
+        group_correlation: between benchmarks of one group, of all that is believed of each on its
+            own: loadings, slopes, bias, link, spreads, noise; in [0, 1), 0 for strangers.
         link_from_scores: whether a link's inverse is standardised to the observed scores, as the
             units above assume. False takes evenly spread shares instead, so that the prior is a
             distribution of scores that can be drawn from.
@@ -79,6 +81,7 @@ class Prior:
     slack: float = 0.7
     level: float = 0.7
     between: float = 0.4
+    group_correlation: float = 0.5
     link_from_scores: bool = True
     link_function: str = "quantiles"
 
@@ -97,6 +100,10 @@ class Prior:
                     raise InputError(f"prior.{name} {one_line(repr(value))} is not True or False")
             elif isinstance(value, bool) or not isinstance(value, Real):
                 raise InputError(f"prior.{name} {one_line(repr(value))} is not a positive number")
+            elif name == "group_correlation":
+                if not 0.0 <= float(value) < 1.0:
+                    raise InputError(f"prior.{name} {float(value)} is not in [0, 1)")
+                object.__setattr__(self, name, float(value))
             elif not 0.0 < float(value) < inf:
                 raise InputError(f"prior.{name} {float(value)} is not a positive number")
             else:  # of NumPy's numbers, those that files can hold

@@ -213,6 +213,8 @@ def with_tasks(table: Leaderboard, *tasks: Task) -> Leaderboard:
         standard_errors=np.pad(table.standard_errors, wide, constant_values=np.nan),
         items=np.pad(table.items, wide[1], constant_values=np.nan),
         source=np.pad(table.source, wide),
+        group_of_benchmark=table.group_of_benchmark
+        and (*table.group_of_benchmark, *[""] * len(tasks)),
         warnings=tuple(warnings),
     )
 

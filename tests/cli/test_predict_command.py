@@ -150,3 +150,20 @@ def test_printed_columns_that_say_nothing_are_left_out():
     assert names.split()[-1] == "outside"
     assert first.split()[-1] == "0.750"
     assert second.endswith("params_b 3.14 x")
+
+
+def test_groups_are_predicted_as_means_of_their_parts(folder, capsys):
+    (folder / "floors.csv").write_text("benchmark,floor,group\nMMLU,0.25,S\nARC,0.25,S\n")
+    grouped = ("--floors", folder / "floors.csv")
+    out = folder / "a.csv"
+    assert predict(folder, *TINY, *grouped, "--plot", folder / "a.png", "--out", out) == 0
+    assert "note: S is the mean of 2 benchmarks, all the same" in capsys.readouterr().err
+    rows = pd.read_csv(out).set_index(["model", "benchmark"])
+    assert len(rows) == 2 * 5
+    parts = rows.loc[("big", "MMLU"), "mean"], rows.loc[("big", "ARC"), "mean"]
+    assert rows.loc[("big", "S"), "mean"] == pytest.approx(np.mean(parts), abs=2e-6)
+    assert rows.loc[("big", "S"), "lower"] < rows.loc[("big", "S"), "upper"]
+    # A suite beside its parts would count twice.
+    (folder / "floors.csv").write_text("benchmark,floor,group\nMMLU,0.25,GSM8K\nARC,0.25,GSM8K\n")
+    assert predict(folder, *TINY, *grouped, "--out", folder / "b.csv") == 2
+    refused(capsys, folder / "b.csv", "benchmark 'GSM8K' is also the group of 2 benchmarks (MMLU")

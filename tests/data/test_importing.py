@@ -13,9 +13,9 @@ from sloth_jax.cli import importing as cli_importing
 from sloth_jax.cli.main import main
 from sloth_jax.data.importing.reader import import_scores
 from sloth_jax.data.importing.result import FORMATS, KINDS, LM_EVAL, TABLE, V1, V2
-from sloth_jax.data.model_names import size_in_name
 from sloth_jax.data.schema import COLUMNS
 from sloth_jax.data.tables import read_bundled
+from sloth_jax.model_names import size_in_name
 
 V1_HEADER = (
     "T,Model,Average ⬆️,ARC,HellaSwag,MMLU,TruthfulQA,Winogrande,GSM8K,Type,Weight type,"

@@ -11,9 +11,9 @@ import pytest
 from sloth_jax import load_leaderboard
 from sloth_jax.data.importing.names import add_row
 from sloth_jax.data.importing.result import Imported
-from sloth_jax.data.model_names import family_in_name, post_training_in_name, size_in_name
 from sloth_jax.data.pretraining_runs import pretraining_of
 from sloth_jax.data.tables import read_bundled
+from sloth_jax.model_names import family_in_name, post_training_in_name, size_in_name
 
 
 @pytest.mark.parametrize(

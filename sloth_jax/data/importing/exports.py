@@ -14,9 +14,9 @@ import pandas as pd
 
 from sloth_jax.data.importing.names import add_row, short_names
 from sloth_jax.data.importing.result import V1, V2, Facts, Imported
-from sloth_jax.data.model_names import plain_name
 from sloth_jax.data.rows import fraction_of, number_of
 from sloth_jax.data.tables import RawTable, TableError
+from sloth_jax.model_names import plain_name
 
 _BENCHMARKS = {
     V1: ("ARC", "HellaSwag", "MMLU", "TruthfulQA", "Winogrande", "GSM8K"),

@@ -9,14 +9,14 @@ from typing import Any
 import pandas as pd
 
 from sloth_jax.data.importing.result import Imported
-from sloth_jax.data.model_names import (
+from sloth_jax.data.pretraining_runs import Pretraining, pretraining_of
+from sloth_jax.data.schema import COLUMNS
+from sloth_jax.model_names import (
     family_in_name,
     plain_name,
     post_training_in_name,
     size_in_name,
 )
-from sloth_jax.data.pretraining_runs import Pretraining, pretraining_of
-from sloth_jax.data.schema import COLUMNS
 
 # A size column holds whole billions, rounded down. A name that agrees with it is more precise.
 _SIZE_SLACK = 0.15

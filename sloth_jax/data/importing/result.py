@@ -9,9 +9,9 @@ from typing import Any
 
 import pandas as pd
 
-from sloth_jax.data.model_names import plain_name
 from sloth_jax.data.schema import ABOUT, COLUMNS, bundled_floors
 from sloth_jax.errors import InputError
+from sloth_jax.model_names import plain_name
 from sloth_jax.wording import one_line
 
 FORMATS = ("lm-eval", "open-llm-leaderboard-v1", "open-llm-leaderboard-v2", "table")
