@@ -100,7 +100,7 @@ class FitMethod:
         """
         check_skills(self.skills, table)
         masked = [np.where(mask, table.scores, np.nan) for mask in train]
-        folds = [self._observe(replace(table, scores=scores)) for scores in masked]
+        folds = [self._observe(replace(table, scores=scores), table.observed) for scores in masked]
         stacked = jax.tree.map(lambda *arrays: jnp.stack(arrays), *folds)
         # One fold at a time: eigenvectors of several together may wait for one another for ever
         # where two CPU devices share a pool of threads.
@@ -110,11 +110,11 @@ class FitMethod:
             raise Diverged(f"fold {failed[0]}: {DIVERGED} ({furthest_in_words(table)})")
         return _judge(found, train, self.settings)
 
-    def _observe(self, table: Leaderboard) -> Observations:
+    def _observe(self, table: Leaderboard, possible: np.ndarray) -> Observations:
         # As in a fit to this table: what may not be used leaves no trace in the range of the axes.
         seen = np.asarray(table.observed.any(axis=1))
         kind, size = self.settings.kind, self.settings.size
-        return observe(table, fit_surface(table, kind=kind, size=size, seen=seen))
+        return observe(table, fit_surface(table, kind=kind, size=size, seen=seen), possible)
 
 
 class _Fold(NamedTuple):

@@ -1,0 +1,317 @@
+"""Does it help to know that benchmarks are parts of one suite? Suites of held-out lineages.
+
+A suite (24 tasks of BBH, 57 subjects of MMLU) is forecast by three laws: of the suites' means
+alone; of all parts as strangers; of all parts in groups, which share a part of what is believed of
+them. The last two forecast a suite by the mean of its parts in every draw. Whole lineages are left
+out but for the n smallest models of each family. How much parts share is decided on the first
+leaderboard, by the mode (the least CRPS of its suites); the three laws are compared on the second.
+
+Writes development.csv, scores.csv, differences.csv, summary.json, and legs/, a file per law and
+split: a run that is stopped goes on with the next.
+
+Run: python experiments/groups.py --out out/groups --subscores data_v2.csv
+where data_v2.csv is the table of sub-scores that github.com/felipemaiapolo/sloth holds in data/.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
+from pathlib import Path
+from typing import NamedTuple
+
+import jax
+import numpy as np
+import pandas as pd
+from _runner import (
+    check_same,
+    command_line,
+    draw_held_out,
+    execute,
+    first_models,
+    save,
+    settings_of,
+)
+
+import sloth_jax as sj
+from sloth_jax.cli.console import tell
+from sloth_jax.data.schema import COLUMNS
+from sloth_jax.evaluation.held_out import mean_and_error, score_rows
+from sloth_jax.evaluation.methods import FOLD_SETTINGS
+from sloth_jax.evaluation.splits import split_by_lineage
+from sloth_jax.files import frame_csv, write_text
+from sloth_jax.forecasting.aggregates import aggregation
+
+# Prefix of the columns of parts -> suite, and benchmarks without parts, by leaderboard.
+SUITES = {
+    "first": {"hendrycksTest-": "MMLU"},
+    "second": {"bbh_": "BBH", "math_": "MATH Lvl 5", "gpqa_": "GPQA", "musr_": "MUSR"},
+}
+WHOLE = {
+    "first": ("ARC", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K"),
+    "second": ("IFEval", "MMLU-PRO"),
+}
+CORRELATIONS = (0.0, 0.25, 0.5, 0.75, 0.9)
+COUNTS = (0, 1)  # models of a family that stay
+# Choices of each task of BBH: floors are one over them. Source: BIG-Bench Hard, arXiv:2210.09261.
+CHOICES = {
+    2: "boolean_expressions causal_judgement formal_fallacies hyperbaton navigate snarks"
+    " sports_understanding web_of_lies",
+    3: "disambiguation_qa logical_deduction_three_objects tracking_shuffled_objects_three_objects",
+    4: "temporal_sequences",
+    5: "logical_deduction_five_objects penguins_in_a_table tracking_shuffled_objects_five_objects",
+    6: "date_understanding movie_recommendation ruin_names salient_translation_error_detection",
+    7: "logical_deduction_seven_objects tracking_shuffled_objects_seven_objects",
+    11: "geometric_shapes",
+    18: "reasoning_about_colored_objects",
+    19: "object_counting",
+}
+FLOORS = {f"bbh_{task}": 1.0 / n for n, tasks in CHOICES.items() for task in tasks.split()}
+FLOORS |= {
+    "musr_murder_mysteries": 1 / 2,
+    "musr_object_placements": 1 / 5,
+    "musr_team_allocation": 1 / 3,
+}
+FLOOR_OF = {"gpqa_": 0.25, "math_": 0.0, "hendrycksTest-": 0.25}
+
+
+class Leg(NamedTuple):
+    """One law on one split.
+
+    Attributes:
+        leaderboard: of :data:`SUITES`.
+        law: ``suites``, of their means alone, or ``parts``.
+        correlation: between parts of a suite; 0 for strangers.
+        count: smallest models of each family that stay.
+        inference: how the law is fitted.
+        folds: of lineages.
+    """
+
+    leaderboard: str
+    law: str
+    correlation: float
+    count: int
+    inference: str
+    folds: int
+
+    @property
+    def name(self) -> str:
+        """Of its file."""
+        shared = f"_{self.correlation:g}" if self.law == "parts" else ""
+        return f"{self.leaderboard}_{self.law}{shared}_n{self.count}_{self.inference}"
+
+
+class Tables(NamedTuple):
+    """A leaderboard twice.
+
+    Attributes:
+        parts: with a benchmark per part, in groups.
+        suites: of the same models, each suite the mean of its parts.
+        weights: of parts in suites, ``(suite, part)``.
+    """
+
+    parts: sj.Leaderboard
+    suites: sj.Leaderboard
+    weights: np.ndarray
+
+
+def read_tables(path: Path, leaderboard: str) -> Tables:
+    """Tables of parts and suites, of models of known size and tokens that have all of them.
+
+    Args:
+        path: of the table of sub-scores, with the columns ``Model`` and those of the parts; what
+            else is known of models is that of the bundled table.
+        leaderboard: of :data:`SUITES`.
+
+    Raises:
+        InputError: if the file lacks columns or models.
+    """
+    try:
+        given = pd.read_csv(path)
+    except (OSError, ValueError) as error:
+        raise sj.InputError(f"{path}: cannot be read ({error})") from None
+    suite_of = {
+        column: (suite, FLOOR_OF.get(prefix, FLOORS.get(column, 0.0)))
+        for prefix, suite in SUITES[leaderboard].items()
+        for column in given.columns
+        if column.startswith(prefix)
+    }
+    columns = [*suite_of, *WHOLE[leaderboard]]
+    lacking = sorted({"Model", *columns} - set(given.columns))
+    if lacking or not suite_of:
+        raise sj.InputError(f"{path}: no table of sub-scores ({(lacking or ['parts'])[0]} missing)")
+    facts = sj.load_leaderboard(edition="2024").to_frame()
+    scores = given[["Model", *columns]].rename(columns={"Model": "model"}).dropna()
+    frame = facts[[name for name in COLUMNS if name in facts]].merge(scores, on="model")
+    frame = frame.dropna(subset=["params_b", "tokens_t"])
+    if frame.empty:
+        raise sj.InputError(f"{path}: no model with all parts whose size and tokens are known")
+    about = [(part, floor, suite) for part, (suite, floor) in suite_of.items()]
+    floors = pd.DataFrame(about, columns=["benchmark", "floor", "group"])
+    parts = sj.load_leaderboard(frame, floors=floors)
+    found = aggregation(parts)
+    alone = [parts.benchmarks.index(name) for name in WHOLE[leaderboard]]
+    weights = np.concatenate([found.weights, np.eye(len(parts.benchmarks))[alone]])
+    measured = parts.scores @ weights.T
+    suites = replace(
+        parts,
+        benchmarks=(*found.names, *WHOLE[leaderboard]),
+        scores=measured,
+        floors=weights @ parts.floors,
+        standard_errors=np.full(measured.shape, np.nan),
+        items=np.full(len(weights), np.nan),
+        source=np.zeros(measured.shape, np.int64),
+        group_of_benchmark=(),
+    )
+    return Tables(parts, suites, weights)
+
+
+def predict(tables: Tables, leg: Leg, settings: sj.FitSettings, key: jax.Array) -> pd.DataFrame:
+    """Held-out scores of suites, and of parts where the law has them, judged.
+
+    Returns:
+        Rows of :func:`sloth_jax.evaluation.held_out.score_rows`, with ``fold``, ``pareto_k`` and
+        ``of``, which says whether a row is of a suite or of a part.
+    """
+    of_parts = leg.law == "parts"
+    table = tables.parts if of_parts else tables.suites
+    prior = replace(settings.prior, group_correlation=leg.correlation)
+    settings = replace(settings, inference=leg.inference, prior=prior)
+    split = split_by_lineage(table, leg.count, folds=leg.folds)
+    found = draw_held_out(table, split.train, split.test, settings, key)
+    fold, model = np.nonzero(split.test)
+    draws = found.fitted.draws[fold, :, model].astype(float)  # (entry, draw, benchmark)
+    kinds = [("part", tables.parts, draws)] if of_parts else []
+    means = draws @ tables.weights.T if of_parts else draws
+    rows = []
+    for of, one, drawn in (*kinds, ("suite", tables.suites, means)):
+        entry, benchmark = np.nonzero(one.observed[model])
+        judged = score_rows(one, model[entry], benchmark, drawn[entry, :, benchmark].T)
+        facts = {"fold": fold[entry], "pareto_k": found.fitted.pareto_k[fold[entry]], "of": of}
+        rows.append(judged.assign(**facts))
+    return pd.concat(rows, ignore_index=True)
+
+
+def legs(options: argparse.Namespace) -> Iterator[Leg]:
+    """Those that decide the correlation, then those of the comparison."""
+    counts, correlations = (COUNTS[1:], (0.0, 0.5)) if options.smoke else (COUNTS, CORRELATIONS)
+    for rho in correlations:
+        for count in counts:
+            yield Leg("first", "parts", rho, count, "mode", 2 if options.smoke else 4)
+    shared = sj.Prior().group_correlation
+    for count in counts:
+        for law, rho in (("suites", 0.0), ("parts", 0.0), ("parts", shared)):
+            yield Leg("second", law, rho, count, options.inference, 2 if options.smoke else 6)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Predict every leg that is not done yet, save and compare."""
+    parser = command_line(__file__, __doc__)
+    parser.add_argument(
+        "--subscores", type=Path, required=True, metavar="FILE", help="table of sub-scores"
+    )
+    options = parser.parse_args(arguments)
+    settings = settings_of(options, FOLD_SETTINGS)
+    tables = {name: read_tables(options.subscores, name) for name in SUITES}
+    if options.smoke:
+        tables = {name: few(found) for name, found in tables.items()}
+    record, folder = options.out / "summary.json", options.out / "legs"
+    wanted = {"seed": options.seed, "smoke": options.smoke, "settings": asdict(settings)}
+    if record.exists():
+        check_same(options.out, json.loads(record.read_text()), wanted)
+    else:
+        save(options, {}, settings)
+    folder.mkdir(parents=True, exist_ok=True)
+    rows = []
+    for leg in legs(options):
+        path = folder / f"{leg.name}.csv"
+        tell(f"{leg.name}: done before" if path.exists() else f"{leg.name} ...")
+        if not path.exists():
+            found = predict(tables[leg.leaderboard], leg, settings, jax.random.key(options.seed))
+            write_text(path, frame_csv(found, "%.9g"))
+        rows.append(pd.read_csv(path).assign(**leg._asdict()))
+    scores = pd.concat(rows, ignore_index=True)
+    development, means = by_correlation(scores), summarised(scores)
+    compared = differences(scores)
+    shape = {
+        name: {"models": len(found.suites.models), "lineages": len(found.suites.lineages)}
+        | {"suites": len(found.suites.benchmarks), "parts": len(found.parts.benchmarks)}
+        for name, found in tables.items()
+    }
+    results = {"development": development, "scores": means, "differences": compared}
+    told = {name: json.loads(rows.to_json(orient="records")) for name, rows in results.items()}
+    chosen = float(development.loc[development["crps"].idxmin(), "correlation"])
+    save(options, results, settings, sizes=shape, chosen=chosen, **told)
+    print(development.to_string(index=False), compared.to_string(index=False), sep="\n\n")
+
+
+def few(tables: Tables) -> Tables:
+    """The first models, for a smoke run."""
+    return tables._replace(parts=first_models(tables.parts), suites=first_models(tables.suites))
+
+
+def by_correlation(scores: pd.DataFrame) -> pd.DataFrame:
+    """CRPS of suites and parts of the first leaderboard by correlation, with standard errors."""
+    found = []
+    first = scores[scores["leaderboard"] == "first"]
+    for rho, rows in first.groupby("correlation"):
+        one: dict[str, float] = {"correlation": float(str(rho))}
+        for of, name in (("suite", "crps"), ("part", "parts_crps")):
+            some = rows[rows["of"] == of]
+            one[name], one[f"{name}_se"] = mean_and_error(
+                some["crps"].to_numpy(), some["lineage"].to_numpy()
+            )
+        found.append(one)
+    return pd.DataFrame(found)
+
+
+def law_of(rows: pd.DataFrame) -> pd.Series:
+    """Name of each row's law: suites, strangers or groups."""
+    strangers = np.where(rows["correlation"] == 0.0, "strangers", "groups")
+    return pd.Series(np.where(rows["law"] == "suites", "suites", strangers), rows.index)
+
+
+def summarised(scores: pd.DataFrame) -> pd.DataFrame:
+    """Numbers of each law on the second leaderboard, by benchmark and over all, with errors."""
+    second = scores[scores["leaderboard"] == "second"]
+    second = second.assign(law=law_of(second))
+    alls = second.assign(benchmark="all")
+    suites = second[second["of"] == "suite"]
+    found = []
+    for (law, count, of, name), rows in pd.concat([alls, suites]).groupby(
+        ["law", "count", "of", "benchmark"]
+    ):
+        one: dict[str, object] = {"law": law, "count": count, "of": of, "benchmark": name}
+        for number in ("error", "crps", "covered_90", "width_90"):
+            values, lineage = rows[number].to_numpy(), rows["lineage"].to_numpy()
+            one[number], one[f"{number}_se"] = mean_and_error(values, lineage)
+        found.append(one | {"pareto_k": rows["pareto_k"].max(), "scores": len(rows)})
+    return pd.DataFrame(found)
+
+
+def differences(scores: pd.DataFrame) -> pd.DataFrame:
+    """CRPS of groups less that of the other laws, score by score, with errors over lineages."""
+    second = scores[scores["leaderboard"] == "second"]
+    second = second.assign(law=law_of(second))
+    wide = second.pivot_table(
+        index=["count", "of", "benchmark", "model", "lineage"], columns="law", values="crps"
+    ).reset_index()
+    found = []
+    for (count, of), rows in wide.groupby(["count", "of"]):
+        names = ["all", *rows["benchmark"].unique()] if of == "suite" else ["all"]
+        for name in names:
+            some = rows if name == "all" else rows[rows["benchmark"] == name]
+            for other in ("suites", "strangers"):
+                less = (some["groups"] - some[other]).to_numpy()
+                if np.isnan(less).all():
+                    continue  # the suites' law has no parts
+                mean, error = mean_and_error(less, some["lineage"].to_numpy())
+                one = {"count": count, "of": of, "benchmark": name, "than": other}
+                found.append(one | {"crps": mean, "crps_se": error})
+    return pd.DataFrame(found)
+
+
+if __name__ == "__main__":
+    execute(main, interrupted="stopped; the same command goes on")
