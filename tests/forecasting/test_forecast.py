@@ -13,9 +13,9 @@ from quick_fits import KEY, QUERY, half_observed, quick_fit, read_query
 from small import EXACT
 
 from sloth_jax import forecast, load_query
+from sloth_jax.effects import packing
 from sloth_jax.effects.walk import walk_basis
 from sloth_jax.forecasting.forecast import predictive_law
-from sloth_jax.effects import packing
 from sloth_jax.law.forward import linear_predictor
 
 
