@@ -8,9 +8,14 @@ with the scores that there are, not with those that there could be.
 
 from __future__ import annotations
 
-from typing import NamedTuple
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, NamedTuple
 
+import jax
 from jax import Array
+from jax.sharding import Mesh, PartitionSpec
 
 
 class ScoreBlocks(NamedTuple):
@@ -86,10 +91,49 @@ class NestedBins(NamedTuple):
     lineage: Array
 
 
-AnyBins = tuple[Bins | NestedBins, ...]
+@partial(jax.tree_util.register_dataclass, data_fields=["parts"], meta_fields=["mesh"])
+@dataclass(frozen=True)
+class SplitBins:
+    """Bins in parts of one shape, one for each device; see :mod:`sloth_jax.effects.splitting`.
+
+    Attributes:
+        parts: bins as those of a table each, every array with a leading axis ``(part,)``.
+        mesh: the devices, along one axis.
+    """
+
+    parts: Bins
+    mesh: Mesh
+
+    def map(self, function: Callable[[Bins, Any], Any], shared: Any) -> Any:
+        """A pure function of each part's bins and of arrays that all share, on its device.
+
+        Returns:
+            What the function returns, with a leading axis ``(part,)``.
+        """
+        (axis,) = self.mesh.axis_names
+
+        def on_one(parts: Bins, shared: Any) -> Any:
+            found = function(jax.tree.map(lambda a: a[0], parts), shared)
+            return jax.tree.map(lambda a: a[None], found)
+
+        # Not jit's own partitioning: it gathers the scores of all blocks on every device.
+        return jax.shard_map(
+            on_one,
+            mesh=self.mesh,
+            in_specs=(PartitionSpec(axis), PartitionSpec()),
+            out_specs=PartitionSpec(axis),
+            check_vma=False,
+        )(self.parts, shared)
+
+
+AnyBins = tuple[Bins | NestedBins | SplitBins, ...]
 
 
 def plain_bins(bins: AnyBins) -> list[Bins]:
-    """All bins, those of large lineages' families among them."""
-    parts = [some.families if isinstance(some, NestedBins) else (some,) for some in bins]
-    return [one for part in parts for one in part]
+    """All bins, those of large lineages' families among them; none may be split."""
+    found: list[Bins] = []
+    for some in bins:
+        if isinstance(some, SplitBins):
+            raise TypeError("bins in parts tell densities alone")
+        found += some.families if isinstance(some, NestedBins) else (some,)
+    return found

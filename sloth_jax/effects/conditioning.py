@@ -17,7 +17,7 @@ import numpy as np
 from jax import Array
 from jaxtyping import Float, Int, UInt
 
-from sloth_jax.effects.bins import AnyBins, Bins, plain_bins
+from sloth_jax.effects.bins import AnyBins, Bins, SplitBins, plain_bins
 from sloth_jax.effects.density import Problem, solved_parts
 from sloth_jax.effects.spread import Spread
 from sloth_jax.products import einsum, matmul
@@ -180,6 +180,8 @@ def condition(problem: Problem, bins: AnyBins, members: Members, normals: Normal
     left = problem._replace(residual=problem.residual - foreseen)
     weight = jnp.zeros_like(problem.residual)
     for some in bins:
+        if isinstance(some, SplitBins):
+            raise TypeError("bins in parts tell densities alone")
         for kind, part in solved_parts(left, some)[1]:
             weight = weight.at[kind.rows].add(jnp.swapaxes(part, 1, 2) * kind.real[:, :, None])
     # What each unit is pulled by: lambda' a on skills, a on benchmarks
@@ -212,9 +214,13 @@ def _draw_covariates(problem: Problem, bins: AnyBins, unit: Array) -> Array:
 def covary(bins: AnyBins, pull: Float[Array, "covariate model"]) -> Float[Array, "covariate model"]:
     """Prior covariance of unknown covariates times what pulls at each; 0 where known."""
     found = jnp.zeros_like(pull)
-    for some in plain_bins(bins):
-        if some.covariance is not None:
-            found += _times(some, some.covariance, pull)
+    for some in bins:
+        if isinstance(some, SplitBins):
+            found += jnp.sum(some.map(lambda part, given: covary((part,), given), pull), axis=0)
+            continue
+        for one in plain_bins((some,)):
+            if one.covariance is not None:
+                found += _times(one, one.covariance, pull)
     return found
 
 

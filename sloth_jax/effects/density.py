@@ -34,7 +34,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float
 
-from sloth_jax.effects.bins import AnyBins, Bins, NestedBins, ScoreBlocks
+from sloth_jax.effects.bins import AnyBins, Bins, NestedBins, ScoreBlocks, SplitBins
 from sloth_jax.effects.elimination import Latent, block_log_density, in_blocks, solve
 from sloth_jax.effects.nested import Block, nested_log_density, prior_root, solve_nested
 from sloth_jax.effects.spread import Spread, covariance
@@ -70,6 +70,8 @@ def log_density(problem: Problem, bins: AnyBins) -> Float[Array, ""]:
     for some in bins:
         if isinstance(some, NestedBins):
             found += nested_log_density(*_families(problem, some), some)
+        elif isinstance(some, SplitBins):
+            found += jnp.sum(some.map(lambda part, given: log_density(given, (part,)), problem))
         else:
             found += block_log_density(*_blocks(problem, some))
     return found
@@ -79,6 +81,12 @@ def lineage_densities(problem: Problem, bins: AnyBins, lineages: int) -> Float[A
     """The same for each lineage, ``(lineage,)``; 0 for one without a score."""
     found = jnp.zeros(lineages + 1, problem.residual.dtype)
     for some in bins:
+        if isinstance(some, SplitBins):
+            of_part = some.map(
+                lambda part, given: lineage_densities(given, (part,), lineages), problem
+            )
+            found = found.at[:lineages].add(jnp.sum(of_part, axis=0))
+            continue
         found = found.at[some.lineage].add(solved_parts(problem, some)[0])
     return found[:lineages]
 

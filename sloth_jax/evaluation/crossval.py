@@ -69,7 +69,7 @@ def map_folds(
     Returns:
         What ``fit`` returns, with a leading axis ``fold``, as NumPy arrays.
     """
-    mesh = Mesh(np.asarray(jax.devices()), ("fold",))
+    mesh = Mesh(np.asarray(jax.local_devices()), ("fold",))
     mapped = _map_folds(fit, mesh, block, folds, shared)
     count = jax.tree.leaves(folds)[0].shape[0]
     # Put together here. To do it in the program devices would meet at its end, and XLA gives up on

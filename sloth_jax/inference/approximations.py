@@ -82,6 +82,9 @@ def by_curvature(target: Target, mean: Float[Array, " parameter"]) -> Normal:
 def laplace(target: Target, normal: Normal, key: Array, draws: int, judged: int) -> Drawn:
     """Draws of the normal itself, of which the first ``judged`` are compared with the density."""
     unit = jax.random.normal(key, (draws, normal.mean.size), normal.mean.dtype)
+    # V Sigma^1/2 V' instead of V Sigma^1/2: where widths are equal, axes V turn at the last digit,
+    # and draws would be others on other devices.
+    unit = matmul(unit, normal.axes / jnp.sqrt(jnp.sum(normal.axes**2, axis=0, keepdims=True)))
     return _drawn(target, normal, unit, -0.5 * jnp.sum(unit**2, axis=1), judged)
 
 

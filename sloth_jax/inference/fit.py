@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import logging
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from functools import cached_property, partial
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ import jax
 import numpy as np
 import pandas as pd
 from jax import Array
+from jax.sharding import Mesh
 
 from sloth_jax.chunks import map_in_chunks
 from sloth_jax.data.leaderboard import Leaderboard
@@ -25,7 +27,7 @@ from sloth_jax.errors import Diverged
 from sloth_jax.identifiability.check import check_identifiability
 from sloth_jax.identifiability.enough_scores import check_enough_scores
 from sloth_jax.identifiability.report import Report
-from sloth_jax.inference.approximations import by_curvature
+from sloth_jax.inference.approximations import Normal, by_curvature
 from sloth_jax.inference.checkpoint import Checkpoint, describe_run
 from sloth_jax.inference.diagnostics import Diagnostics, judge_chains, smooth_ratios
 from sloth_jax.inference.draws import (
@@ -44,6 +46,7 @@ from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.inference.settings import FitSettings, changed
 from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.on_mesh import devices_for, on_mesh
 from sloth_jax.law.options import AVERAGED
 from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.predictive import predict_table
@@ -120,6 +123,7 @@ def fit(
     settings: FitSettings | None = None,
     progress: Progress = silent,
     checkpoint: str | Path | None = None,
+    devices: Sequence[Any] | None = None,
     **changes: Any,
 ) -> Fit:
     """Fit the law to a table.
@@ -132,6 +136,9 @@ def fit(
             the draws.
         checkpoint: file in which NUTS keeps what is done every few seconds; a call with the same
             arguments goes on from there, to the same draws. Remove it when the result is safe.
+        devices: over which lineages are spread, such as ``jax.devices()``; None for all of them
+            where the table is large enough that it pays (docs/devices.md). Chains of NUTS are
+            spread over this process's devices themselves, of whatever table.
         changes: fields of :class:`FitSettings` that differ from ``settings``, such as
             ``inference="nuts"`` or ``skills=2``.
 
@@ -150,12 +157,13 @@ def fit(
     seen = np.asarray(table.observed.any(axis=1))
     surface = fit_surface(table, kind=settings.kind, size=settings.size, seen=seen)
     observations = observe(table, surface)
+    mesh = devices_for(observations, devices)
     try:
         if settings.inference == "nuts":
             keeper = _keeper(observations, key, settings, checkpoint)
-            draws, found = _sample(observations, key, settings, progress, keeper)
+            draws, found = _sample(observations, key, settings, mesh, progress, keeper)
         else:
-            draws, found = _approximate(observations, key, settings, progress)
+            draws, found = _approximate(observations, key, settings, mesh, progress)
     except Diverged as error:
         raise Diverged(f"{error} ({furthest_in_words(table)})") from None
     # By NumPy: here every operation of JAX would be a program to compile.
@@ -183,18 +191,23 @@ def fit(
 
 
 def _approximate(
-    observations: Observations, key: Array, settings: FitSettings, progress: Progress
+    observations: Observations,
+    key: Array,
+    settings: FitSettings,
+    mesh: Mesh | None,
+    progress: Progress,
 ) -> tuple[Draws, dict[str, Any]]:
     """Draws of an approximation, or a mode, and what its diagnostics are."""
     with progress(f"fitting the law ({settings.inference})"):
-        draws = jax.block_until_ready(_fit_observations(observations, key, settings))
+        draws = _compute(fit_observations, observations, key, settings, mesh)
     _check_mode(draws.mode)
     if settings.inference == "mode":
         return draws, {}
     weights, k = smooth_ratios(np.asarray(draws.log_ratio))
     if k < 0.7:
         if weights.size < settings.draws:  # worth weighing all of them
-            weights, k = smooth_ratios(np.asarray(_log_ratios(observations, draws, settings)))
+            ratios = _compute(log_ratios, observations, draws, settings, mesh)
+            weights, k = smooth_ratios(np.asarray(ratios))
         # Weighted draws become equal ones by systematic resampling.
         rows = systematic(weights)
         position, law = jax.tree.map(lambda a: a[rows], (draws.position, draws.law))
@@ -224,6 +237,7 @@ def _sample(
     observations: Observations,
     key: Array,
     settings: FitSettings,
+    mesh: Mesh | None,
     progress: Progress,
     checkpoint: Checkpoint | None,
 ) -> tuple[Draws, dict[str, Any]]:
@@ -231,12 +245,13 @@ def _sample(
     mode_key, draw_key = jax.random.split(key)
     with progress("finding where chains begin"):
         start = replace(settings, inference="mode")
+        found = _compute(fit_observations, observations, mode_key, start, mesh).mode
         # A program that was read from a file binds what it returns to one device: chains use all.
-        mode = jax.device_put(jax.device_get(_fit_observations(observations, mode_key, start).mode))
+        mode = jax.device_put(jax.device_get(found))
         _check_mode(mode)
         observations = around(observations, mode.covariates)
         make = TargetOf(settings.skills, settings.prior)
-        found = _curvature((observations, mode.pivots), mode.position, make)
+        found = _compute(_curvature, observations, (mode.pivots, mode.position), settings, mesh)
         normal = jax.device_put(jax.device_get(found))
     nuts, facts = settings.nuts, (observations, mode.pivots)
     with progress("sampling", nuts.warmup + nuts.draws) as advance:
@@ -260,14 +275,35 @@ def _check_mode(mode: Mode) -> None:
         raise Diverged(DIVERGED)
 
 
-_fit_observations = kept(jax.jit(fit_observations, static_argnames="settings"), (2,))
-_log_ratios = jax.jit(log_ratios, static_argnames="settings")
+def _curvature(
+    observations: Observations, at: tuple[Pivots, Array], settings: FitSettings
+) -> Normal:
+    pivots, position = at
+    make = TargetOf(settings.skills, settings.prior)
+    return by_curvature(make((observations, pivots)), position)
+
+
+_ON_ONE = {
+    fit_observations: kept(jax.jit(fit_observations, static_argnames="settings"), (2,)),
+    log_ratios: jax.jit(log_ratios, static_argnames="settings"),
+    _curvature: jax.jit(_curvature, static_argnames="settings"),
+}
+
+
+def _compute(
+    function: Callable[..., Any],
+    observations: Observations,
+    given: Any,
+    settings: FitSettings,
+    mesh: Mesh | None,
+) -> Any:
+    """One of these functions, compiled, on one device or on a mesh."""
+    if mesh is None:
+        return jax.block_until_ready(_ON_ONE[function](observations, given, settings))
+    return on_mesh(function, observations, given, settings, mesh)
+
+
 _unweighted = jax.jit(unweighted, static_argnames="settings")
-
-
-@partial(jax.jit, static_argnames="make")
-def _curvature(facts: Any, position: Array, make: TargetOf) -> Any:
-    return by_curvature(make(facts), position)
 
 
 @jax.jit

@@ -130,7 +130,7 @@ def run_chains(
     Raises:
         InputError: if the checkpoint is of another run.
     """
-    devices = jax.devices()
+    devices = jax.local_devices()
     share = next(n for n in range(len(devices), 0, -1) if settings.chains % n == 0)
     mesh = Mesh(np.asarray(devices[:share]), ("chain",))
     by_chain = NamedSharding(mesh, PartitionSpec("chain"))

@@ -14,6 +14,7 @@ marginal density (Rue, Martino and Chopin 2009). What is believed of ``z`` befor
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple
 
 import jax
@@ -21,7 +22,7 @@ import jax.numpy as jnp
 from jax import Array
 from jaxtyping import Float, Int
 
-from sloth_jax.effects.bins import Bins, NestedBins
+from sloth_jax.effects.bins import Bins, NestedBins, SplitBins
 from sloth_jax.effects.walk import walk_basis
 from sloth_jax.law.forward import Effects, Params
 from sloth_jax.law.surface import Surface
@@ -112,10 +113,18 @@ def covariate_effects(
     return Effects(matmul(moved, params.slope), of_benchmark)
 
 
-def walk_in(some: Bins | NestedBins, basis: Float[Array, "model coefficient"]) -> Bins | NestedBins:
+def walk_in(
+    some: Bins | NestedBins | SplitBins, basis: Float[Array, "model coefficient"]
+) -> Bins | NestedBins | SplitBins:
     """Bins with the walk's covariance at other places; sizes of large lineages are known."""
     if isinstance(some, NestedBins):
         return some
+    if isinstance(some, SplitBins):
+        return replace(some, parts=some.map(_walk_in, basis))
+    return _walk_in(some, basis)
+
+
+def _walk_in(some: Bins, basis: Array) -> Bins:
     at = basis[some.rows][:, :, 1:]
     walk = some.same_lineage * einsum("lmq,lnq->lmn", at, at)
     blocks = tuple(

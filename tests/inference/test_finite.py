@@ -30,13 +30,13 @@ def test_a_fit_that_finds_no_start_says_what_is_furthest(monkeypatch, inference)
     module = importlib.import_module(
         "sloth_jax.inference.fit"
     )  # the package's own name is the function
-    found = module._fit_observations
+    found = module._compute
 
     def diverge(*arguments):
         draws = found(*arguments)
         return draws._replace(mode=draws.mode._replace(value=draws.mode.value * np.nan))
 
-    monkeypatch.setattr(module, "_fit_observations", diverge)
+    monkeypatch.setattr(module, "_compute", diverge)
     with pytest.raises(Diverged, match=r"every start .*furthest from all others is family"):
         fit(data, key=jax.random.key(0), settings=QUICK, inference=inference)
 
@@ -44,13 +44,13 @@ def test_a_fit_that_finds_no_start_says_what_is_furthest(monkeypatch, inference)
 def test_draws_that_are_not_finite_are_an_error(monkeypatch):
     data, _ = table()
     module = importlib.import_module("sloth_jax.inference.fit")
-    found = module._fit_observations
+    found = module._compute
 
     def overflow(*arguments):
         draws = found(*arguments)
         return draws._replace(position=draws.position.at[0, 0].set(np.inf))
 
-    monkeypatch.setattr(module, "_fit_observations", overflow)
+    monkeypatch.setattr(module, "_compute", overflow)
     with pytest.raises(Diverged, match="furthest from all others is family"):
         fit(data, key=jax.random.key(0), settings=QUICK)
 
