@@ -11,11 +11,12 @@ from jax.flatten_util import ravel_pytree
 from scipy import stats
 
 from sloth_jax.effects import conditioning, density
-from sloth_jax.effects.bins import AnyBins
+from sloth_jax.effects.bins import AnyBins, Checkpoints
 from sloth_jax.effects.conditioning import Coefficients, Members, at_models, name_numbers, no_draw
 from sloth_jax.effects.dense import Cells, dense_covariance
 from sloth_jax.effects.density import Problem
 from sloth_jax.effects.packing import fill_bins, nested_bins
+from sloth_jax.effects.runs import with_checkpoints
 from sloth_jax.effects.spread import Spread
 from sloth_jax.effects.walk import walk_basis
 
@@ -34,10 +35,12 @@ class Case(NamedTuple):
     family: np.ndarray
     lineage: np.ndarray
     x: np.ndarray  # log size from the smallest, standardised
+    checkpoints: Checkpoints | None = None
 
     @property
     def bins(self) -> AnyBins:
-        return fill_bins(self.lineage, self.family, self.x, self.seen)
+        bins = fill_bins(self.lineage, self.family, self.x, self.seen)
+        return with_checkpoints(bins, self.checkpoints)
 
     @property
     def basis(self) -> np.ndarray:
@@ -51,7 +54,8 @@ class Case(NamedTuple):
         """The same without some models."""
         p = self.problem
         p = p._replace(residual=p.residual[keep], variance=p.variance[keep], seen=p.seen[keep])
-        return Case(p, self.family[keep], self.lineage[keep], self.x[keep])
+        known = self.checkpoints and Checkpoints(*(part[keep] for part in self.checkpoints))
+        return Case(p, self.family[keep], self.lineage[keep], self.x[keep], known)
 
 
 def case(seed: int, skills: int = 2, *, lineages: int = 7) -> Case:
@@ -76,9 +80,25 @@ def case(seed: int, skills: int = 2, *, lineages: int = 7) -> Case:
     return Case(problem, family, lineage, rng.uniform(-0.7, 4.0, lineage.size))
 
 
+def with_runs(one: Case, seed: int, length: float = 0.7) -> Case:
+    """Half of each family's models as checkpoints of one run, of the size of the first of them."""
+    rng = np.random.default_rng(seed)
+    run, x = np.arange(one.family.size), one.x.copy()
+    for family in np.unique(one.family):
+        rows = rng.permutation(np.flatnonzero(one.family == family))
+        rows = rows[: -(-len(rows) // 2)]
+        run[rows], x[rows] = rows[0], one.x[rows[0]]
+    benchmark = one.problem.benchmark._replace(
+        model=jnp.asarray(0.4 * np.exp(0.5 * rng.normal(size=BENCHMARKS)))
+    )
+    p = one.problem._replace(benchmark=benchmark, run_length=jnp.asarray(length))
+    return Case(p, one.family, one.lineage, x, Checkpoints(run, rng.normal(size=run.size)))
+
+
 def nested(one: Case) -> AnyBins:
     """Bins of the families of all lineages, as if they were large."""
-    return (nested_bins(np.unique(one.lineage), one.lineage, one.family, one.x, one.seen),)
+    bins = (nested_bins(np.unique(one.lineage), one.lineage, one.family, one.x, one.seen),)
+    return with_checkpoints(bins, one.checkpoints)
 
 
 def members(one: Case, more: int = 0) -> Members:
@@ -108,8 +128,11 @@ def covariance(one: Case) -> np.ndarray:
         benchmark=np.tile(np.arange(BENCHMARKS), one.family.size),
         basis=one.basis[model],
     )
+    if one.checkpoints is not None:
+        run, log_tokens = (part[model] for part in one.checkpoints)
+        cells = cells._replace(run=run, log_tokens=log_tokens)
     p = one.problem
-    return dense_covariance(cells, np.asarray(p.loading), p.skill, p.benchmark)
+    return dense_covariance(cells, np.asarray(p.loading), p.skill, p.benchmark, p.run_length)
 
 
 def dense_covariance_of_scores(one: Case) -> np.ndarray:
@@ -154,13 +177,15 @@ def _expected(problem: Problem, bins: AnyBins, who: Members) -> jax.Array:
 def free_parts(one: Case, bins: AnyBins | None = None):
     """The problem as a function of one vector, compiled, and the vector."""
     p, bins = one.problem, bins or one.bins
-    # Spreads of models on single benchmarks are 0 by definition.
-    free = (p.residual, p.variance, p.loading, p.skill, p.benchmark[:4])
+    # Without runs, spreads of models on single benchmarks are 0 by definition.
+    count = 4 if p.run_length is None else 5
+    free = (p.residual, p.variance, p.loading, p.skill, p.benchmark[:count], p.run_length)
     flat, unravel = ravel_pytree(free)
 
     def density(at: jax.Array) -> jax.Array:
-        residual, variance, loading, skill, benchmark = unravel(at)
-        own = Spread(*benchmark, p.benchmark.model)
-        return log_density(Problem(residual, variance, p.seen, loading, skill, own), bins)
+        residual, variance, loading, skill, benchmark, length = unravel(at)
+        own = Spread(*benchmark, *p.benchmark[count:])
+        moved = Problem(residual, variance, p.seen, loading, skill, own, run_length=length)
+        return log_density(moved, bins)
 
     return jax.jit(density), flat

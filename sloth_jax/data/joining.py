@@ -17,7 +17,7 @@ from sloth_jax.data.reading import (
     load_groups,
     parse_leaderboard,
 )
-from sloth_jax.data.schema import ABOUT, COLUMNS, Header, match_benchmark, read_header
+from sloth_jax.data.schema import ABOUT, FACTS, Header, match_benchmark, read_header
 from sloth_jax.data.tables import RawTable, read_table
 
 
@@ -57,7 +57,7 @@ def add_models(
     header = header._replace(benchmarks=benchmarks)
     cells, row_of, replaced = _merge(table, mine, header)
     names = tuple(dict.fromkeys((*table.benchmarks, *benchmarks)))
-    columns = [*COLUMNS, *names, *(f"{name} {kind}" for name in names for kind in ABOUT)]
+    columns = [*FACTS, *names, *(f"{name} {kind}" for name in names for kind in ABOUT)]
     merged = RawTable(
         mine.source,
         columns,
@@ -97,7 +97,7 @@ def _merge(
             sized = known["params_b"]
             for name, text in facts.items():
                 # of a model of known size, no active parameters mean that it is dense
-                if not known[name] and (name != "active_params_b" or not sized):
+                if not known.get(name) and (name != "active_params_b" or not sized):
                     known[name] = text
                     warnings.append(f"{added.source}: {model} has {name} {text}, not known before")
                 elif not _same(text, known[name]):

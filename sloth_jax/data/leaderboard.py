@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -43,6 +43,8 @@ class Leaderboard(Shown):
             not known, or known of half of the scores or fewer.
         source: ``(model, benchmark)`` position in ``sources`` of where each score is from.
         sources: names of leaderboards or evaluations, sorted; ``("",)`` where none is named.
+        run: ``(model,)`` name of the training run that a model is a checkpoint of; empty where it
+            is of none; ``()`` where none is.
         warnings: what was assumed or left out while loading, one sentence each.
         group_of_benchmark: ``(benchmark,)`` name of the suite whose part each is, empty where it
             stands alone; ``()`` where all do.
@@ -65,6 +67,7 @@ class Leaderboard(Shown):
     items: np.ndarray
     source: np.ndarray
     sources: tuple[str, ...] = ("",)
+    run: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
     group_of_benchmark: tuple[str, ...] = ()
 
@@ -133,6 +136,7 @@ class Leaderboard(Shown):
             scores=self.scores[rows],
             standard_errors=self.standard_errors[rows],
             source=self.source[rows],
+            run=runs_of(self.run[m] for m in rows if self.run),
         )
 
     def hide(self, hidden: np.ndarray) -> Leaderboard:
@@ -214,6 +218,8 @@ class Leaderboard(Shown):
                 "released": list(self.released),
             }
         )
+        if self.run:
+            frame["run"] = list(self.run)
         scores = pd.DataFrame(self.scores, columns=list(self.benchmarks))
         about: dict[str, Any] = {}
         for j, name in enumerate(self.benchmarks):
@@ -274,6 +280,12 @@ def index_families(
         ),
         "post_trained_of_family": np.array([float(post_trained[name]) for name in names]),
     }
+
+
+def runs_of(names: Iterable[str]) -> tuple[str, ...]:
+    """Runs of models by name, ``(model,)``; ``()`` where none is named."""
+    found = tuple(names)
+    return found if any(found) else ()
 
 
 def error_of_share(share: np.ndarray, items: np.ndarray) -> np.ndarray:

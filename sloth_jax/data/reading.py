@@ -1,10 +1,10 @@
 """Reads a table of models and scores, and checks it.
 
 A leaderboard table has one row per model and one column per benchmark, next to ``model``,
-``family``, ``lineage``, ``post_trained``, ``params_b``, ``active_params_b``, ``tokens_t`` and
-``released``. Everything that a user may hand in is checked here, once; a fault is answered with one
-line that names the file, row, column and value, what is wrong and how to correct it
-(:class:`TableError`). A query is the same kind of table without scores:
+``family``, ``lineage``, ``post_trained``, ``params_b``, ``active_params_b``, ``tokens_t``,
+``released`` and ``run``. Everything that a user may hand in is checked here, once; a fault is
+answered with one line that names the file, row, column and value, what is wrong and how to correct
+it (:class:`TableError`). A query is the same kind of table without scores:
 :mod:`sloth_jax.forecasting.query`.
 """
 
@@ -19,8 +19,15 @@ import numpy as np
 import pandas as pd
 
 from sloth_jax.data import EDITIONS, PUBLISHED
-from sloth_jax.data.leaderboard import Leaderboard, error_of_share, index_families
-from sloth_jax.data.rows import ModelFacts, agree_by_family, hint_at_column, number_of, parse_models
+from sloth_jax.data.leaderboard import Leaderboard, error_of_share, index_families, runs_of
+from sloth_jax.data.rows import (
+    ModelFacts,
+    agree_by_family,
+    check_runs,
+    hint_at_column,
+    number_of,
+    parse_models,
+)
 from sloth_jax.data.schema import Header, bundled_floors, match_benchmark, read_header
 from sloth_jax.data.tables import RawTable, read_bundled, read_table
 from sloth_jax.errors import InputError, check_choice
@@ -39,11 +46,12 @@ def load_leaderboard(
 
     Columns are found under several spellings (``#Params (B)``, ``Model Family``...). ``family``
     (default: the model), ``lineage`` (default: the family), ``post_trained`` (default: false, with
-    a warning), ``active_params_b`` and ``released`` may be missing, and so may sizes and tokens of
-    any model: a fit integrates them out. Every column that is not one of :data:`COLUMNS` is a
-    benchmark. Chance floors come from ``floors``, else from columns such as ``MMLU floor``, else
-    from the bundled table of benchmarks, else they are 0 with a warning. Groups of benchmarks, the
-    parts of one suite, come from ``floors`` too, or from columns such as ``Navigate group``.
+    a warning), ``active_params_b``, ``released`` and ``run`` may be missing, and so may sizes and
+    tokens of models that are of no ``run``: a fit integrates them out. Rows of one ``run`` are
+    checkpoints of one model. Every column that is not one of :data:`FACTS` is a benchmark. Chance
+    floors come from ``floors``, else from columns such as ``MMLU floor``, else from the bundled
+    table of benchmarks, else they are 0 with a warning. Groups of benchmarks, the parts of one
+    suite, come from ``floors`` too, or from columns such as ``Navigate group``.
 
     Args:
         path: CSV or parquet (``.parquet``, ``.pq``) file, or a data frame, such as that of
@@ -191,6 +199,7 @@ def parse_leaderboard(
         if math.isnan(facts[row].params_b) and table.numbers[row]:
             what = "neither its size nor a score is known: fill in one of them, or remove the row"
             raise table.error(what, row)
+    check_runs(table, facts)
     lineages, post_trained, family_warnings = _families(table, facts)
     kept = sorted(range(len(facts)), key=lambda row: facts[row].model)
     models = [facts[row] for row in kept]
@@ -212,6 +221,7 @@ def parse_leaderboard(
         items=items,
         source=source[kept],
         sources=sources,
+        run=runs_of(model.run for model in models),
     )
     own = np.array([table.numbers[row] > 0 for row in kept])
     gaps = [f"{table.source}: {gap}" for gap in _gaps(board, own)]

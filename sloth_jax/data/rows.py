@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from sloth_jax.data.schema import COLUMNS, bundled_floors, canonical_benchmark
+from sloth_jax.data.schema import FACTS, bundled_floors, canonical_benchmark
 from sloth_jax.data.tables import RawTable
 from sloth_jax.wording import did_you_mean, quoted
 
@@ -35,7 +35,7 @@ _QUANTITIES = {
 class ModelFacts(NamedTuple):
     """Facts of a row's model: ``""``, None or NaN where they are not given.
 
-    The fields are :data:`COLUMNS`, in their units: billions, trillions.
+    The fields are :data:`FACTS`, in their units: billions, trillions.
     """
 
     model: str
@@ -46,6 +46,7 @@ class ModelFacts(NamedTuple):
     active_params_b: float
     tokens_t: float
     released: str
+    run: str
 
 
 def number_of(table: RawTable, row: int, position: int) -> float:
@@ -80,7 +81,7 @@ def hint_at_column(header: str) -> str:
     """What to do with a column that is no bundled benchmark; empty for those."""
     if canonical_benchmark(header) in bundled_floors():
         return ""
-    return "; a column that is no benchmark must go" + did_you_mean(header, COLUMNS)
+    return "; a column that is no benchmark must go" + did_you_mean(header, FACTS)
 
 
 def boolean_of(table: RawTable, row: int, position: int) -> bool | None:
@@ -116,7 +117,7 @@ def parse_models(table: RawTable, columns: Mapping[str, int], *, whole: bool) ->
 
     Args:
         table: the cells.
-        columns: position of each of :data:`COLUMNS` that is there.
+        columns: position of each of :data:`FACTS` that is there.
         whole: whether family, size and tokens are needed; else a model without a family is a family
             of its own, and an unknown size or token count is NaN.
 
@@ -169,6 +170,7 @@ def _parse_model(table: RawTable, row: int, columns: Mapping[str, int], whole: b
         lineage=text.get("lineage") or None,
         post_trained=kind,
         released=text.get("released", ""),
+        run=text.get("run", ""),
         **numbers,
     )
 
@@ -205,3 +207,32 @@ def agree_by_family(
         if family not in known:
             first_row.setdefault(family, row)
     return agreed
+
+
+_SAME_TOKENS = 1e-3  # of log tokens
+
+
+def check_runs(table: RawTable, models: Sequence[ModelFacts]) -> None:
+    """Check that each run is one model of known size at different tokens.
+
+    Raises:
+        TableError: naming the row that does not go with those above.
+    """
+    above: dict[str, list[int]] = {}
+    for row, facts in enumerate(models):
+        if not facts.run:
+            continue
+        for name in ("params_b", "tokens_t"):
+            if math.isnan(getattr(facts, name)):
+                raise table.error(f"{name} of a run's checkpoint is empty: fill it in", row, "run")
+        for other in above.setdefault(facts.run, []):
+            for name in ("family", "params_b", "active_params_b"):
+                here, there = str(getattr(facts, name)), str(getattr(models[other], name))
+                if here != there:
+                    what = f"run {quoted(facts.run)} has {name} {quoted(here)} here but "
+                    what += f"{quoted(there)} in {table.place(other)}: a run is of one model"
+                    raise table.error(what, row, "run")
+            if abs(math.log(facts.tokens_t / models[other].tokens_t)) < _SAME_TOKENS:
+                what = f"the same tokens_t as {table.place(other)} of the run: keep one of them"
+                raise table.error(what, row, "run")
+        above[facts.run].append(row)

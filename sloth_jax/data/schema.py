@@ -24,10 +24,13 @@ _SPELLINGS = {
     "active_params_b": ("activeparamsb",),
     "tokens_t": ("tokenst", "pretrainingdatasizet", "pretrainingtokenst"),
     "released": ("released", "releasedate", "date"),
+    "run": ("run", "trainingrun"),
 }
 _COLUMN_OF = {key: column for column, keys in _SPELLINGS.items() for key in keys}
-COLUMNS = tuple(_SPELLINGS)
-"""Columns of a table that are no benchmarks, in the order in which they are written."""
+FACTS = tuple(_SPELLINGS)
+"""Columns of a table that are no benchmarks; ``run`` is written where a table has runs."""
+COLUMNS = FACTS[:-1]
+"""Those that are always written, in this order."""
 
 REQUIRED = ("model", "family", "params_b", "tokens_t")
 
@@ -78,7 +81,7 @@ class Header(NamedTuple):
     """Positions of columns by what they mean.
 
     Attributes:
-        facts: those among :data:`COLUMNS`, by name.
+        facts: those among :data:`FACTS`, by name.
         benchmarks: scores, by the name of the benchmark.
         about: columns about scores, by kind and then benchmark: ``se``, their standard errors;
             ``items``, how many items they are means of; ``source``, which leaderboard or evaluation

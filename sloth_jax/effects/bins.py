@@ -38,6 +38,20 @@ class ScoreBlocks(NamedTuple):
     walk: Array
 
 
+class Checkpoints(NamedTuple):
+    """Which models are checkpoints of one training run, and when.
+
+    Attributes:
+        run: a number that the checkpoints of one run share, and nobody else has, ``(bin, place)``
+            or, of a table, ``(model,)``.
+        log_tokens: log of pretraining tokens, of the same shape; any finite number where there is
+            no run.
+    """
+
+    run: Any
+    log_tokens: Any
+
+
 class Bins(NamedTuple):
     """Lineages side by side in bins of one size, so that all are computed by one small program.
 
@@ -54,6 +68,7 @@ class Bins(NamedTuple):
         covariance: prior covariance of unknown covariates, a unit matrix where known, ``(bin, unit,
             place, place)``; None where no lineage of these bins lacks one.
         factor: its lower triangular root, of the same shape.
+        checkpoints: which places are of one training run; None where the table has no runs.
     """
 
     rows: Array
@@ -66,6 +81,7 @@ class Bins(NamedTuple):
     entry: Array
     covariance: Array | None = None
     factor: Array | None = None
+    checkpoints: Checkpoints | None = None
 
 
 class NestedBins(NamedTuple):

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Sequence
+from functools import partial
 from typing import NamedTuple
 
 import jax
@@ -19,6 +20,7 @@ from jaxtyping import Float, Int, UInt
 
 from sloth_jax.effects.bins import AnyBins, Bins, SplitBins, plain_bins
 from sloth_jax.effects.density import Problem, solved_parts
+from sloth_jax.effects.runs import along_runs
 from sloth_jax.effects.spread import Spread
 from sloth_jax.products import einsum, matmul
 
@@ -162,6 +164,8 @@ def condition(problem: Problem, bins: AnyBins, members: Members, normals: Normal
         *(jnp.concatenate(pair) for pair in zip(problem.skill, problem.benchmark, strict=True))
     )
 
+    along = partial(along_runs, bins, problem.run_length)
+
     def scaled(level: Array, walk: Array, unit: Array) -> Array:
         walks = jnp.broadcast_to(walk[None, None], (1, unit.shape[1] - 1, walk.size))
         return jnp.concatenate([level[None, None], walks], axis=1) * unit
@@ -169,7 +173,7 @@ def condition(problem: Problem, bins: AnyBins, members: Members, normals: Normal
     drawn = Coefficients(
         lineage=scaled(spread.lineage, spread.lineage_walk, prior.lineage),
         family=scaled(spread.family, spread.family_walk, prior.family),
-        model=spread.model[None] * prior.model[:models],
+        model=spread.model[None] * along(prior.model[:models], root=True),
         covariate=_draw_covariates(problem, bins, prior.covariate[:, :models]),
     )
     of_skill, of_benchmark = at_models(drawn, members, skills)
@@ -195,7 +199,7 @@ def condition(problem: Problem, bins: AnyBins, members: Members, normals: Normal
     return Coefficients(
         lineage=drawn.lineage + scaled(spread.lineage**2, spread.lineage_walk**2, of_lineage),
         family=drawn.family + scaled(spread.family**2, spread.family_walk**2, of_family),
-        model=drawn.model + spread.model[None] ** 2 * pull,
+        model=drawn.model + spread.model[None] ** 2 * along(pull),
         covariate=covariate,
     )
 

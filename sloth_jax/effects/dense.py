@@ -16,6 +16,9 @@ class Cells(NamedTuple):
         model, family, lineage: numbers that tell them apart, ``(cell,)`` each.
         benchmark: position of the benchmark, ``(cell,)``.
         basis: :func:`walk_basis` of the model's size, ``(cell, coefficient)``.
+        run: a number that checkpoints of one run share and others do not have, ``(cell,)``; None
+            where there are no runs.
+        log_tokens: of the model, ``(cell,)``; of no use without runs.
     """
 
     model: np.ndarray
@@ -23,10 +26,16 @@ class Cells(NamedTuple):
     lineage: np.ndarray
     benchmark: np.ndarray
     basis: np.ndarray
+    run: np.ndarray | None = None
+    log_tokens: np.ndarray | None = None
 
 
 def dense_covariance(
-    cells: Cells, loading: np.ndarray, skill: Spread, benchmark: Spread
+    cells: Cells,
+    loading: np.ndarray,
+    skill: Spread,
+    benchmark: Spread,
+    run_length: Any = None,
 ) -> np.ndarray:
     """Covariance of predictors by effects, as one matrix: slow, plain, and for any cells.
 
@@ -35,6 +44,7 @@ def dense_covariance(
         loading: ``(..., benchmark, skill)``.
         skill: spread of effects on skills, ``(..., skill)`` each.
         benchmark: spread of effects on single benchmarks, ``(..., benchmark)`` each.
+        run_length: of the process along training runs, ``(...)``; None without runs.
 
     Returns:
         ``(..., cell, cell)``, without the noise of scores.
@@ -43,6 +53,11 @@ def dense_covariance(
         (part[:, None] == part[None, :]).astype(float)
         for part in (cells.model, cells.family, cells.lineage, cells.benchmark)
     )
+    if run_length is not None and cells.run is not None and cells.log_tokens is not None:
+        same_run = cells.run[:, None] == cells.run[None, :]
+        apart = np.abs(cells.log_tokens[:, None] - cells.log_tokens[None, :])
+        length = np.asarray(run_length, float)[..., None, None]
+        same_model = np.where(same_run, np.exp(-apart / length), same_model)
     walk = cells.basis[:, 1:] @ cells.basis[:, 1:].T
 
     at = np.asarray(loading, float)[..., cells.benchmark, :]

@@ -6,13 +6,14 @@ residual ``r_mj`` of a score's predictor from what all lineages share::
 
     r_mj = sum_k lambda_jk e_mk + u_mj + N(0, variance_mj)
 
-    Cov(e_mk, e_nk) = a_k^2 + b_k^2 w_mn + 1[same family] (c_k^2 + d_k^2 w_mn) + 1[m = n] s_k^2
-    Cov(u_mj, u_nj) = a_j^2 + b_j^2 w_mn + 1[same family] (c_j^2 + d_j^2 w_mn)
+    Cov(e_mk, e_nk) = a_k^2 + b_k^2 w_mn + 1[same family] (c_k^2 + d_k^2 w_mn) + R_mn s_k^2
+    Cov(u_mj, u_nj) = a_j^2 + b_j^2 w_mn + 1[same family] (c_j^2 + d_j^2 w_mn) + R_mn s_j^2
 
 for two models ``m, n`` of one lineage, and nothing between lineages. ``w_mn`` is the covariance of
 a random walk in log size that starts at the smallest size of the table (:class:`Walk`): what sets
 a family apart changes with size by independent steps, so that it is known near the sizes at which
-the family was seen and uncertain far from them, whichever of its models were observed.
+the family was seen and uncertain far from them, whichever of its models were observed. ``R_mn`` is
+``1[m = n]``, or more for two checkpoints of one training run (:mod:`sloth_jax.effects.runs`).
 
 So the scores of a lineage are jointly normal given what is shared. Benchmarks are eliminated
 first: given the skills ``e`` they are independent, with one small matrix each; what they say about
@@ -37,6 +38,7 @@ from jaxtyping import Float
 from sloth_jax.effects.bins import AnyBins, Bins, NestedBins, ScoreBlocks, SplitBins
 from sloth_jax.effects.elimination import Latent, block_log_density, in_blocks, solve
 from sloth_jax.effects.nested import Block, nested_log_density, prior_root, solve_nested
+from sloth_jax.effects.runs import run_correlation
 from sloth_jax.effects.spread import Spread, covariance
 
 
@@ -53,6 +55,7 @@ class Problem(NamedTuple):
         benchmark: spread of effects on single benchmarks, ``(benchmark,)`` each.
         slope: how much unknown covariates move predictors, ``(unit, model, benchmark)``; None
             where all are known.
+        run_length: of the process along training runs, in log tokens, scalar; None without runs.
     """
 
     residual: Float[Array, "model benchmark"]
@@ -62,6 +65,7 @@ class Problem(NamedTuple):
     skill: Spread
     benchmark: Spread
     slope: Float[Array, "unit model benchmark"] | None = None
+    run_length: Float[Array, ""] | None = None
 
 
 def log_density(problem: Problem, bins: AnyBins) -> Float[Array, ""]:
@@ -102,11 +106,13 @@ def _blocks(
     seen = placed(problem.seen) * bins.real[:, None, :]
     residual = jnp.where(seen > 0.0, placed(problem.residual), 0.0)
     noise = jnp.where(seen > 0.0, placed(problem.variance), 1.0)
-    benchmark = tuple(
-        _block_covariance(problem.benchmark, some, seen, noise) for some in bins.blocks
-    )
     unit = jnp.eye(bins.rows.shape[1], dtype=residual.dtype)[None]
-    alike = (bins.same_lineage, bins.walk, bins.same_family, unit * bins.real[:, None, :])
+    own = run_correlation(bins, problem.run_length)
+    along = None if problem.run_length is None else own
+    benchmark = tuple(
+        _block_covariance(problem.benchmark, some, seen, noise, along) for some in bins.blocks
+    )
+    alike = (bins.same_lineage, bins.walk, bins.same_family, own)
     empty = unit * (1.0 - bins.real)[:, None, :]
     skill = covariance(problem.skill, *alike) + empty[:, None]
     latent = None
@@ -117,12 +123,15 @@ def _blocks(
 
 
 def _block_covariance(
-    spread: Spread, blocks: ScoreBlocks, seen: Array, noise: Array
+    spread: Spread, blocks: ScoreBlocks, seen: Array, noise: Array, along: Array | None
 ) -> Float[Array, "block score score"]:
     """Covariance of the residuals of blocks given skills; a unit matrix where not observed."""
     a, b, c, d = (part[blocks.benchmark][:, None, None] ** 2 for part in spread[:4])
     inside = in_blocks(blocks, seen)
     found = a + b * blocks.walk + blocks.same_family * (c + d * blocks.walk)
+    if along is not None:  # noise that follows runs
+        at = blocks.bin[:, None, None], blocks.place[:, :, None], blocks.place[:, None, :]
+        found += spread.model[blocks.benchmark][:, None, None] ** 2 * along[at]
     found *= inside[:, :, None] * inside[:, None, :]
     unit = jnp.eye(blocks.real.shape[1], dtype=found.dtype)[None]
     return found + unit * (in_blocks(blocks, noise) + 1.0 - blocks.real)[:, None, :]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import jax
 import jax.numpy as jnp
@@ -265,7 +266,7 @@ def _bins(
     in_family = both * (family[rows][:, :, None] == family[rows][:, None, :])
     walk = same * np.einsum("lik,ljk->lij", basis, basis)
     blocks, entry = score_blocks(rows, real, lineage, observed, in_family, walk)
-    made = on_device(
+    made: dict[str, Any] = on_device(
         rows=rows,
         real=real,
         lineage=owner,

@@ -16,8 +16,8 @@ class Spread(NamedTuple):
         lineage_walk: b; steps of lineages' walks, per unit of walk variance, ``(unit,)``.
         family: c; level of families within a lineage, ``(unit,)``.
         family_walk: d; steps of families' walks, ``(unit,)``.
-        model: s; of models around their family, ``(unit,)``; 0 on single benchmarks, where it is
-            part of the noise.
+        model: s; of models around their family, ``(unit,)``. On single benchmarks it is part of the
+            noise: 0, or the noise that checkpoints of one run have in common.
     """
 
     lineage: Float[Array, "*draw unit"]
@@ -41,7 +41,7 @@ def covariance(
         same_lineage: 1 for models of one lineage, ``(..., model, model)``.
         walk: covariance of the walk within lineages, of the same shape.
         same_family: 1 for models of one family, of the same shape.
-        same_model: 1 for the same model, of the same shape.
+        same_model: 1 for the same model, R for checkpoints of one run, of the same shape.
 
     Returns:
         ``(..., unit, model, model)``.

@@ -12,8 +12,8 @@ from jax import Array
 
 from sloth_jax.chunks import map_in_chunks
 from sloth_jax.data.leaderboard import Leaderboard
-from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
 from sloth_jax.forecasting.intervals import tail_probabilities
+from sloth_jax.forecasting.predictive_law import PredictiveLaw, predictive_law
 from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.options import FLOPS_UNIT

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.data.leaderboard import Leaderboard, runs_of
 from sloth_jax.data.rows import ModelFacts, agree_by_family, parse_models
-from sloth_jax.data.schema import COLUMNS, match_benchmark, read_header
+from sloth_jax.data.schema import FACTS, match_benchmark, read_header
 from sloth_jax.data.tables import RawTable
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.query_formats import parse_query_text, read_queried
@@ -38,6 +38,8 @@ class Query(Shown):
         params_b: ``(query,)`` parameters in billions; of a mixture of experts, all of them.
         active_params_b: ``(query,)`` parameters active per token in billions; NaN where dense.
         tokens_t: ``(query,)`` pretraining tokens in trillions.
+        runs: ``(query,)`` training run that each model is a checkpoint of, empty where of none;
+            ``()`` where none is. What the training table has of a run is used.
         warnings: what was ignored or assumed, one sentence each.
     """
 
@@ -48,6 +50,7 @@ class Query(Shown):
     params_b: np.ndarray
     active_params_b: np.ndarray
     tokens_t: np.ndarray
+    runs: tuple[str, ...] = ()
     warnings: tuple[str, ...] = ()
 
     def _line(self) -> str:
@@ -59,7 +62,7 @@ class Query(Shown):
     def to_frame(self) -> pd.DataFrame:
         """A row per model; :func:`load_query` makes the same query of it."""
         kinds = [None if np.isnan(kind) else kind > 0.5 for kind in self.post_trained]
-        return pd.DataFrame(
+        found = pd.DataFrame(
             {
                 "model": list(self.models),
                 "family": list(self.families),
@@ -70,15 +73,18 @@ class Query(Shown):
                 "tokens_t": self.tokens_t,
             }
         )
+        return found.assign(run=list(self.runs)) if self.runs else found
 
 
 def load_query(path: str | Path | pd.DataFrame, leaderboard: Leaderboard) -> Query:
     """Loads models to be predicted.
 
     The columns ``model``, ``family``, ``params_b`` and ``tokens_t`` are needed; ``lineage``,
-    ``post_trained``, ``active_params_b`` and ``released`` may be given. Columns of the training
-    table's benchmarks are ignored with a warning. A family is the training table's if its name is,
-    up to case and punctuation; then its lineage and whether it is post-trained come from there.
+    ``post_trained``, ``active_params_b``, ``released`` and ``run`` may be given. A row of a run of
+    the training table is predicted as that model at other tokens. Columns of the
+    training table's benchmarks are ignored with a warning. A family is the training table's if its
+    name is, up to case and punctuation; then its lineage and whether it is post-trained come from
+    there.
 
     Args:
         path: CSV, parquet or JSON file, or a data frame with a row per model; JSON is a list of
@@ -127,7 +133,7 @@ def query_of(table: RawTable, leaderboard: Leaderboard) -> Query:
     warnings = header.warnings
     for name, position in header.benchmarks.items():
         if match_benchmark(name, leaderboard.benchmarks) is None:
-            choices = [*leaderboard.benchmarks, *COLUMNS]
+            choices = [*leaderboard.benchmarks, *FACTS]
             raise table.error(
                 "no such benchmark or column in the training table"
                 f"{did_you_mean(name, choices) or ': remove the column'}",
@@ -139,6 +145,7 @@ def query_of(table: RawTable, leaderboard: Leaderboard) -> Query:
     given = parse_models(table, header.facts, whole=True)
     models, renamed = _with_known_names(table, given, leaderboard)
     families = tuple(facts.family for facts in models)
+    new_runs = _check_runs(table, models, leaderboard)
     lineages = agree_by_family(table, models, "lineage", leaderboard.lineage_by_family())
     known = leaderboard.post_trained_by_family()
     post_trained = agree_by_family(table, models, "post_trained", known)
@@ -150,7 +157,8 @@ def query_of(table: RawTable, leaderboard: Leaderboard) -> Query:
         params_b=np.array([facts.params_b for facts in models]),
         active_params_b=np.array([facts.active_params_b for facts in models]),
         tokens_t=np.array([facts.tokens_t for facts in models]),
-        warnings=(*warnings, *renamed, *_contradictions(table, models, leaderboard)),
+        runs=runs_of(facts.run for facts in models),
+        warnings=(*warnings, *renamed, *new_runs, *_contradictions(table, models, leaderboard)),
     )
 
 
@@ -159,11 +167,12 @@ def _with_known_names(
 ) -> tuple[list[ModelFacts], list[str]]:
     """The models with families and lineages spelt as in the training table, and what changed."""
     found, notes = [], {}
-    known = {"family": leaderboard.families, "lineage": leaderboard.lineages}
+    runs = set(leaderboard.run) - {""}
+    known = {"family": leaderboard.families, "lineage": leaderboard.lineages, "run": runs}
     for row, facts in enumerate(models):
         for column, choices in known.items():
             name = getattr(facts, column)
-            if name is None:
+            if not name:
                 continue
             try:
                 meant = known_name(name, choices)
@@ -175,6 +184,32 @@ def _with_known_names(
                 facts = facts._replace(**{column: meant})
         found.append(facts)
     return found, list(notes)
+
+
+def _check_runs(
+    table: RawTable, models: Sequence[ModelFacts], leaderboard: Leaderboard
+) -> list[str]:
+    """A warning of runs that the training table does not have.
+
+    Raises:
+        TableError: a row is of a run whose checkpoints there are of another family or size.
+    """
+    first = {name: m for m, name in reversed(list(enumerate(leaderboard.run)))}
+    for row, facts in enumerate(models):
+        if not facts.run or facts.run not in first:
+            continue
+        m = first[facts.run]
+        there: dict[str, str | float] = {"family": leaderboard.families[leaderboard.family[m]]}
+        for name in ("params_b", "active_params_b"):
+            there[name] = float(getattr(leaderboard, name)[m])
+        for name, value in there.items():
+            if str(getattr(facts, name)) != str(value):
+                what = f"run {quoted(facts.run)} has {name} {quoted(str(value))} in the training"
+                what += f" table, not {quoted(str(getattr(facts, name)))}: a run is of one model"
+                raise table.error(what, row, "run")
+    new = sorted({facts.run for facts in models} - first.keys() - {""})
+    text = "the training table has no checkpoint of it, so each row is predicted as a new model"
+    return [f"{table.source}: run {quoted(name)}: {text}" for name in new]
 
 
 def _contradictions(

@@ -18,7 +18,7 @@ from sloth_jax.data.tables import (
 )
 from sloth_jax.wording import quoted, spelling
 
-_NAMES = MODEL_SPELLINGS | {"family", "modelfamily", "lineage"}  # columns that hold text
+_NAMES = MODEL_SPELLINGS | {"family", "modelfamily", "lineage", "run"}  # columns that hold text
 _FORM = 'write [{"model": ..., "family": ..., "params_b": ..., "tokens_t": ...}, ...]'
 
 

@@ -2,7 +2,7 @@
 
 A long table has a row per score, with the columns ``model``, ``benchmark`` and ``score``, and if
 you like ``scale``, ``se``, ``items``, ``source`` and ``floor``; a wide one has a row per model and
-a column per benchmark. Both may have the facts of models (:data:`sloth_jax.data.schema.COLUMNS`).
+a column per benchmark. Both may have the facts of models (:data:`sloth_jax.data.schema.FACTS`).
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from sloth_jax.data.reading import parse_leaderboard
 from sloth_jax.data.rows import facts_given, number_of
 from sloth_jax.data.schema import (
     ABOUT,
-    COLUMNS,
+    FACTS,
     Header,
     bundled_floors,
     match_benchmark,
@@ -269,7 +269,7 @@ def _merged(
     Raises:
         TableError: if a model has neither a size nor a score, or a score without ends a floor.
     """
-    columns = [*COLUMNS, *scores, *(f"{name} {kind}" for name in scores for kind in ABOUT)]
+    columns = [*FACTS, *scores, *(f"{name} {kind}" for name in scores for kind in ABOUT)]
     rows, alone = [], []
     for model, (at, row) in cells.first.items():
         cell = {column: cell_text(value) for column, (value, *_) in cells.facts[model].items()}

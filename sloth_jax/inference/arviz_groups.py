@@ -126,10 +126,11 @@ def _variables(law: SharedLaw) -> _Variables:
         found[f"link_{name}"] = ((*leading, "benchmark"), value)
     for unit, spread in (("skill", law.skill), ("benchmark", law.benchmark)):
         found |= {f"{unit}_{name}": ((unit,), part) for name, part in spread._asdict().items()}
-    return found | {
+    found |= {
         "noise": (("benchmark",), law.noise),
         "offset": (("source", "benchmark"), law.offset),
     }
+    return found if law.run_length is None else found | {"run_length": ((), law.run_length)}
 
 
 def _chosen(variables: _Variables, names: str | Sequence[str] | None) -> list[str]:

@@ -9,8 +9,10 @@ from jax import Array
 
 from sloth_jax.arrays import on_device
 from sloth_jax.data.leaderboard import Leaderboard
+from sloth_jax.effects.bins import Checkpoints
 from sloth_jax.effects.conditioning import Members, name_numbers
 from sloth_jax.effects.packing import fill_bins
+from sloth_jax.effects.runs import with_checkpoints
 from sloth_jax.effects.walk import walk_basis
 from sloth_jax.identifiability.covariate_prior import prior_of_covariates
 from sloth_jax.law.covariates import Covariates
@@ -52,13 +54,16 @@ def observe(
         design=surface.design(params, tokens, post_trained, active),
         members=Members(basis=walk_basis(start), **members),
         covariates=None,
-        bins=fill_bins(
-            lineage,
-            table.family,
-            np.asarray(start),
-            observed if possible is None else observed | possible,
-            prior.covariances if prior else None,
-            np.isnan(table.params_b),
+        bins=with_checkpoints(
+            fill_bins(
+                lineage,
+                table.family,
+                np.asarray(start),
+                observed if possible is None else observed | possible,
+                prior.covariances if prior else None,
+                np.isnan(table.params_b),
+            ),
+            checkpoints_of(table),
         ),
         **on_device(
             scores=np.where(observed, table.scores, 0.0),
@@ -87,6 +92,19 @@ def observe(
     )
     covariates = Covariates(surface=surface, sized=sized, **given)
     return around(found._replace(covariates=covariates), covariates.at)
+
+
+def checkpoints_of(table: Leaderboard, rows: np.ndarray | None = None) -> Checkpoints | None:
+    """Runs and log tokens of a table's models, ``(model,)`` each; None where it has no runs.
+
+    A run is numbered by the first row of the table that it has, whichever ``rows`` are asked for.
+    """
+    if not table.run:
+        return None
+    first: dict[str, int] = {}
+    run = [first.setdefault(name, row) if name else row for row, name in enumerate(table.run)]
+    found = np.array(run), np.nan_to_num(np.log(table.tokens_t))
+    return Checkpoints(*(part if rows is None else part[rows] for part in found))
 
 
 def around(observations: Observations, departure: Array | None) -> Observations:

@@ -76,6 +76,8 @@ def table_groups(table: Leaderboard) -> dict[str, xr.Dataset]:
         "source": list(table.sources),
     }
     known = {name: (dims, getattr(table, field)) for name, (field, dims) in _TABLE.items()}
+    if table.run:
+        known["run"] = (("model",), list(table.run))
     constant = dataset(known, names)
     return {
         "observed_data": dataset({"score": (("model", "benchmark"), table.scores)}, names),
@@ -218,7 +220,7 @@ def _table(
     def names(dimension: str) -> tuple[str, ...]:
         return tuple(str(name) for name in constant[dimension].values)
 
-    columns = {
+    columns: dict[str, Any] = {
         field: constant[name].values for name, (field, _) in _TABLE.items() if field != "released"
     }
     return Leaderboard(
@@ -228,6 +230,7 @@ def _table(
         benchmarks=names("benchmark"),
         sources=names("source"),
         released=names("released"),
+        run=names("run") if "run" in constant else (),
         scores=groups["observed_data"]["score"].values,
         warnings=tuple(warnings),
         group_of_benchmark=tuple(suites),

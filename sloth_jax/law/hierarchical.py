@@ -21,6 +21,12 @@ every width.
 The predictor is measured in standard deviations of a benchmark's scores after the inverse link, so
 that one prior suits every benchmark.
 
+Where rows of a table are checkpoints of one training run, what sets the model apart, and a share
+kappa of the noise, goes along with the run by ``R`` of :mod:`sloth_jax.effects.runs`; the rest of
+the noise is new at each checkpoint::
+
+    Cov(noise_mj, noise_nj) = noise_j^2 (kappa R_mn + (1 - kappa) 1[m = n])
+
 Where a size or a token count is not known, it is one more normal effect
 (:mod:`sloth_jax.law.covariates`).
 
@@ -46,8 +52,10 @@ from typing import NamedTuple
 
 import jax.numpy as jnp
 from jax import Array
+from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Float
 
+from sloth_jax.effects.bins import plain_bins
 from sloth_jax.effects.density import Problem, lineage_densities, log_density
 from sloth_jax.effects.spread import Spread
 from sloth_jax.law.covariates import predictor_slope
@@ -79,6 +87,8 @@ class RawParams(NamedTuple):
         noise: ``(benchmark,)``.
         offset_scale: scalar; None where there is one source.
         offset: ``(source, benchmark)``; None where there is one source.
+        run_length: scalar; None where no model is a checkpoint of a run.
+        run_share: scalar; likewise.
     """
 
     slope: Float[Array, "*draw column skill"]
@@ -93,6 +103,8 @@ class RawParams(NamedTuple):
     noise: Float[Array, "*draw benchmark"]
     offset_scale: Float[Array, "*draw"] | None = None
     offset: Float[Array, "*draw source benchmark"] | None = None
+    run_length: Float[Array, "*draw"] | None = None
+    run_share: Float[Array, "*draw"] | None = None
 
 
 class SharedLaw(NamedTuple):
@@ -105,6 +117,8 @@ class SharedLaw(NamedTuple):
         noise: scale of the noise inside the link, predictor units, ``(benchmark,)``.
         offset: of each source from the main one, predictor units, ``(source, benchmark)``; 0 for
             the main one, and where a source has no score.
+        run_length: of the process along training runs, in log tokens, scalar; None where there are
+            none. The spread of models on single benchmarks is then the noise that follows the run.
     """
 
     params: Params
@@ -112,12 +126,14 @@ class SharedLaw(NamedTuple):
     benchmark: Spread
     noise: Float[Array, "*draw benchmark"]
     offset: Float[Array, "*draw source benchmark"]
+    run_length: Float[Array, "*draw"] | None = None
 
 
 def zero_raw_params(observations: Observations, skills: int, prior: Prior) -> RawParams:
     """Raw parameters that are all zero: every part of the law at its prior median."""
     benchmarks, columns = observations.scores.shape[1], observations.design.shape[1]
     several = observations.offset_free.shape[0] > 1
+    runs = any(some.checkpoints is not None for some in plain_bins(observations.bins))
     return RawParams(
         slope=jnp.zeros((columns, skills)),
         specific_slope=jnp.zeros((columns, benchmarks)),
@@ -131,6 +147,8 @@ def zero_raw_params(observations: Observations, skills: int, prior: Prior) -> Ra
         noise=jnp.zeros(benchmarks),
         offset_scale=jnp.zeros(()) if several else None,
         offset=jnp.zeros(observations.offset_free.shape) if several else None,
+        run_length=jnp.zeros(()) if runs else None,
+        run_share=jnp.zeros(()) if runs else None,
     )
 
 
@@ -145,7 +163,6 @@ def shared_law(
         prior: units of the raw parameters.
         pivots: loadings that fix the rotation; None leaves it free.
     """
-    benchmarks = raw.bias.size
     skills = raw.loading.shape[1]
     columns = jnp.arange(observations.design.shape[1])
     last = (columns == columns.size - 1)[:, None]  # of post-training
@@ -191,12 +208,15 @@ def shared_law(
         ),
         specific_slope=specific * raw.specific_slope,
     )
+    noise = around(prior.noise, raw.noise_level, raw.noise)
+    length, along = _of_runs(raw, noise, prior)
     return SharedLaw(
         params=params,
         skill=Spread(*skill),
-        benchmark=Spread(*benchmark, model=jnp.zeros(benchmarks, raw.bias.dtype)),
-        noise=around(prior.noise, raw.noise_level, raw.noise),
+        benchmark=Spread(*benchmark, model=along),
+        noise=noise,
         offset=offset,
+        run_length=length,
     )
 
 
@@ -213,6 +233,21 @@ def _in_groups(
         for name in ("specific_slope", "bias", "link", "spread", "noise")
     }
     return raw._replace(**each), matmul(root, loading)
+
+
+def _of_runs(raw: RawParams, noise: Array, prior: Prior) -> tuple[Array | None, Array]:
+    """Length of the process along runs, and scale of the noise that follows them."""
+    if raw.run_length is None or raw.run_share is None:
+        return None, jnp.zeros_like(noise)
+    # kappa = Phi(Phi^-1(median) + raw)
+    share = ndtr(ndtri(prior.run_share) + raw.run_share)
+    return prior.run_length * jnp.exp(prior.level * raw.run_length), noise * jnp.sqrt(share)
+
+
+def fresh_variance(law: SharedLaw) -> Float[Array, "*draw benchmark"]:
+    """Variance of the noise that is new at each checkpoint of a run: all of it without runs."""
+    variance = law.noise**2
+    return variance if law.run_length is None else variance - law.benchmark.model**2
 
 
 def shares(observations: Observations) -> Float[Array, "model benchmark"]:
@@ -246,13 +281,14 @@ def effects_problem(
         residual += einsum("um,umj->mj", observations.covariates.at, slope)
     problem = Problem(
         residual=residual,
-        # noise^2 + (h'(share) se / (1 - c))^2
-        variance=law.noise[None, :] ** 2 + sampling_variance(rate, observations),
+        # (1 - kappa) noise^2 + (h'(share) se / (1 - c))^2
+        variance=fresh_variance(law)[None, :] + sampling_variance(rate, observations),
         seen=seen.astype(predictor.dtype),
         loading=law.params.loading,
         skill=law.skill,
         benchmark=law.benchmark,
         slope=slope,
+        run_length=law.run_length,
     )
     # d eta / d score = h'(share) / (1 - c)
     change = jnp.log(rate) - jnp.log1p(-observations.floor)[None, :]

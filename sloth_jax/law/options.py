@@ -46,6 +46,9 @@ class Prior:
         specific_lineage_walk: see ``specific_lineage``.
         specific_family_walk: see ``specific_lineage``.
         noise: median scale of the noise, in predictor units.
+        run_length: median length of the process along a training run, in log tokens.
+        run_share: median share of the noise's variance that follows the run, which is uniform a
+            priori where this is a half; the rest is new at each checkpoint.
         offset: median spread of sources' offsets, in predictor units; a tenth of the spread of
             models, for sources that mean to measure the same.
         link: tilt of a piece's weight in the link; e-fold changes are plausible.
@@ -76,6 +79,8 @@ class Prior:
     specific_lineage_walk: float = 0.15
     specific_family_walk: float = 0.15
     noise: float = 0.15
+    run_length: float = 2.0
+    run_share: float = 0.5
     offset: float = 0.1
     link: float = 1.0
     slack: float = 0.7
@@ -106,6 +111,8 @@ class Prior:
                 object.__setattr__(self, name, float(value))
             elif not 0.0 < float(value) < inf:
                 raise InputError(f"prior.{name} {float(value)} is not a positive number")
+            elif name == "run_share" and float(value) >= 1.0:
+                raise InputError(f"prior.{name} {float(value)} is not below 1")
             else:  # of NumPy's numbers, those that files can hold
                 object.__setattr__(self, name, float(value))
 

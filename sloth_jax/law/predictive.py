@@ -18,7 +18,7 @@ from sloth_jax.effects.conditioning import (
 )
 from sloth_jax.law.covariates import covariate_effects
 from sloth_jax.law.forward import Effects, scores
-from sloth_jax.law.hierarchical import SharedLaw, effects_problem, offset_of
+from sloth_jax.law.hierarchical import SharedLaw, effects_problem, fresh_variance, offset_of
 from sloth_jax.law.observations import Observations
 
 _MODE_DRAWS = 1000  # of effects and noise around a mode
@@ -52,9 +52,10 @@ def predict_table(
         effects = effects._replace(benchmark=effects.benchmark + offset)
     if key is None:
         return scores(law.params, observations.design, effects)
-    return noisy_scores(
-        law, observations.design, effects, normals.again, normals.items, observations.items
-    )
+    again = normals.again
+    if law.run_length is not None:  # what follows the run is among the effects
+        again = again * jnp.sqrt(fresh_variance(law))[None, :] / law.noise[None, :]
+    return noisy_scores(law, observations.design, effects, again, normals.items, observations.items)
 
 
 def coefficients_of_table(

@@ -27,8 +27,9 @@ from sloth_jax.forecasting.extrapolation import beyond_in_words
 from sloth_jax.forecasting.intervals import tail_probabilities
 from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.fit import Fit
+from sloth_jax.inference.observe import checkpoints_of
 from sloth_jax.law.forward import Params, linear_predictor
-from sloth_jax.law.hierarchical import SharedLaw, effects_problem
+from sloth_jax.law.hierarchical import SharedLaw, effects_problem, fresh_variance
 from sloth_jax.law.observations import Observations
 from sloth_jax.planning.budget import FLOPS_UNIT, WIDE_BOUNDS, Bounds
 from sloth_jax.planning.family import Family, as_family
@@ -200,8 +201,13 @@ def _joint(fit: Fit, query: Query, at: int | None, law: SharedLaw) -> _Joint:
     index = np.concatenate([model, np.repeat([rows, rows + 1], benchmarks)])
     column = np.concatenate([benchmark, np.tile(np.arange(benchmarks), 2)])
     cells = Cells(index, families[index], np.zeros(len(index), int), column, basis[index])
-    covariance = dense_covariance(cells, np.asarray(law.params.loading), law.skill, law.benchmark)
-    again = np.tile(np.asarray(law.noise, float) ** 2, 2)
+    if (runs := checkpoints_of(table)) is not None:  # the two models are of none of them
+        run, log_tokens = np.append(runs.run, [-1, -2]), np.append(runs.log_tokens, [0.0, 0.0])
+        cells = cells._replace(run=run[index], log_tokens=log_tokens[index])
+    covariance = dense_covariance(
+        cells, np.asarray(law.params.loading), law.skill, law.benchmark, law.run_length
+    )
+    again = np.tile(np.asarray(fresh_variance(law), float), 2)
     noise = np.concatenate([variance[:, model, benchmark], again], axis=1)
     covariance[:, *np.diag_indices(len(index))] += noise
     if slope is not None:

@@ -20,7 +20,7 @@ from jax.typing import ArrayLike
 
 from sloth_jax.chunks import map_in_chunks
 from sloth_jax.effects.walk import walk_basis
-from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
+from sloth_jax.forecasting.predictive_law import PredictiveLaw, predictive_law
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.forward import Effects, linear_predictor, scores, skills as skills_of
 from sloth_jax.law.links import of_benchmarks

@@ -24,7 +24,7 @@ from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.observe import observe
 from sloth_jax.law.forward import linear_predictor
-from sloth_jax.law.hierarchical import SharedLaw, effects_problem
+from sloth_jax.law.hierarchical import SharedLaw, effects_problem, fresh_variance
 from sloth_jax.law.links import LearntLink
 from sloth_jax.law.observations import Observations
 from sloth_jax.wording import did_you_mean, quoted
@@ -152,6 +152,7 @@ def _with_row(table: Leaderboard, query: Query, keep: np.ndarray) -> Leaderboard
         **index_families(families, lineages, kinds),
         **facts,
         released=(*(table.released[m] for m in rows), ""),
+        run=(*(table.run[m] for m in rows), (query.runs or ("",))[0]) if table.run else (),
         **{
             name: np.concatenate([getattr(table, name)[rows], np.full((1, width), value)])
             for name, value in blank.items()
@@ -182,7 +183,7 @@ def _conditioned(
         benchmarks, skills = problem.loading.shape
         seen = observations.observed[row]
         own = jnp.where(seen, problem.residual[row], 0.0)
-        variance = law.noise**2 + _item_variance(law, common, observations.items)
+        variance = fresh_variance(law) + _item_variance(law, common, observations.items)
         variance = jnp.where(seen, problem.variance[row], variance)
         whole = problem._replace(
             residual=problem.residual.at[row].set(own),

@@ -68,6 +68,9 @@ def contraction(fit: Fit) -> pd.DataFrame:
         of_offset = np.array(_pairs(fit.table.sources, benchmarks))[free.ravel()].tolist()
         parts.append(("log offset scale", ("",), 1.0, raw.offset_scale))
         parts.append(("offset", of_offset, 1.0, np.asarray(raw.offset)[:, free]))
+    if raw.run_length is not None:
+        parts.append(("log length of runs", ("",), 1.0, raw.run_length))
+        parts.append(("share of noise along runs", ("",), 1.0, raw.run_share))
     rows = []
     for name, subjects, prior_sd, draws in parts:
         spread = np.asarray(draws, float).std(axis=0).ravel()

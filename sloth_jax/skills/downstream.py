@@ -26,7 +26,7 @@ from scipy.special import expit
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
-from sloth_jax.forecasting.forecast import PredictiveLaw, predictive_law
+from sloth_jax.forecasting.predictive_law import PredictiveLaw, predictive_law
 from sloth_jax.forecasting.query import Query
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.law.surface import log_flops

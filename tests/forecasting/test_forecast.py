@@ -15,7 +15,7 @@ from small import EXACT
 from sloth_jax import forecast, load_query
 from sloth_jax.effects import packing
 from sloth_jax.effects.walk import walk_basis
-from sloth_jax.forecasting.forecast import predictive_law
+from sloth_jax.forecasting.predictive_law import predictive_law
 from sloth_jax.law.forward import linear_predictor
 
 

@@ -17,7 +17,8 @@ from sloth_jax.data.joining import add_models
 from sloth_jax.data.leaderboard import error_of_share
 from sloth_jax.data.reading import load_leaderboard
 from sloth_jax.data.tables import TableError
-from sloth_jax.forecasting.forecast import forecast, forecast_table, predictive_law
+from sloth_jax.forecasting.forecast import forecast, forecast_table
+from sloth_jax.forecasting.predictive_law import predictive_law
 from sloth_jax.forecasting.query import load_query
 from sloth_jax.inference.arviz_groups import lineage_log_likelihoods
 from sloth_jax.inference.fit import fit as fit_law

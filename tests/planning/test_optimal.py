@@ -10,7 +10,8 @@ import pytest
 from laws import KEY, NOBODY, UNIT, known, law_at
 from small import BENCHMARKS
 
-from sloth_jax.forecasting.forecast import forecast, predictive_law
+from sloth_jax.forecasting.forecast import forecast
+from sloth_jax.forecasting.predictive_law import predictive_law
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.forward import skills as skills_of
 from sloth_jax.planning.budget import Bounds

@@ -6,10 +6,8 @@ number of examples in the prompt it is a benchmark of its own.
 
 from __future__ import annotations
 
-import json
 import math
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,7 +15,13 @@ from typing import Any, NamedTuple
 from sloth_jax.data.importing.names import add_row, short_names
 from sloth_jax.data.importing.result import LM_EVAL, Facts, Imported
 from sloth_jax.data.tables import read_bundled
-from sloth_jax.files import read_whole
+from sloth_jax.result_files import (
+    model_arguments,
+    model_of,
+    number,
+    read_result,
+    shots_of,
+)
 
 
 class _Setting(NamedTuple):
@@ -66,12 +70,12 @@ def read_runs(path: Path, facts: Facts) -> Imported:
         if file.name.startswith("samples"):
             continue
         found.rows_in += 1
-        run = _read_json(file)
+        run = read_result(file)
         if run is None:
             found.reject(file.name, "", "no result file: JSON with an object 'results'")
             continue
-        arguments = _arguments(run)
-        model = _model_of(run, arguments)
+        arguments = model_arguments(run)
+        model = model_of(run, arguments)
         if not model:
             found.reject(file.name, "", "no name of a model in 'config' or 'model_name'")
             continue
@@ -92,7 +96,7 @@ def read_runs(path: Path, facts: Facts) -> Imported:
         kept.scores |= result.scores
         kept.errors |= result.errors
         kept.files.append(file.name)
-        count = _number(config.get("model_num_parameters"))
+        count = number(config.get("model_num_parameters"))
         kept.params_b = count / 1e9 if count else kept.params_b
     names = short_names(list(models))
     for model, kept in models.items():
@@ -103,39 +107,6 @@ def read_runs(path: Path, facts: Facts) -> Imported:
         # several files make one row
         found.rows_in -= len(kept.files) - 1
     return found
-
-
-def _read_json(file: Path) -> dict[str, Any] | None:
-    try:
-        run = json.loads(read_whole(file))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError):
-        return None
-    is_result = isinstance(run, dict) and isinstance(run.get("results"), dict)
-    return run if is_result else None
-
-
-def _arguments(run: dict[str, Any]) -> dict[str, str]:
-    """Arguments of a run's model: newer versions write an object, older ones ``key=value,...``."""
-    config = run.get("config")
-    given = config.get("model_args") if isinstance(config, dict) else None
-    if isinstance(given, dict):
-        return {key: str(value) for key, value in given.items()}
-    pairs = [part.partition("=") for part in str(given or "").split(",")]
-    return {key if equals else "model": value if equals else key for key, equals, value in pairs}
-
-
-def _model_of(run: dict[str, Any], arguments: dict[str, str]) -> str:
-    """Name of a run's model, with its revision if not the main one; empty where none is there."""
-    configs = [run[key] for key in ("config", "config_general") if isinstance(run.get(key), dict)]
-    named = (
-        run.get("model_name"),
-        run.get("model_id"),
-        *(arguments.get(key) for key in ("peft", "delta", "pretrained", "model", "path")),
-        *(config.get("model_name") for config in configs),
-    )
-    name = next((name for name in named if name and isinstance(name, str)), "")
-    revision = arguments.get("revision", "main")
-    return name if not name or revision in ("", "main", "None") else f"{name}@{revision}"
 
 
 def _scores_of(run: dict[str, Any]) -> _Scores:
@@ -149,12 +120,12 @@ def _scores_of(run: dict[str, Any]) -> _Scores:
         short = task.split("|")[1] if task.count("|") >= 2 else task
         short = short.removeprefix("harness:")
         if short.startswith(_OLD_MMLU):
-            if (subject := _measured(metrics, ("acc",))) is not None:
+            if (subject := score_of(metrics, ("acc",))) is not None:
                 subjects[task] = subject[0]
         elif short not in parts:
-            _add_task(found, task, short, metrics, _shots(run, task))
+            _add_task(found, task, short, metrics, shots_of(run, task))
     if subjects:
-        shots = _shots(run, next(iter(subjects)))
+        shots = shots_of(run, next(iter(subjects)))
         name = "MMLU"
         if len(subjects) != _SUBJECTS or shots not in (None, _SETTINGS[name].shots):
             name = f"{_OLD_MMLU}, {len(subjects)} subjects, {shots} examples"
@@ -169,7 +140,7 @@ def _add_task(
     benchmark = _OF_TASK.get(short)
     setting = _SETTINGS[benchmark] if benchmark else None
     wanted = setting.metrics if setting else _USUAL_METRICS
-    measured = _measured(metrics, wanted, mean=benchmark == "IFEval")
+    measured = score_of(metrics, wanted, mean=benchmark == "IFEval")
     if measured is None:
         return
     value, error = measured
@@ -195,48 +166,3 @@ def _parts(run: dict[str, Any]) -> set[str]:
     named = {part for group, parts in lists if group in results for part in parts or ()}
     prefixes = tuple(f"{group}_" for group in _GROUPS if group in results)
     return (named | {task for task in results if task.startswith(prefixes)}) - _OF_TASK.keys()
-
-
-def _measured(
-    metrics: dict[str, Any], wanted: Sequence[str], *, mean: bool = False
-) -> tuple[float, float | None] | None:
-    """The first metric that is there, with its standard error; or the mean of all of them."""
-    values = []
-    for metric in wanted:
-        # a filter's name follows a comma; one that is wanted by name stands in the metric itself
-        filtered = sorted(key for key in metrics if key.startswith(f"{metric},"))
-        for key in (metric, f"{metric},none", *filtered):
-            value = _number(metrics.get(key))
-            if value is not None:
-                name, comma, filter_name = key.partition(",")
-                error = _number(metrics.get(f"{name}_stderr{comma}{filter_name}"))
-                values.append((value, error))
-                break
-    if not values:
-        return None
-    return (sum(value for value, _ in values) / len(values), None) if mean else values[0]
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number else None
-
-
-def _shots(run: dict[str, Any], task: str) -> int | None:
-    """Examples in the prompt, where a file says: its places by version, the first that does."""
-
-    def at(*keys: str) -> Any:
-        found: Any = run
-        for key in keys:
-            found = found.get(key) if isinstance(found, dict) else None
-        return found
-
-    last = task.rsplit("|", 1)[-1] if task.count("|") >= 2 else ""
-    stated = (
-        at("n-shot", task),
-        at("n_shot", task),
-        at("configs", task, "num_fewshot"),
-        int(last) if last.isdigit() else None,
-        at("config", "num_fewshot"),
-    )
-    return next((shots for shots in stated if isinstance(shots, int)), None)

@@ -27,7 +27,7 @@ from sloth_jax.forecasting.family_curves import (
     quantiles_at,
     thinned,
 )
-from sloth_jax.forecasting.forecast import PredictiveLaw
+from sloth_jax.forecasting.predictive_law import PredictiveLaw
 from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.surface import Surface
