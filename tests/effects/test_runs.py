@@ -69,14 +69,14 @@ def test_order_does_not_matter():
 def test_a_single_checkpoint_is_as_any_model():
     one = with_runs(case(9), 9)
     alone = one._replace(checkpoints=Checkpoints(np.arange(one.x.size), one.x))
-    plain = one.problem._replace(run_length=None)
-    density = float(log_density(plain, one._replace(checkpoints=None).bins))
-    assert float(log_density(alone.problem, alone.bins)) == pytest.approx(density, rel=EXACT)
-    # Whether noise follows a run or not is then the same to what is observed.
+    found = float(log_density(alone.problem, alone.bins))
+    # Whether its noise follows a run or not is the same to what is observed.
     noise = one.problem.variance + one.problem.benchmark.model[None] ** 2
-    fresh = plain._replace(variance=noise, benchmark=case(9).problem.benchmark)
-    found = float(log_density(fresh, one._replace(checkpoints=None).bins))
-    assert found == pytest.approx(density, rel=EXACT)
+    plain = one.problem._replace(
+        variance=noise, benchmark=case(9).problem.benchmark, run_length=None
+    )
+    none = one._replace(problem=plain, checkpoints=None)
+    assert found == pytest.approx(float(log_density(plain, none.bins)), rel=EXACT)
 
 
 def test_roots_are_roots():
