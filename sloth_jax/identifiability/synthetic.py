@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
 from typing import NamedTuple
 
@@ -72,6 +73,113 @@ def synthetic_table(
     """
     rng = np.random.default_rng(seed)
     blank = _blank_table(rng, families, sizes, benchmarks)
+    scales = _Scales(skills, noise, tilt, own, specific, spread)
+    return _draw_scores(rng, blank, scales, _apart, _apart)
+
+
+def synthetic_runs(
+    seed: int,
+    *,
+    families: int = 4,
+    sizes: int = 4,
+    checkpoints: int = 10,
+    benchmarks: int = 4,
+    skills: int = 2,
+    noise: float = 0.1,
+    share: float = 0.5,
+    length: float = 2.0,
+    walk: bool = False,
+) -> tuple[Leaderboard, Truth]:
+    """A table of training runs, whose checkpoints are evenly spread over their tokens.
+
+    As :func:`synthetic_table`, with a run of each size of each family; all runs of a family end
+    after as many tokens.
+
+    Args:
+        seed: of everything that is drawn.
+        families: how many.
+        sizes: runs per family.
+        checkpoints: of each run.
+        benchmarks: how many.
+        skills: how many.
+        noise: standard deviation of the noise inside the link, in predictor units.
+        share: of its variance, what follows the run.
+        length: of the process along a run, in log tokens.
+        walk: whether departures walk at random in log tokens instead, starting with half of their
+            usual variance and ending with one and a half, which the law does not believe.
+
+    Returns:
+        The table, and what it was drawn from; of a walk, the law that comes closest.
+    """
+    rng = np.random.default_rng(seed)
+    blank = _blank_table(rng, families, sizes * checkpoints, benchmarks)
+    size, at = np.divmod(np.arange(sizes * checkpoints), checkpoints)
+    size, at = np.tile(size, families), np.tile(at, families)
+    last = np.repeat(np.exp(0.6 * rng.normal(size=families)), sizes * checkpoints)
+    names = [f"{blank.families[f]}-{s}" for f, s in zip(blank.family, size, strict=True)]
+    blank = replace(
+        blank,
+        models=tuple(f"{run}-{k:03d}" for run, k in zip(names, at, strict=True)),
+        params_b=2.0 ** (size + blank.family % 3),
+        tokens_t=last * (at + 1) / checkpoints,
+        run=tuple(names),
+    )
+    # A walk's last variance is three times its first.
+    steps = np.log(np.arange(1, checkpoints + 1))
+    after = np.exp(-np.diff(steps, prepend=-np.inf) / length)
+    kept, new = after, np.sqrt(1.0 - after**2)
+    if walk:
+        kept = (np.arange(checkpoints) > 0).astype(float)
+        new = np.sqrt(np.diff(0.5 + steps / steps[-1], prepend=0.0))
+
+    def along(rng: np.random.Generator, models: int, units: int) -> np.ndarray:
+        found = rng.normal(size=(families * sizes, checkpoints, units))
+        for k in range(checkpoints):
+            found[:, k] = new[k] * found[:, k] + kept[k] * found[:, k - 1] * (k > 0)
+        return found.reshape(models, units)
+
+    def noisy(rng: np.random.Generator, models: int, units: int) -> np.ndarray:
+        fresh = np.sqrt(1.0 - share) * _apart(rng, models, units)
+        return np.sqrt(share) * along(rng, models, units) + fresh
+
+    scales = _Scales(skills, noise, 0.3, Prior().model, 0.0, 0.6)
+    made, truth = _draw_scores(rng, blank, scales, along, noisy)
+    model = jnp.full(benchmarks, noise * np.sqrt(share))
+    law = truth.law._replace(
+        benchmark=truth.law.benchmark._replace(model=model), run_length=jnp.asarray(length)
+    )
+    return made, truth._replace(law=law)
+
+
+class _Scales(NamedTuple):
+    """Scales of what is drawn, by the arguments of :func:`synthetic_table`."""
+
+    skills: int
+    noise: float
+    tilt: float
+    own: float
+    specific: float
+    spread: float
+
+
+# Standard normals of models on units: generator, models, units -> (model, unit).
+_Departures = Callable[[np.random.Generator, int, int], np.ndarray]
+
+
+def _apart(rng: np.random.Generator, models: int, units: int) -> np.ndarray:
+    return rng.normal(size=(models, units))
+
+
+def _draw_scores(
+    rng: np.random.Generator,
+    blank: Leaderboard,
+    scales: _Scales,
+    departures: _Departures,
+    noisy: _Departures,
+) -> tuple[Leaderboard, Truth]:
+    """Scores of a table, of departures of models in skills and of noise."""
+    skills, noise, tilt, own, specific, spread = scales
+    models, benchmarks = blank.scores.shape
     surface = fit_surface(blank, kind="translog")
     x = surface.of(blank, blank.post_trained_of_family[blank.family])
     basis = np.asarray(walk_basis(surface.from_smallest(blank.params_b)), float)
@@ -82,8 +190,8 @@ def synthetic_table(
     of_benchmark = tuple(specific * np.array([*lineage, *family, 0.0]))
 
     params = _draw_params(rng, blank, skills, tilt)
-    on_skills = jnp.asarray(_draw_effects(rng, blank, basis, of_skill, skills))
-    on_benchmarks = _draw_effects(rng, blank, basis, of_benchmark, benchmarks)
+    on_skills = jnp.asarray(_draw_effects(rng, blank, basis, of_skill, skills, departures))
+    on_benchmarks = _draw_effects(rng, blank, basis, of_benchmark, benchmarks, departures)
     # Each benchmark's predictors get mean 0 and the given spread, by its loadings.
     eta = np.asarray(linear_predictor(params, x, Effects(on_skills)), float) + on_benchmarks
     scale = spread / eta.std(axis=0)
@@ -98,8 +206,8 @@ def synthetic_table(
         noise=jnp.full(benchmarks, noise),
         offset=jnp.zeros((1, benchmarks)),
     )
-    noisy = jnp.asarray(on_benchmarks + noise * rng.normal(size=eta.shape))
-    made = np.asarray(scores(params, x, Effects(on_skills, noisy)), float)
+    measured = jnp.asarray(on_benchmarks + noise * noisy(rng, models, benchmarks))
+    made = np.asarray(scores(params, x, Effects(on_skills, measured)), float)
     effects = Effects(on_skills, jnp.asarray(on_benchmarks))
     return replace(blank, scores=made), Truth(law, effects, surface)
 
@@ -163,10 +271,11 @@ def _draw_effects(
     basis: np.ndarray,
     spread: tuple[float, ...],
     units: int,
+    departures: _Departures,
 ) -> np.ndarray:
     """Effects of lineages, families and models on so many units, ``(model, unit)``."""
     lineage = table.lineage_of_family[table.family]
-    found = spread[4] * rng.normal(size=(len(table.models), units))
+    found = spread[4] * departures(rng, len(table.models), units)
     for level, walk, of_model in ((*spread[:2], lineage), (*spread[2:4], table.family)):
         drawn = rng.normal(size=(of_model.max() + 1, basis.shape[1], units))
         drawn[:, 0] *= level

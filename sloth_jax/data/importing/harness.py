@@ -20,6 +20,7 @@ from sloth_jax.result_files import (
     model_of,
     number,
     read_result,
+    score_of,
     shots_of,
 )
 
