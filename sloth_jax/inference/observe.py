@@ -50,21 +50,14 @@ def observe(
         family_name=name_numbers("family", table.families),
         model_name=name_numbers("model", table.models),
     )
+    blocks = observed if possible is None else observed | possible
+    lacks = prior.covariances if prior else None, np.isnan(table.params_b)
+    bins = fill_bins(lineage, table.family, np.asarray(start), blocks, *lacks)
     found = Observations(
         design=surface.design(params, tokens, post_trained, active),
         members=Members(basis=walk_basis(start), **members),
         covariates=None,
-        bins=with_checkpoints(
-            fill_bins(
-                lineage,
-                table.family,
-                np.asarray(start),
-                observed if possible is None else observed | possible,
-                prior.covariances if prior else None,
-                np.isnan(table.params_b),
-            ),
-            checkpoints_of(table),
-        ),
+        bins=with_checkpoints(bins, checkpoints_of(table)),
         **on_device(
             scores=np.where(observed, table.scores, 0.0),
             observed=observed,
