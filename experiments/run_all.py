@@ -121,6 +121,8 @@ def steps() -> list[Step]:
         ),
         Step("completion", "completion.py"),
         Step("completion_page", "completion_table.py", (), (), "completion.md", ("completion",)),
+        Step("runs", "runs.py"),
+        Step("runs_page", "runs_table.py", (), (), "runs.md", ("runs",)),
         *calibrations,
         Step("calibration_page", "calibration_table.py", (), (), "calibration.md", calibrated),
         Step(

@@ -16,6 +16,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import jax
 import numpy as np
@@ -146,7 +147,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     options = parser.parse_args(arguments)
     settings = settings_of(options, sj.FitSettings(skills=options.skills, draws=500))
     rows = simulated(options, settings)
-    parts = {"simulated": means(rows)}
+    parts: dict[str, Any] = {"simulated": means(rows)}
     if not options.smoke:
         real = published(options, settings)
         parts["published"] = means(real.assign(truth=real["run"]))

@@ -35,8 +35,8 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
         metavar="QUERY",
         help="models to predict: a CSV or parquet file with the columns model, family, params_b "
         "(billions), tokens_t (trillions) and, optionally, lineage, post_trained, "
-        "active_params_b; a JSON file with a list of objects of these names; or - for CSV or JSON "
-        "from standard input",
+        "active_params_b, run (a training run of the table, to be continued); a JSON file with a "
+        "list of objects of these names; or - for CSV or JSON from standard input",
     )
     add_source_options(parser)
     add_output_options(parser, "with a row per model and benchmark, and group of these")
