@@ -37,7 +37,7 @@ def test_runs_are_read_written_and_picked(tmp_path):
     assert board.subset(np.array([False, False, False, True])).run == ()
     assert board.hide(np.ones(4, bool)).run == board.run
     # Without a run there is no such column.
-    plain = table("".join(line.replace("a at 1b", "") for line in RUNS))
+    plain = table(RUNS.replace("a at 1b", ""))
     assert plain.run == ()
     assert "run" not in plain.to_frame()
 

@@ -11,7 +11,17 @@ import pandas as pd
 import pytest
 from quick_fits import KEY, QUICK, same
 
-from sloth_jax import Fit, Leaderboard, Query, fit, forecast, forecast_table, load_query
+from sloth_jax import (
+    Fit,
+    InputError,
+    Leaderboard,
+    Prior,
+    Query,
+    fit,
+    forecast,
+    forecast_table,
+    load_query,
+)
 from sloth_jax.cli.main import main
 from sloth_jax.data.reading import load_leaderboard
 from sloth_jax.identifiability.synthetic import synthetic_runs
@@ -123,19 +133,22 @@ def test_predict_takes_a_column_of_runs(tmp_path, capsys):
     query.to_csv(tmp_path / "query.csv", index=False)
     out = tmp_path / "out.csv"
     where = ["--fit", str(tmp_path / "fit.nc"), "--query", str(tmp_path / "query.csv")]
-    assert main(["predict", *where, "--out", str(out)]) == 0
+    assert exit_code("predict", *where, "--out", str(out)) == 0
     assert len(pd.read_csv(out)) == len(runs().benchmarks)
-    wrong = query.assign(params_b=99.0)
-    wrong.to_csv(tmp_path / "query.csv", index=False)
+    query.assign(params_b=99.0).to_csv(tmp_path / "query.csv", index=False)
     capsys.readouterr()
-    assert main(["predict", *where, "--out", str(out)]) == 2
+    assert exit_code("predict", *where, "--out", str(out)) == 2
     assert "a run is of one model" in capsys.readouterr().err
 
 
-@pytest.mark.parametrize("share", [0.0, 1.0, 2.0])
-def test_priors_of_runs_are_checked(share):
-    from sloth_jax import InputError, Prior
+def exit_code(*arguments: str) -> int:
+    with pytest.raises(SystemExit) as ended:
+        main(arguments)
+    assert isinstance(ended.value.code, int)
+    return ended.value.code
 
-    if share in (0.0, 1.0, 2.0):
-        with pytest.raises(InputError, match="run_share"):
-            Prior(run_share=share)
+
+@pytest.mark.parametrize("share", [0.0, 1.0, 2.0])
+def test_the_share_of_noise_is_one(share):
+    with pytest.raises(InputError, match="run_share"):
+        Prior(run_share=share)
