@@ -21,7 +21,7 @@ from jax.typing import ArrayLike
 from jaxtyping import Float
 
 from sloth_jax.arrays import on_device
-from sloth_jax.effects.bins import AnyBins, Bins, Checkpoints, NestedBins, plain_bins
+from sloth_jax.effects.bins import AnyBins, Bins, Checkpoints, NestedBins, SplitBins, plain_bins
 from sloth_jax.products import einsum
 
 
@@ -53,12 +53,24 @@ def with_checkpoints(bins: AnyBins, checkpoints: Checkpoints | None) -> AnyBins:
         placed = on_device(run=checkpoints.run[rows], log_tokens=checkpoints.log_tokens[rows])
         return some._replace(checkpoints=Checkpoints(**placed))
 
-    return tuple(
-        some._replace(families=tuple(told(one) for one in some.families))
-        if isinstance(some, NestedBins)
-        else told(some)
-        for some in bins
-    )
+    found: list[Bins | NestedBins] = []
+    for some in bins:
+        if isinstance(some, SplitBins):
+            raise TypeError("tell bins of runs before they are split")
+        nested = isinstance(some, NestedBins)
+        found.append(
+            some._replace(families=tuple(told(one) for one in some.families))
+            if nested
+            else told(some)
+        )
+    return tuple(found)
+
+
+def has_runs(bins: AnyBins) -> bool:
+    """Whether bins were told of checkpoints."""
+    whole = [some.parts if isinstance(some, SplitBins) else some for some in bins]
+    parts = [some.families if isinstance(some, NestedBins) else (some,) for some in whole]
+    return any(one.checkpoints is not None for part in parts for one in part)
 
 
 def run_correlation(some: Bins, length: Array | None) -> Float[Array, "bin place place"]:

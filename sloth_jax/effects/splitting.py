@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from jax.sharding import Mesh
 
-from sloth_jax.effects.bins import AnyBins, Bins, NestedBins, ScoreBlocks, SplitBins
+from sloth_jax.effects.bins import AnyBins, Bins, Checkpoints, NestedBins, ScoreBlocks, SplitBins
 
 
 def split_bins(bins: AnyBins, mesh: Mesh, lineages: int) -> AnyBins:
@@ -60,6 +60,8 @@ def _split(bins: Any, parts: int, lineages: int) -> Bins:
         for name in ("covariance", "factor")
         if (value := getattr(bins, name)) is not None
     }
+    if bins.checkpoints is not None:
+        latent["checkpoints"] = Checkpoints(*(dealt(part) for part in bins.checkpoints))
     names = ("rows", "real", "same_lineage", "same_family", "walk")
     return Bins(
         lineage=dealt(bins.lineage, lineages),

@@ -55,8 +55,8 @@ from jax import Array
 from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Float
 
-from sloth_jax.effects.bins import plain_bins
 from sloth_jax.effects.density import Problem, lineage_densities, log_density
+from sloth_jax.effects.runs import has_runs
 from sloth_jax.effects.spread import Spread
 from sloth_jax.law.covariates import predictor_slope
 from sloth_jax.law.forward import Params, linear_predictor
@@ -133,7 +133,7 @@ def zero_raw_params(observations: Observations, skills: int, prior: Prior) -> Ra
     """Raw parameters that are all zero: every part of the law at its prior median."""
     benchmarks, columns = observations.scores.shape[1], observations.design.shape[1]
     several = observations.offset_free.shape[0] > 1
-    runs = any(some.checkpoints is not None for some in plain_bins(observations.bins))
+    runs = has_runs(observations.bins)
     return RawParams(
         slope=jnp.zeros((columns, skills)),
         specific_slope=jnp.zeros((columns, benchmarks)),
