@@ -77,7 +77,7 @@ def log_density(problem: Problem, bins: AnyBins) -> Float[Array, ""]:
         elif isinstance(some, SplitBins):
             found += jnp.sum(some.map(lambda part, given: log_density(given, (part,)), problem))
         else:
-            found += block_log_density(*_blocks(problem, some))
+            found += block_log_density(*blocks_of(problem, some))
     return found
 
 
@@ -95,7 +95,7 @@ def lineage_densities(problem: Problem, bins: AnyBins, lineages: int) -> Float[A
     return found[:lineages]
 
 
-def _blocks(
+def blocks_of(
     problem: Problem, bins: Bins
 ) -> tuple[tuple[Array, ...], Array, Array, Array, Array, Latent | None, Bins]:
     """Arguments of :func:`solve`."""
@@ -142,7 +142,7 @@ def solved_parts(
 ) -> tuple[Array, list[tuple[Bins, Array]]]:
     """Log densities of the lineages of bins, and V^-1 r with the bins that it is of."""
     if not isinstance(bins, NestedBins):
-        solved = solve(*_blocks(problem, bins))
+        solved = solve(*blocks_of(problem, bins))
         return solved.log_density, [(bins, solved.weight)]
     nested = solve_nested(*_families(problem, bins), bins)
     weights = [one.solved.weight for one in nested.families]
@@ -159,4 +159,4 @@ def _families(problem: Problem, bins: NestedBins) -> tuple[tuple[Block, ...], Ar
         for spread in spreads
     )
     alone = problem._replace(skill=skill, benchmark=benchmark)
-    return tuple(_blocks(alone, some) for some in bins.families), root
+    return tuple(blocks_of(alone, some) for some in bins.families), root

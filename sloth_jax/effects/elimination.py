@@ -163,6 +163,14 @@ def in_blocks(
     return found * blocks.real.reshape(*blocks.real.shape, *(1,) * (found.ndim - 2))
 
 
+def pairs_in_blocks(
+    blocks: ScoreBlocks, values: Float[Array, "bin benchmark place place"]
+) -> Float[Array, "block score score"]:
+    """Values of pairs of scores of blocks; any where empty."""
+    at = (blocks.bin[:, None, None], blocks.benchmark[:, None, None])
+    return values[*at, blocks.place[:, :, None], blocks.place[:, None, :]]
+
+
 def _side_by_side(blocks: tuple[Array, ...], entry: Array, dtype: Any) -> Array:
     """Blocks at their places, ``(bin, benchmark, place, place)``; 0 elsewhere."""
     flat = [block.reshape(-1) for block in blocks]
@@ -248,12 +256,7 @@ def density_change(
     change = jnp.zeros((), loading.dtype)
     for some, r_inv, d_block in zip(bins.blocks, s.block_precision, d_benchmark, strict=True):
         # the diagonal blocks of V^-1: R_j - R_j P_j R_j
-        added = spread[
-            some.bin[:, None, None],
-            some.benchmark[:, None, None],
-            some.place[:, :, None],
-            some.place[:, None, :],
-        ]
+        added = pairs_in_blocks(some, spread)
         weight = in_blocks(some, s.weight)
         of_block = weight[:, :, None] * weight[:, None, :]
         of_block -= r_inv - matmul(matmul(r_inv, added), r_inv)
@@ -287,28 +290,57 @@ def density_change(
 def _units_after(
     s: Solved, loading: Array, latent: Latent | None
 ) -> tuple[Array, Array, Array | float]:
-    """P_j = sum over units u, v of l_ju l_jv M^-1_uv, and tr(R_j P_j) by halves of l.
+    """P of :func:`at_scores` after scores, and half of tr(R_j P_j) differentiated.
 
     Returns:
-        P, ``(bin, benchmark, place, place)``; its trace with R, differentiated by loadings,
-        ``(benchmark, skill)``, and by slopes of unknown covariates, ``(bin, unit, benchmark,
-        place)``, 0 where there are none; half of it each, as P is symmetric.
+        P, ``(bin, benchmark, place, place)``; the derivative by loadings, ``(benchmark, skill)``,
+        and by slopes of unknown covariates, ``(bin, unit, benchmark, place)``, 0 where there are
+        none.
     """
-    r_inv, m_inv, skills = s.benchmark_precision, s.unit_covariance, loading.shape[1]
+    r_inv, skills = s.benchmark_precision, loading.shape[1]
     (bins, benchmarks, size, _) = r_inv.shape
-    between = m_inv[:, :skills, :, :skills].transpose(0, 1, 3, 2, 4)
-    between = between.reshape(bins, skills * skills, size * size)
-    products = (loading[:, :, None] * loading[:, None, :]).reshape(benchmarks, -1)
-    spread = einsum("jc,lcn->ljn", products, between).reshape(r_inv.shape)
+    found = at_scores(loading, latent, s.unit_covariance)
     # sum_h lambda_jh <R_j, M^-1_hk>
-    inner = einsum("ljn,lcn->jc", r_inv.reshape(bins, benchmarks, -1), between)
+    flat = found.between.reshape(bins, -1, size * size)
+    inner = einsum("ljn,lcn->jc", r_inv.reshape(bins, benchmarks, -1), flat)
     inner = inner.reshape(benchmarks, skills, skills)
     of_loading = jnp.sum(loading[:, :, None] * inner, axis=1)
+    if found.within is None:
+        return found.spread, of_loading, 0.0
+    of_loading += einsum("ljmn,ljkmn->jk", r_inv, found.beside)
+    return found.spread, of_loading, einsum("ljmn,ljmun->lujn", r_inv, found.within)
+
+
+class AtScores(NamedTuple):
+    """Covariance of predictors by units, and what it is made of.
+
+    Attributes:
+        spread: P_j = sum over units u, v of l_ju C_uv l_jv, ``(bin, benchmark, place, place)``.
+        between: C of skills, ``(bin, skill, skill, place, place)``.
+        within: l' C of unknown covariates, ``(bin, benchmark, place, unit, place)``; None where
+            all are known.
+        beside: g C between unknown covariates and skills, ``(bin, benchmark, skill, place,
+            place)``; None likewise.
+    """
+
+    spread: Array
+    between: Array
+    within: Array | None
+    beside: Array | None
+
+
+def at_scores(loading: Array, latent: Latent | None, covariance: Array) -> AtScores:
+    """Covariance of predictors by units of the covariance ``(bin, unit, place, unit, place)``."""
+    benchmarks, skills = loading.shape
+    between = covariance[:, :skills, :, :skills].transpose(0, 1, 3, 2, 4)
+    bins, size = between.shape[0], between.shape[-1]
+    products = (loading[:, :, None] * loading[:, None, :]).reshape(benchmarks, -1)
+    spread = einsum("jc,lcn->ljn", products, between.reshape(bins, -1, size * size))
+    spread = spread.reshape(bins, benchmarks, size, size)
     if latent is None:
-        return spread, of_loading, 0.0
-    within = to_benchmarks(loading, latent, m_inv[:, :, :, skills:])  # [l, j, m, u, n]
+        return AtScores(spread, between, None, None)
+    within = to_benchmarks(loading, latent, covariance[:, :, :, skills:])
     spread += einsum("lujn,ljmun->ljmn", latent.slope, within)
-    beside = einsum("lujm,lumkn->ljkmn", latent.slope, m_inv[:, skills:, :, :skills])
+    beside = einsum("lujm,lumkn->ljkmn", latent.slope, covariance[:, skills:, :, :skills])
     spread += einsum("jk,ljkmn->ljmn", loading, beside)
-    of_loading += einsum("ljmn,ljkmn->jk", r_inv, beside)
-    return spread, of_loading, einsum("ljmn,ljmun->lujn", r_inv, within)
+    return AtScores(spread, between, within, beside)
