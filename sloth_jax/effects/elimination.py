@@ -305,7 +305,7 @@ def _units_after(
     inner = einsum("ljn,lcn->jc", r_inv.reshape(bins, benchmarks, -1), flat)
     inner = inner.reshape(benchmarks, skills, skills)
     of_loading = jnp.sum(loading[:, :, None] * inner, axis=1)
-    if found.within is None:
+    if found.within is None or found.beside is None:
         return found.spread, of_loading, 0.0
     of_loading += einsum("ljmn,ljkmn->jk", r_inv, found.beside)
     return found.spread, of_loading, einsum("ljmn,ljmun->lujn", r_inv, found.within)

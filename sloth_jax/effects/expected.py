@@ -1,15 +1,15 @@
 """Scores and skills together: what the density is made of, given the skills.
 
 Given skills ``e`` benchmarks are independent, which the density of scores alone is not. With the
-complete log density ``log p(r, e)`` and ``e`` as the scores suggest it at one place (the expectation
-step of Dempster, Laird and Rubin 1977), the information of the scores is what scores and skills
-would have together, less what is missing (Louis 1982)::
+complete log density ``log p(r, e)`` and ``e`` as the scores suggest it at one place (the
+expectation step of Dempster, Laird and Rubin 1977), the information of the scores is what scores
+and skills would have together, less what is missing (Louis 1982)::
 
     -d2 log p(r) = E[-d2 log p(r, e) | r] - Var(d log p(r, e) | r)
 
-``e`` is normal given ``r``, with mean ``m`` and covariance ``M^-1``, and the first derivative of the
-complete log density by a parameter ``a`` is quadratic in it, so that with ``u = h - M m``, where ``m``
-is held fixed, and ``y ~ N(0, M^-1)``::
+``e`` is normal given ``r``, with mean ``m`` and covariance ``M^-1``, and the first derivative of
+the complete log density by a parameter ``a`` is quadratic in it, so that with ``u = h - M m``,
+where ``m`` is held fixed, and ``y ~ N(0, M^-1)``::
 
     Cov(d_a log p(r, e), d_b log p(r, e)) = d_a u' M^-1 d_b u + E[(d_a M y)' M^-1 (d_b M y)] / 2
 
@@ -31,10 +31,8 @@ from sloth_jax.effects.bins import Bins, ScoreBlocks
 from sloth_jax.effects.density import Problem, blocks_of
 from sloth_jax.effects.elimination import (
     Latent,
-    at_scores,
     in_blocks,
     inverse,
-    pairs_in_blocks,
     solve,
     to_benchmarks,
 )
@@ -47,16 +45,24 @@ class Units(NamedTuple):
     Attributes:
         mean: ``(bin, unit, place)``.
         covariance: M^-1, ``(bin, unit, place, unit, place)``.
+        at_blocks: the same between the models of each block, ``(unit, unit, block, score, score)``.
     """
 
     mean: Float[Array, "bin unit place"]
     covariance: Float[Array, "bin unit place unit place"]
+    at_blocks: tuple[Float[Array, "unit unit block score score"], ...]
 
 
 def units_given(problem: Problem, bins: Bins) -> Units:
     """Units given the scores."""
     solved = solve(*blocks_of(problem, bins))
-    return Units(solved.unit, solved.unit_covariance)
+    covariance = solved.unit_covariance
+    by_pair = covariance.transpose(1, 3, 0, 2, 4)
+    at_blocks = tuple(
+        by_pair[:, :, some.bin[:, None, None], some.place[:, :, None], some.place[:, None, :]]
+        for some in bins.blocks
+    )
+    return Units(solved.unit, covariance, at_blocks)
 
 
 def expected_log_density(problem: Problem, bins: Bins, units: Units) -> Float[Array, ""]:
@@ -69,17 +75,35 @@ def expected_log_density(problem: Problem, bins: Bins, units: Units) -> Float[Ar
     """
     benchmark, skill, loading, residual, seen, latent, _ = blocks_of(problem, bins)
     left = residual - seen * to_benchmarks(loading, latent, units.mean)
-    spread = at_scores(loading, latent, units.covariance).spread
     found = -0.5 * math.log(2.0 * math.pi) * jnp.sum(seen)
-    for some, covariance in zip(bins.blocks, benchmark, strict=True):
-        inside, off = in_blocks(some, seen), in_blocks(some, left)
-        square = off[:, :, None] * off[:, None, :]
-        square += inside[:, :, None] * inside[:, None, :] * pairs_in_blocks(some, spread)
+    for some, covariance, between in zip(bins.blocks, benchmark, units.at_blocks, strict=True):
+        off, at = in_blocks(some, left), _at_scores_of(some, loading, latent, seen)
+        # E[(r - l e)(r - l e)'] = (r - l m)(r - l m)' + sum_u l_u t_u,  t_u = sum_v C_uv l_v'
+        spread = jnp.zeros_like(covariance)
+        for u, row in enumerate(between):
+            moved = sum(of_pair * at[v][:, None, :] for v, of_pair in enumerate(row))
+            spread += at[u][:, :, None] * jax.lax.stop_gradient(moved)
+        # The derivative by l is twice that with t held fixed, as only the symmetric part counts.
+        spread = 2.0 * spread - jax.lax.stop_gradient(spread)
+        square = off[:, :, None] * off[:, None, :] + spread
         found += _expected_normal(covariance, square)
     prior = skill if latent is None else jnp.concatenate([skill, latent.covariance], axis=1)
     square = units.mean[:, :, :, None] * units.mean[:, :, None, :]
     square += jnp.moveaxis(jnp.diagonal(units.covariance, axis1=1, axis2=3), -1, 1)
     return found + _expected_normal(prior, square)
+
+
+def _at_scores_of(
+    blocks: ScoreBlocks, loading: Array, latent: Latent | None, seen: Array
+) -> list[Float[Array, "block score"]]:
+    """Loadings of the scores of blocks by unit; 0 where not observed."""
+    inside = in_blocks(blocks, seen)
+    found = [of_skill[blocks.benchmark][:, None] * inside for of_skill in loading.T]
+    if latent is not None:
+        found += [
+            in_blocks(blocks, of_unit) * inside for of_unit in jnp.moveaxis(latent.slope, 1, 0)
+        ]
+    return found
 
 
 @jax.custom_jvp

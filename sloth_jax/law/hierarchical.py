@@ -48,6 +48,7 @@ Bartlett decomposition), so predictions have the same prior as with free loading
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -328,7 +329,7 @@ class Density(NamedTuple):
 
     def potential(self, raw: RawParams) -> Float[Array, ""]:
         """Minus the log density of raw parameters and scores, scalar."""
-        return -log_likelihood(self.law(raw), self.observations) - self._log_prior(raw)
+        return -log_likelihood(self.law(raw), self.observations) - self.log_prior(raw)
 
     def evaluate(self, raw: RawParams) -> tuple[Array, Array, SharedLaw]:
         """The same, its part of each lineage's scores, and the law of the raw parameters.
@@ -338,9 +339,10 @@ class Density(NamedTuple):
         """
         law = self.law(raw)
         lineages = lineage_log_likelihood(law, self.observations)
-        return -jnp.sum(lineages) - self._log_prior(raw), lineages, law
+        return -jnp.sum(lineages) - self.log_prior(raw), lineages, law
 
-    def _log_prior(self, raw: RawParams) -> Array:
+    def log_prior(self, raw: RawParams) -> Array:
+        """Log density of raw parameters before any score, scalar; they are independent."""
         found = jnp.zeros((), raw.bias.dtype)
         for name, value in raw._asdict().items():
             if name == "loading" and self.pivots is not None:
@@ -368,6 +370,28 @@ class Density(NamedTuple):
         law = self.law(RawParams(**drawn))
         numpyro.factor("scores", log_likelihood(law, self.observations))
         return law
+
+
+def without_groups(density: Density) -> tuple[Density, Callable[[RawParams], RawParams]]:
+    """The density of scores where no benchmarks are of one group, and where it is the same.
+
+    Returns:
+        A density of other raw parameters, whose prior is another; and what takes raw parameters
+        of the given one to those of the same law.
+    """
+    observations, prior, pivots = density
+    if observations.group is None:
+        return density, lambda raw: raw
+
+    def apart(raw: RawParams) -> RawParams:
+        if pivots is None:
+            raw, loading = _in_groups(raw, raw.loading, observations, prior, None)
+            return raw._replace(loading=loading)
+        triangle = TriangularLoadings(prior.loading, pivots)
+        made = _in_groups(raw, triangle.loading(raw.loading), observations, prior, pivots)
+        return made[0]._replace(loading=triangle.raw(made[1]))
+
+    return density._replace(observations=observations._replace(group=None)), apart
 
 
 def sampling_variance(

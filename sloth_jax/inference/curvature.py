@@ -1,0 +1,276 @@
+"""The curvature of the density at a place.
+
+``by_differences`` takes a gradient for every parameter and direction: exact, and what small tables
+want. ``by_expectation`` is for tables of many benchmarks, whose parameters are as many. Given
+skills benchmarks are independent, so that one direction serves all of them together; what the
+unknown skills take away is added up lineage by lineage (:mod:`sloth_jax.effects.expected`; Louis
+1982). Its cost is that of a few hundred gradients, however many benchmarks there are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+import jax
+import jax.numpy as jnp
+import numpy as np
+from jax import Array
+from jax.flatten_util import ravel_pytree
+from jaxtyping import Float, Int
+
+from sloth_jax.chunks import map_in_chunks
+from sloth_jax.effects.bins import Bins, NestedBins
+from sloth_jax.effects.conditioning import Normals, at_models, condition, draw_normals, no_draw
+from sloth_jax.effects.density import Problem
+from sloth_jax.effects.expected import Units, expected_log_density, pulls, units_given
+from sloth_jax.inference.mode import Target
+from sloth_jax.law.hierarchical import RawParams, effects_problem, without_groups
+from sloth_jax.law.observations import Observations
+from sloth_jax.products import matmul
+
+_STEP = 0.03  # of differences, in standard deviations of the prior
+_DRAWN = 800  # bins times draws of skills that stand for their variance, about
+_BINS = 24  # at a time: bounds the memory
+_SCORES = 100_000  # scores, measured or not, of all gradients that are computed together
+_MANY = 1000  # parameters from which on gradients for each cost more than the expectation
+
+
+def curvature(target: Target, position: Float[Array, " parameter"]) -> Array:
+    """Second derivative of the potential, ``(parameter, parameter)``, by what is cheaper."""
+    bins = target.density.observations.bins
+    if position.size < _MANY or any(isinstance(some, NestedBins) for some in bins):
+        return by_differences(target, position)
+    return by_expectation(target, position, jax.random.key(0))
+
+
+def by_differences(target: Target, position: Float[Array, " parameter"]) -> Array:
+    """Central differences of gradients, one pair for every parameter.
+
+    A second derivative in closed form takes four times as long to compile, and changes widths by a
+    thousandth.
+    """
+    unit = jnp.eye(position.size, dtype=position.dtype)
+    found = _difference(target.potential, position, unit, target.density.observations)
+    return 0.5 * (found + found.T)
+
+
+def _difference(
+    potential: Callable[[Array], Array],
+    position: Array,
+    directions: Array,
+    observations: Observations,
+) -> Array:
+    """Change of the gradient along each direction ``(direction, parameter)``."""
+    steps = _STEP * jnp.concatenate([directions, -directions])
+    chunk = max(1, min(16, _SCORES // observations.scores.size))
+    moved = map_in_chunks(jax.grad(potential), position[None] + steps, chunk)
+    ahead, behind = jnp.split(moved, 2)
+    return (ahead - behind) / (2.0 * _STEP)
+
+
+class Layout(NamedTuple):
+    """Positions of parameters in the flat vector.
+
+    Attributes:
+        shared: of those of no single benchmark, ``(shared,)``.
+        own: of those of each benchmark, ``(row, benchmark)``.
+    """
+
+    shared: Int[Array, " shared"]
+    own: Int[Array, "row benchmark"]
+
+
+_OF_BENCHMARKS = {  # field of RawParams -> axis of benchmarks
+    "specific_slope": 1,
+    "loading": 0,
+    "bias": 0,
+    "link": 1,
+    "spread": 1,
+    "noise": 0,
+    "offset": 1,
+}
+_COVARYING = ("loading", "link", "spread", "noise")  # on which covariances of scores depend
+
+
+def layout(raw: RawParams) -> Layout:
+    """Where the parameters of each benchmark stand, of raw parameters of that shape."""
+    flat, unravel = ravel_pytree(raw)
+    places = unravel(jnp.arange(flat.size, dtype=flat.dtype))
+    own = [at for _, at in _by_benchmark(places)]
+    given = places._asdict().items()
+    shared = [at.reshape(-1) for name, at in given if name not in _OF_BENCHMARKS and at is not None]
+    return Layout(jnp.concatenate(shared).astype(int), jnp.concatenate(own).astype(int))
+
+
+def covarying_rows(raw: RawParams) -> np.ndarray:
+    """Which rows of :attr:`Layout.own` covariances depend on, ``(row,)``, bool."""
+    found = _by_benchmark(raw)
+    return np.concatenate([np.full(len(at), name in _COVARYING) for name, at in found])
+
+
+def _by_benchmark(raw: RawParams) -> list[tuple[str, Array]]:
+    """Parameters of benchmarks by field, ``(row, benchmark)`` each."""
+    given = [(name, getattr(raw, name), axis) for name, axis in _OF_BENCHMARKS.items()]
+    benchmarks = raw.bias.size
+    return [
+        (name, jnp.moveaxis(at, axis, -1).reshape(-1, benchmarks))
+        for name, at, axis in given
+        if at is not None
+    ]
+
+
+def by_expectation(target: Target, position: Float[Array, " parameter"], key: Array) -> Array:
+    """The expected curvature of scores and skills, less what is missing: the skills.
+
+    Args:
+        target: without lineages that are taken apart (:class:`NestedBins`).
+        position: ``(parameter,)``.
+        key: of the draws of skills that stand for their variance. By how much loadings, spreads
+            and noise are known less than if skills were known has a Monte Carlo error.
+    """
+    density, unravel = target.density, target.unravel
+    # Parameters are independent a priori: all second derivatives at once.
+    log_prior = jax.grad(lambda at: density.log_prior(unravel(at)))
+    prior = -jax.jvp(log_prior, (position,), (jnp.ones_like(position),))[1]
+    # Benchmarks of a group share part of their parameters: first as if each had its own.
+    alone, apart = without_groups(density)
+
+    def mixed(at: Array) -> Array:
+        return ravel_pytree(apart(unravel(at)))[0]
+
+    one = _Complete(Target(alone, unravel), mixed(position), layout(unravel(position)))
+    found = one.expected()
+    for some, units, others in one.units(key):
+        found = found - one.missing(some, units, others)
+    if alone is not density:
+        turn = jax.jacfwd(mixed)(position)
+        found = matmul(matmul(turn.T, found), turn)
+    return 0.5 * (found + found.T) + jnp.diag(prior)
+
+
+class _Complete(NamedTuple):
+    """Scores and skills together, of benchmarks that share no parameter of their own."""
+
+    target: Target
+    position: Array
+    places: Layout
+
+    def problem(self, at: Array) -> tuple[Problem, Array]:
+        """What scores say about effects at a position."""
+        return effects_problem(self.target.law(at), self.target.density.observations)
+
+    def expected(self) -> Array:
+        """Expected curvature of minus their log density, ``(parameter, parameter)``."""
+        (shared, own), position = self.places, self.position
+        observations = self.target.density.observations
+        problem, _ = self.problem(position)
+        given = [(some, units_given(problem, some)) for some in _plain(observations)]
+
+        def potential(at: Array) -> Array:
+            problem, change = self.problem(at)
+            whole = [expected_log_density(problem, some, units) for some, units in given]
+            return -jnp.sum(change) - sum(whole)
+
+        unit = jnp.zeros((shared.size + own.shape[0], position.size), position.dtype)
+        unit = unit.at[jnp.arange(shared.size), shared].set(1.0)
+        rows = shared.size + jnp.arange(own.shape[0])
+        unit = unit.at[rows[:, None], own].set(1.0)
+        changes = _difference(potential, position, unit, observations)
+        of_shared, of_own = changes[: shared.size], changes[shared.size :]
+        found = jnp.zeros((position.size, position.size), position.dtype)
+        # A benchmark's parameters move its own gradient, and that of what all share.
+        found = found.at[own[:, None], own[None]].set(of_own[:, own])
+        return found.at[shared].set(of_shared).at[:, shared].set(of_shared.T)
+
+    def units(self, key: Array) -> list[tuple[Bins, Units, Array]]:
+        """Skills given scores, and draws of them less their mean, ``(draw, bin, unit, place)``."""
+        problem, _ = self.problem(self.position)
+        observations = self.target.density.observations
+        members, (benchmarks, skills) = observations.members, problem.loading.shape
+
+        def at_models_given(normals: Normals) -> Array:
+            found = condition(problem, observations.bins, members, normals)
+            effect, _ = at_models(found, members, skills)
+            return jnp.concatenate([effect, found.covariate.T], axis=1)
+
+        mean = at_models_given(no_draw(members, benchmarks, skills))
+        bins = sum(some.rows.shape[0] for some in _plain(observations))
+        keys = jax.random.split(key, max(2, min(8, _DRAWN // bins)))
+        drawn = jax.lax.map(
+            lambda one: at_models_given(draw_normals(members, benchmarks, skills, one)) - mean, keys
+        )
+        found = []
+        for some in _plain(observations):
+            units = units_given(problem, some)
+            placed = drawn[:, some.rows] * some.real[None, :, :, None]
+            others = jnp.moveaxis(placed, -1, 2)[:, :, : units.mean.shape[1]]
+            found.append((some, units, others))
+        return found
+
+    def missing(self, some: Bins, units: Units, others: Array) -> Array:
+        """Variance of the derivative of their log density, of the skills of some bins."""
+
+        def mean(at: Array) -> tuple[Array, Array]:
+            return pulls(self.problem(at)[0], some, units.mean, True)
+
+        found = self._gram(mean, self.places.own, units)
+        # M, unlike h, does not depend on where predictors are.
+        covarying = covarying_rows(self.target.unravel(self.position))
+        own = self.places.own[np.asarray(covarying)]
+
+        def add(total: Array, other: Array) -> tuple[Array, None]:
+            def drawn(at: Array) -> tuple[Array, Array]:
+                return pulls(self.problem(at)[0], some, -other, False)
+
+            return total + self._gram(drawn, own, units), None
+
+        square, _ = jax.lax.scan(add, jnp.zeros_like(found), others)
+        return found + square / (2.0 * len(others))
+
+    def _gram(
+        self, pulled: Callable[[Array], tuple[Array, Array]], own: Array, units: Units
+    ) -> Array:
+        """Derivatives of what is pulled, multiplied by the covariance of units between them."""
+        shared, position = self.places.shared, self.position
+
+        _, along = jax.linearize(pulled, position)
+
+        def change(row: Array) -> tuple[Array, Array]:
+            return along(jnp.zeros_like(position).at[row].set(1.0))
+
+        def of_shared(row: Array) -> Array:
+            by_benchmark, alone = change(row)
+            return jnp.sum(by_benchmark, axis=2) + alone
+
+        by_row = jax.lax.map(lambda row: change(row)[0], own)  # row bin unit benchmark place
+        by_shared = jax.lax.map(of_shared, shared)  # shared bin unit place
+        bins, count, size = by_shared.shape[1:]
+        covariance = units.covariance.reshape(bins, count * size, count * size)
+
+        def add(total: Array, some: tuple[Array, Array]) -> tuple[Array, None]:
+            at, real = some
+            wide = by_shared[:, at].transpose(1, 2, 3, 0)
+            rows = by_row[:, at].transpose(1, 2, 4, 0, 3)
+            both = jnp.concatenate([wide, rows.reshape(*rows.shape[:3], -1)], axis=-1)
+            both = both.reshape(at.size, count * size, -1) * real[:, None, None]
+            solved = matmul(covariance[at], both)
+            flat = (at.size * count * size, -1)
+            return total + matmul(both.reshape(flat).T, solved.reshape(flat)), None
+
+        # The last chunk is filled up with bins that count 0.
+        chunk = min(_BINS, bins)
+        places = np.arange(-(-bins // chunk) * chunk).reshape(-1, chunk)
+        real = jnp.asarray(places < bins, position.dtype)
+        width = shared.size + own.size
+        total = jnp.zeros((width, width), position.dtype)
+        total, _ = jax.lax.scan(add, total, (jnp.asarray(np.minimum(places, bins - 1)), real))
+        order = jnp.concatenate([shared, own.reshape(-1)])
+        whole = jnp.zeros((position.size, position.size), position.dtype)
+        return whole.at[order[:, None], order[None]].set(total)
+
+
+def _plain(observations: Observations) -> list[Bins]:
+    found = [some for some in observations.bins if isinstance(some, Bins)]
+    assert len(found) == len(observations.bins)
+    return found
