@@ -37,10 +37,10 @@ from sloth_jax.cli.process import run_as_process
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod
 from sloth_jax.files import write_text
 from sloth_jax.identifiability.synthetic import synthetic_table
-from sloth_jax.inference.mode import target_of
 from sloth_jax.inference.observe import observe
 from sloth_jax.law.hierarchical import zero_raw_params
 from sloth_jax.law.pivots import choose_pivots
+from sloth_jax.law.target import target_of
 from sloth_jax.plotting.figure_style import BLUE, GREEN, GREY, ORANGE, style
 from sloth_jax.provenance import versions
 

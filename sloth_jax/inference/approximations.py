@@ -19,9 +19,9 @@ from jax import Array
 from jaxtyping import Float
 
 from sloth_jax.chunks import map_in_chunks
-from sloth_jax.inference.curvature import curvature
-from sloth_jax.inference.mode import Target
+from sloth_jax.law.curvature import curvature
 from sloth_jax.law.hierarchical import SharedLaw
+from sloth_jax.law.target import Target
 from sloth_jax.products import matmul
 
 _SVI_STEPS = 1000
@@ -71,6 +71,39 @@ def by_curvature(target: Target, mean: Float[Array, " parameter"]) -> Normal:
     """
     values, vectors = jnp.linalg.eigh(curvature(target, mean))
     return Normal(mean, vectors / jnp.sqrt(jnp.maximum(values, 1.0))[None, :])
+
+
+_POLISHING = 0.1, 40  # Adam's rate along the axes, in their lengths, and steps
+
+
+def polished(target: Target, normal: Normal) -> tuple[Normal, Array, Array]:
+    """The normal moved to the mode, where the search for it ended nearby.
+
+    Along the axes of the curvature every direction is as long as any other, so that a few steps of
+    Adam do what would need many along the parameters.
+
+    Returns:
+        The normal; the potential and the length of its gradient there.
+    """
+    import optax  # a saved fit needs none
+
+    value_and_gradient = jax.value_and_grad(target.potential)
+    rate, steps = _POLISHING
+    optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
+
+    def step(_: Array, state: tuple) -> tuple:
+        unit, inner = state[:2]
+        position = normal.position(unit)
+        value, gradient = value_and_gradient(position)
+        length = jnp.sqrt(jnp.sum(gradient**2))
+        updates, inner = optimiser.update(matmul(gradient, normal.axes), inner, unit)
+        return optax.apply_updates(unit, updates), inner, (position, value, length)
+
+    nothing = jnp.zeros((), normal.mean.dtype)
+    unit = jnp.zeros_like(normal.mean)
+    state = (unit, optimiser.init(unit), (normal.mean, nothing, nothing))
+    mean, value, length = jax.lax.fori_loop(0, steps + 1, step, state)[-1]
+    return normal._replace(mean=mean), value, length
 
 
 def laplace(target: Target, normal: Normal, key: Array, draws: int, judged: int) -> Drawn:

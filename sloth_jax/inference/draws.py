@@ -14,8 +14,8 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Float
 
 from sloth_jax.chunks import map_in_chunks
-from sloth_jax.inference.approximations import by_curvature, laplace, svi
-from sloth_jax.inference.mode import Mode, Target, find_mode, target_of
+from sloth_jax.inference.approximations import by_curvature, laplace, polished, svi
+from sloth_jax.inference.mode import Mode, find_mode
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.stacking import leave_one_lineage_out, mixture_rows, stack
 from sloth_jax.law.hierarchical import SharedLaw, zero_raw_params
@@ -23,6 +23,7 @@ from sloth_jax.law.observations import Observations, linear_at
 from sloth_jax.law.options import AVERAGED, Prior
 from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.surface import used_columns
+from sloth_jax.law.target import Target, target_of
 
 
 class Draws(NamedTuple):
@@ -64,10 +65,16 @@ class TargetOf:
 JUDGED = 250
 """Draws of an approximation that tell Pareto's k: comparing one with the density costs as much as a
 step of the search for the mode."""
+FEW_JUDGED = 64
+"""The same for a large table, where a step takes long and k is never small."""
 
 
 def fit_observations(
-    observations: Observations, key: Array, settings: FitSettings, judged: int = JUDGED
+    observations: Observations,
+    key: Array,
+    settings: FitSettings,
+    judged: int = JUDGED,
+    near: Mode | None = None,
 ) -> Draws:
     """Fit the law to arrays by any inference but NUTS: a pure function, to be mapped over folds.
 
@@ -77,16 +84,17 @@ def fit_observations(
         settings: what is fitted and how.
         judged: draws of an approximation that are compared with the density, at most; all are
             where surfaces are averaged.
+        near: the mode of a part of the table, where the search begins.
     """
     if settings.inference == "mode":
-        mode = _mode(observations, key, settings)
+        mode = _mode(observations, key, settings, near)
         return unweighted(observations, mode.position[None], mode, settings)
     if settings.averages:
-        return _average_surfaces(observations, key, settings)
-    return _approximate(observations, key, settings, judged)[0]
+        return _average_surfaces(observations, key, settings, near)
+    return _approximate(observations, key, settings, judged, near)[0]
 
 
-def _mode(observations: Observations, key: Array, settings: FitSettings) -> Mode:
+def _mode(observations: Observations, key: Array, settings: FitSettings, near: Mode | None) -> Mode:
     return find_mode(
         observations,
         key,
@@ -94,18 +102,26 @@ def _mode(observations: Observations, key: Array, settings: FitSettings) -> Mode
         prior=settings.prior,
         starts=settings.starts,
         steps=settings.steps,
+        near=near,
     )
 
 
 def _approximate(
-    observations: Observations, key: Array, settings: FitSettings, judged: int
+    observations: Observations,
+    key: Array,
+    settings: FitSettings,
+    judged: int,
+    near: Mode | None,
 ) -> tuple[Draws, Array]:
     """Draws of an approximation, and log densities of scores, ``(judged, lineage)``."""
     mode_key, draw_key = jax.random.split(key)
-    mode = _mode(observations, mode_key, settings)
+    mode = _mode(observations, mode_key, settings, near)
     observations = linear_at(observations, mode.covariates)
     target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
     normal = by_curvature(target, mode.position)
+    if near is not None:  # so few steps that they end beside the mode
+        normal, value, gradient = polished(target, normal)
+        mode = mode._replace(position=normal.mean, value=value, gradient=gradient)
     draw = {"laplace": laplace, "svi": svi}[settings.inference]
     drawn = draw(target, normal, draw_key, settings.draws, min(judged, settings.draws))
     weights = jnp.ones(1, mode.position.dtype)
@@ -113,7 +129,9 @@ def _approximate(
     return Draws(*facts, mode, weights), drawn.lineage_density
 
 
-def _average_surfaces(observations: Observations, key: Array, settings: FitSettings) -> Draws:
+def _average_surfaces(
+    observations: Observations, key: Array, settings: FitSettings, near: Mode | None
+) -> Draws:
     """Draws under each averaged surface, as many of each as its stacking weight says.
 
     A surface with fewer columns is the largest one with the others held at zero: the draws of all
@@ -126,7 +144,7 @@ def _average_surfaces(observations: Observations, key: Array, settings: FitSetti
         seen = observations._replace(design=observations.design * used[None])
         if seen.covariates is not None:
             seen = seen._replace(covariates=seen.covariates._replace(used=used))
-        draws, density = _approximate(seen, key, settings, settings.draws)
+        draws, density = _approximate(seen, key, settings, settings.draws, near)
         of_skill = jnp.broadcast_to(used[:, None], (used.size, skills))
         of_benchmark = jnp.broadcast_to(used[:, None], (used.size, benchmarks))
         free = zero_raw_params(observations, skills, settings.prior)

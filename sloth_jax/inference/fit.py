@@ -31,6 +31,7 @@ from sloth_jax.inference.approximations import Normal, by_curvature
 from sloth_jax.inference.checkpoint import Checkpoint, describe_run
 from sloth_jax.inference.diagnostics import Diagnostics, judge_chains, smooth_ratios
 from sloth_jax.inference.draws import (
+    FEW_JUDGED,
     Draws,
     TargetOf,
     fit_observations,
@@ -41,7 +42,7 @@ from sloth_jax.inference.draws import (
 from sloth_jax.inference.finite import furthest_in_words
 from sloth_jax.inference.mode import Mode
 from sloth_jax.inference.nuts import run_chains
-from sloth_jax.inference.observe import around, observe
+from sloth_jax.inference.observe import around, observe, some_families
 from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.inference.settings import FitSettings, changed
 from sloth_jax.law.hierarchical import SharedLaw
@@ -163,7 +164,8 @@ def fit(
             keeper = _keeper(observations, key, settings, checkpoint)
             draws, found = _sample(observations, key, settings, mesh, progress, keeper)
         else:
-            draws, found = _approximate(observations, key, settings, mesh, progress)
+            near = _mode_of_part(table, surface, key, settings, devices, progress)
+            draws, found = _approximate(observations, key, settings, mesh, progress, near)
     except Diverged as error:
         raise Diverged(f"{error} ({furthest_in_words(table)})") from None
     # By NumPy: here every operation of JAX would be a program to compile.
@@ -190,16 +192,40 @@ def fit(
     )
 
 
+def _mode_of_part(
+    table: Leaderboard,
+    surface: Surface,
+    key: Array,
+    settings: FitSettings,
+    devices: Sequence[Any] | None,
+    progress: Progress,
+) -> Mode | None:
+    """The mode of some families of a large table, near that of all; None where it is not large."""
+    part = some_families(table, int(np.asarray(jax.random.key_data(key)).ravel()[-1]))
+    if part is None:
+        return None
+    with progress(f"fitting the law to {counted(len(part.models), 'model')} of the table"):
+        observations, alone = observe(part, surface), replace(settings, inference="mode")
+        mesh = devices_for(observations, devices)
+        mode = _compute(fit_observations, observations, key, alone, mesh).mode
+    _check_mode(mode)
+    return jax.device_put(jax.device_get(mode._replace(covariates=None)))
+
+
 def _approximate(
     observations: Observations,
     key: Array,
     settings: FitSettings,
     mesh: Mesh | None,
     progress: Progress,
+    near: Mode | None,
 ) -> tuple[Draws, dict[str, Any]]:
     """Draws of an approximation, or a mode, and what its diagnostics are."""
     with progress(f"fitting the law ({settings.inference})"):
-        draws = _compute(fit_observations, observations, key, settings, mesh)
+        if near is None:
+            draws = _compute(fit_observations, observations, key, settings, mesh)
+        else:
+            draws = _compute(_fit_near, observations, (near, key), settings, mesh)
     _check_mode(draws.mode)
     if settings.inference == "mode":
         return draws, {}
@@ -283,8 +309,17 @@ def _curvature(
     return by_curvature(make((observations, pivots)), position)
 
 
+def _fit_near(
+    observations: Observations, given: tuple[Mode, Array], settings: FitSettings
+) -> Draws:
+    """:func:`fit_observations` from the mode of a part of the table."""
+    near, key = given
+    return fit_observations(observations, key, settings, FEW_JUDGED, near)
+
+
 _ON_ONE = {
     fit_observations: kept(jax.jit(fit_observations, static_argnames="settings"), (2,)),
+    _fit_near: kept(jax.jit(_fit_near, static_argnames="settings"), (2,)),
     log_ratios: jax.jit(log_ratios, static_argnames="settings"),
     _curvature: jax.jit(_curvature, static_argnames="settings"),
 }

@@ -20,8 +20,8 @@ from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
 from sloth_jax.inference.approximations import Normal
 from sloth_jax.inference.checkpoint import Checkpoint
-from sloth_jax.inference.mode import Target
 from sloth_jax.inference.settings import NutsSettings
+from sloth_jax.law.target import Target
 
 _CHUNK = 25  # transitions per compiled call; after each the progress bar moves
 _FIRST_STEP = 0.1

@@ -16,8 +16,11 @@ from sloth_jax.effects.runs import with_checkpoints
 from sloth_jax.effects.walk import walk_basis
 from sloth_jax.identifiability.covariate_prior import prior_of_covariates
 from sloth_jax.law.covariates import Covariates
-from sloth_jax.law.observations import Observations, linear_at
+from sloth_jax.law.observations import MANY, Observations, StandardShares, linear_at
 from sloth_jax.law.surface import Surface
+
+_QUANTILES = 256  # of a benchmark's scores in a large table
+_PART = 1000  # models of its families with whom the search for a mode begins
 
 
 def observe(
@@ -67,6 +70,7 @@ def observe(
             source=table.source,
             offset_free=_offset_free(table).astype(float),
         ),
+        standard=_standard_shares(table) if len(table.models) >= MANY else None,
         group=on_device(of=_group_numbers(table))["of"] if table.groups() else None,
     )
     if prior is None:
@@ -108,6 +112,32 @@ def around(observations: Observations, departure: Array | None) -> Observations:
 
 
 _linear_at = jax.jit(linear_at)
+
+
+def some_families(table: Leaderboard, seed: int) -> Leaderboard | None:
+    """Families of a large table, drawn until they have a thousand models; None if it is not large.
+
+    Args:
+        table: any.
+        seed: of the order in which families are drawn.
+    """
+    if len(table.models) < MANY:
+        return None
+    order = np.random.default_rng(seed).permutation(len(table.families))
+    models = np.bincount(table.family, minlength=len(table.families))[order]
+    enough = int(np.searchsorted(np.cumsum(models), _PART)) + 1
+    return table.subset(np.isin(table.family, order[:enough]))
+
+
+def _standard_shares(table: Leaderboard) -> StandardShares:
+    at = (np.arange(_QUANTILES) + 0.5) / _QUANTILES
+    share = np.full((_QUANTILES, len(table.benchmarks)), 0.5)
+    for j, floor in enumerate(table.floors):
+        scores = table.scores[table.observed[:, j], j]
+        if scores.size:
+            share[:, j] = (np.quantile(scores, at) - floor) / (1.0 - floor)
+    weight = np.broadcast_to(table.observed.sum(axis=0) / _QUANTILES, share.shape)
+    return StandardShares(**on_device(share=share, weight=weight))
 
 
 def _group_numbers(table: Leaderboard) -> np.ndarray:

@@ -204,8 +204,7 @@ def shared_law(
         floor=observations.floor,
         link=standardise(
             learnt_link(prior.link_function).from_raw(raw.link, prior),
-            shares(observations),
-            observations.observed & prior.link_from_scores,
+            *_standard(observations, prior),
         ),
         specific_slope=specific * raw.specific_slope,
     )
@@ -249,6 +248,14 @@ def fresh_variance(law: SharedLaw) -> Float[Array, "*draw benchmark"]:
     """Variance of the noise that is new at each checkpoint of a run: all of it without runs."""
     variance = law.noise**2
     return variance if law.run_length is None else variance - law.benchmark.model**2
+
+
+def _standard(observations: Observations, prior: Prior) -> tuple[Array, Array]:
+    """Shares that links are standardised to, and how much each counts."""
+    standard = observations.standard
+    if standard is None:
+        return shares(observations), observations.observed & prior.link_from_scores
+    return standard.share, standard.weight * prior.link_from_scores
 
 
 def shares(observations: Observations) -> Float[Array, "model benchmark"]:

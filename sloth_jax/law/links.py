@@ -205,7 +205,9 @@ def learnt_link(name: str) -> Any:
 
 
 def standardise(
-    link: Any, share: Float[Array, "model benchmark"], seen: Bool[Array, "model benchmark"]
+    link: Any,
+    share: Float[Array, "model benchmark"],
+    weight: Bool[Array, "model benchmark"] | Float[Array, "model benchmark"],
 ) -> Any:
     """The link whose inverse has mean 0 and standard deviation 1 over some scores.
 
@@ -215,11 +217,11 @@ def standardise(
     Args:
         link: a :class:`LearntLink` with ``centre`` 0 and ``spread`` 1.
         share: scores as shares above chance, ``(model, benchmark)``.
-        seen: which of them count, of the same shape, bool.
+        weight: how much each counts, of the same shape; of bools, whether.
     """
     even = jnp.linspace(0.0, 1.0, _EVEN, dtype=share.dtype)[:, None]
     even = jnp.broadcast_to(even, (_EVEN, share.shape[1]))
-    weight = jnp.concatenate([seen.astype(share.dtype), jnp.full_like(even, 1.0 / _EVEN)])
+    weight = jnp.concatenate([weight.astype(share.dtype), jnp.full_like(even, 1.0 / _EVEN)])
     weight = weight / jnp.sum(weight, axis=0, keepdims=True)
     value, _ = link.raw(jnp.concatenate([share, even]))
     centre = jnp.sum(weight * value, axis=0)

@@ -12,6 +12,23 @@ from sloth_jax.effects.conditioning import Members
 from sloth_jax.law.covariates import Covariates, walk_in
 
 
+class StandardShares(NamedTuple):
+    """Quantiles of the observed shares above chance, which stand for all of them.
+
+    Attributes:
+        share: ``(quantile, benchmark)``.
+        weight: how many scores each stands for, of the same shape; 0 where there is no score.
+    """
+
+    share: Float[Array, "quantile benchmark"]
+    weight: Float[Array, "quantile benchmark"]
+
+
+MANY = 2000
+"""Models from which on a table is large: quantiles stand for all its scores where links are
+standardised, and the search for the mode begins with some of its families."""
+
+
 class Observations(NamedTuple):
     """Arrays of a table, of the same shapes whichever of its scores are hidden.
 
@@ -32,6 +49,7 @@ class Observations(NamedTuple):
             to which predictions are true, else 0, ``(source, benchmark)``.
         covariates: sizes and tokens of which some are not known; None where all are. ``design``
             and ``members.basis`` are then at :attr:`Covariates.at`.
+        standard: what links are standardised to; None where it is all scores that are observed.
         group: equal numbers where benchmarks are of one group, ``(benchmark,)``; None where each
             stands alone.
     """
@@ -47,6 +65,7 @@ class Observations(NamedTuple):
     source: Int[Array, "model benchmark"]
     offset_free: Float[Array, "source benchmark"]
     covariates: Covariates | None = None
+    standard: StandardShares | None = None
     group: Int[Array, " benchmark"] | None = None
 
 

@@ -24,10 +24,11 @@ from small import table
 
 from sloth_jax import Prior
 from sloth_jax.inference.approximations import Drawn, Normal, by_curvature, laplace
-from sloth_jax.inference.mode import Mode, find_mode, target_of
+from sloth_jax.inference.mode import Mode, find_mode
 from sloth_jax.inference.observe import observe
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.surface import fit_surface
+from sloth_jax.law.target import target_of
 
 EPS = float(np.finfo(np.float32).eps)
 # Of standard deviations by differences of gradients: a seventh of the Monte Carlo error,

@@ -14,13 +14,13 @@ from small import table
 
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import InputError
-from sloth_jax.inference.mode import target_of
 from sloth_jax.inference.observe import observe
 from sloth_jax.law.groups import group_root, pivots_first
 from sloth_jax.law.hierarchical import Density, zero_raw_params
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots, TriangularLoadings, choose_pivots
 from sloth_jax.law.surface import fit_surface
+from sloth_jax.law.target import target_of
 
 GROUP = np.array([0, 1, 0, 0, 4, 1, 0])
 RHO = 0.6

@@ -24,9 +24,9 @@ from sloth_jax.effects.bins import Bins, NestedBins
 from sloth_jax.effects.conditioning import Normals, at_models, condition, draw_normals, no_draw
 from sloth_jax.effects.density import Problem
 from sloth_jax.effects.expected import Units, expected_log_density, pulls, units_given
-from sloth_jax.inference.mode import Target
 from sloth_jax.law.hierarchical import RawParams, effects_problem, without_groups
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.target import Target
 from sloth_jax.products import matmul
 
 _STEP = 0.03  # of differences, in standard deviations of the prior
