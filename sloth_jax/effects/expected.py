@@ -36,7 +36,7 @@ from sloth_jax.effects.elimination import (
     solve,
     to_benchmarks,
 )
-from sloth_jax.products import matmul
+from sloth_jax.products import einsum, matmul
 
 
 class Units(NamedTuple):
@@ -63,6 +63,18 @@ def units_given(problem: Problem, bins: Bins) -> Units:
         for some in bins.blocks
     )
     return Units(solved.unit, covariance, at_blocks)
+
+
+def draw_units(
+    units: Units, bins: Bins, key: Array, draws: int
+) -> Float[Array, "draw bin unit place"]:
+    """Draws of units given the scores less their mean; by models, wherever their bin is."""
+    count, units_, size = units.mean.shape
+    root = jnp.linalg.cholesky(units.covariance.reshape(count, units_ * size, units_ * size))
+    keys = jax.vmap(lambda row: jax.random.fold_in(key, row))(bins.rows[:, 0])
+    normal = jax.vmap(lambda one: jax.random.normal(one, (draws, units_ * size), root.dtype))(keys)
+    drawn = einsum("bij,bdj->dbi", root, normal)
+    return drawn.reshape(draws, count, units_, size)
 
 
 def expected_log_density(problem: Problem, bins: Bins, units: Units) -> Float[Array, ""]:

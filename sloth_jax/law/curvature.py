@@ -20,17 +20,22 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, Int
 
 from sloth_jax.chunks import map_in_chunks
-from sloth_jax.effects.bins import Bins, NestedBins
-from sloth_jax.effects.conditioning import Normals, at_models, condition, draw_normals, no_draw
+from sloth_jax.effects.bins import Bins, NestedBins, SplitBins, of_parts
 from sloth_jax.effects.density import Problem
-from sloth_jax.effects.expected import Units, expected_log_density, pulls, units_given
-from sloth_jax.law.hierarchical import RawParams, effects_problem, without_groups
+from sloth_jax.effects.expected import (
+    Units,
+    draw_units,
+    expected_log_density,
+    pulls,
+    units_given,
+)
+from sloth_jax.law.hierarchical import Density, RawParams, effects_problem, without_groups
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.target import Target
 from sloth_jax.products import matmul
 
 _STEP = 0.03  # of differences, in standard deviations of the prior
-_DRAWN = 800  # bins times draws of skills that stand for their variance, about
+_DRAWN = 800  # lineages times draws of skills that stand for their variance, about
 _BINS = 24  # at a time: bounds the memory
 _SCORES = 100_000  # scores, measured or not, of all gradients that are computed together
 _MANY = 1000  # parameters from which on gradients for each cost more than the expectation
@@ -140,9 +145,7 @@ def by_expectation(target: Target, position: Float[Array, " parameter"], key: Ar
         return ravel_pytree(apart(unravel(at)))[0]
 
     one = _Complete(Target(alone, unravel), mixed(position), layout(unravel(position)))
-    found = one.expected()
-    for some, units, others in one.units(key):
-        found = found - one.missing(some, units, others)
+    found = one.expected() - one.missing(key)
     if alone is not density:
         turn = jax.jacfwd(mixed)(position)
         found = matmul(matmul(turn.T, found), turn)
@@ -156,6 +159,14 @@ class _Complete(NamedTuple):
     position: Array
     places: Layout
 
+    @property
+    def bins(self) -> list[Bins | SplitBins]:
+        """Bins of all lineages, none taken apart."""
+        bins = self.target.density.observations.bins
+        found = [some for some in bins if not isinstance(some, NestedBins)]
+        assert len(found) == len(bins)
+        return found
+
     def problem(self, at: Array) -> tuple[Problem, Array]:
         """What scores say about effects at a position."""
         return effects_problem(self.target.law(at), self.target.density.observations)
@@ -165,12 +176,14 @@ class _Complete(NamedTuple):
         (shared, own), position = self.places, self.position
         observations = self.target.density.observations
         problem, _ = self.problem(position)
-        given = [(some, units_given(problem, some)) for some in _plain(observations)]
+        given = [of_parts(some, _units_given, problem) for some in self.bins]
 
         def potential(at: Array) -> Array:
             problem, change = self.problem(at)
-            whole = [expected_log_density(problem, some, units) for some, units in given]
-            return -jnp.sum(change) - sum(whole)
+            whole = jnp.sum(change)
+            for some, units in zip(self.bins, given, strict=True):
+                whole += jnp.sum(of_parts(some, _expected_log_density, problem, units))
+            return -whole
 
         unit = jnp.zeros((shared.size + own.shape[0], position.size), position.dtype)
         unit = unit.at[jnp.arange(shared.size), shared].set(1.0)
@@ -183,33 +196,26 @@ class _Complete(NamedTuple):
         found = found.at[own[:, None], own[None]].set(of_own[:, own])
         return found.at[shared].set(of_shared).at[:, shared].set(of_shared.T)
 
-    def units(self, key: Array) -> list[tuple[Bins, Units, Array]]:
-        """Skills given scores, and draws of them less their mean, ``(draw, bin, unit, place)``."""
-        problem, _ = self.problem(self.position)
-        observations = self.target.density.observations
-        members, (benchmarks, skills) = observations.members, problem.loading.shape
+    def missing(self, key: Array) -> Array:
+        """Variance of the derivative of their log density, as skills are not known."""
+        (density, unravel), places = self.target, self.places
+        lineages = density.observations.members.lineage_name.size
+        draws = max(2, min(8, _DRAWN // lineages))
 
-        def at_models_given(normals: Normals) -> Array:
-            found = condition(problem, observations.bins, members, normals)
-            effect, _ = at_models(found, members, skills)
-            return jnp.concatenate([effect, found.covariate.T], axis=1)
+        def of_bins(some: Bins, given: tuple, _: None) -> Array:
+            observations, pivots, places, position, key = given
+            density = Density(observations, prior, pivots)
+            one = _Complete(Target(density, unravel), position, places)
+            return one._missing(some, key, draws)
 
-        mean = at_models_given(no_draw(members, benchmarks, skills))
-        bins = sum(some.rows.shape[0] for some in _plain(observations))
-        keys = jax.random.split(key, max(2, min(8, _DRAWN // bins)))
-        drawn = jax.lax.map(
-            lambda one: at_models_given(draw_normals(members, benchmarks, skills, one)) - mean, keys
-        )
-        found = []
-        for some in _plain(observations):
-            units = units_given(problem, some)
-            placed = drawn[:, some.rows] * some.real[None, :, :, None]
-            others = jnp.moveaxis(placed, -1, 2)[:, :, : units.mean.shape[1]]
-            found.append((some, units, others))
-        return found
+        # All that a device needs is given to it.
+        prior, alone = density.prior, density.observations._replace(bins=())
+        given = (alone, density.pivots, places, self.position, key)
+        parts = [of_parts(some, of_bins, given) for some in self.bins]
+        return sum((jnp.sum(part, axis=0) for part in parts), jnp.zeros((), self.position.dtype))
 
-    def missing(self, some: Bins, units: Units, others: Array) -> Array:
-        """Variance of the derivative of their log density, of the skills of some bins."""
+    def _missing(self, some: Bins, key: Array, draws: int) -> Array:
+        units = units_given(self.problem(self.position)[0], some)
 
         def mean(at: Array) -> tuple[Array, Array]:
             return pulls(self.problem(at)[0], some, units.mean, True)
@@ -225,8 +231,9 @@ class _Complete(NamedTuple):
 
             return total + self._gram(drawn, own, units), None
 
+        others = draw_units(units, some, key, draws)
         square, _ = jax.lax.scan(add, jnp.zeros_like(found), others)
-        return found + square / (2.0 * len(others))
+        return found + square / (2.0 * draws)
 
     def _gram(
         self, pulled: Callable[[Array], tuple[Array, Array]], own: Array, units: Units
@@ -270,7 +277,9 @@ class _Complete(NamedTuple):
         return whole.at[order[:, None], order[None]].set(total)
 
 
-def _plain(observations: Observations) -> list[Bins]:
-    found = [some for some in observations.bins if isinstance(some, Bins)]
-    assert len(found) == len(observations.bins)
-    return found
+def _units_given(some: Bins, problem: Problem, _: None) -> Units:
+    return units_given(problem, some)
+
+
+def _expected_log_density(some: Bins, problem: Problem, units: Units) -> Array:
+    return expected_log_density(problem, some, units)
