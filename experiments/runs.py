@@ -13,6 +13,7 @@ Run: python experiments/runs.py --out out/runs
 
 from __future__ import annotations
 
+import time
 from collections.abc import Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,24 +41,18 @@ SCORED = ("error", "crps", "covered_50", "covered_90", "width_90")
 PUBLISHED = Path(__file__).with_name("checkpoints.csv")
 
 
-def masks(table: sj.Leaderboard, runs: Sequence[str], seen: Sequence[float]) -> tuple:
-    """What is seen and what is forecast, a fold for each share of the tokens.
+Fold = tuple[Sequence[str], float]  # runs whose ends are forecast, the share of tokens seen
 
-    Args:
-        table: whose rows are checkpoints.
-        runs: those whose ends are forecast.
-        seen: shares of a run's tokens.
 
-    Returns:
-        Scores that may be used, ``(fold, model, benchmark)``, and models to forecast, ``(fold,
-        model)``, bool.
-    """
+def masks(table: sj.Leaderboard, folds: Sequence[Fold]) -> tuple[np.ndarray, np.ndarray]:
+    """Scores that may be used, ``(fold, model, benchmark)``, and models to forecast, bool."""
     run = np.array(table.run)
-    ends = {name: table.tokens_t[run == name].max() for name in runs}
-    end = np.array([ends.get(name, np.inf) for name in table.run])
-    part = table.tokens_t / end  # 0 of other rows
-    hidden = np.array([part > share + 1e-6 for share in seen])
-    test = np.tile(part == 1.0, (len(seen), 1))
+    hidden, test = np.zeros((2, len(folds), len(run)), bool)
+    for fold, (runs, share) in enumerate(folds):
+        for name in runs:
+            part = table.tokens_t / table.tokens_t[run == name].max()
+            hidden[fold] |= (run == name) & (part > share + 1e-6)
+            test[fold] |= (run == name) & (part == 1.0)
     return table.observed[None] & ~hidden[:, :, None], test
 
 
@@ -78,15 +73,11 @@ def last_seen(
 
 
 def forecasts(
-    table: sj.Leaderboard,
-    runs: Sequence[str],
-    seen: Sequence[float],
-    settings: sj.FitSettings,
-    key: jax.Array,
+    table: sj.Leaderboard, folds: Sequence[Fold], settings: sj.FitSettings, key: jax.Array
 ) -> pd.DataFrame:
     """Forecasts of the ends of some runs by every method, a row per score."""
-    train, test = masks(table, runs, seen)
-    share = np.asarray(seen)
+    train, test = masks(table, folds)
+    share = np.array([seen for _, seen in folds])
     found = [last_seen(table, train, test, share).assign(method=LAST)]
     for method, known in ((RUNS, table), (APART, replace(table, run=()))):
         rows = predict_held_out(known, train, test, settings, key)
@@ -103,28 +94,28 @@ def simulated(options, settings: sj.FitSettings) -> pd.DataFrame:
             table, _ = synthetic_runs(1000 * options.seed + repeat, **(small | how))
             size = pd.Series(table.params_b).groupby(table.family).transform("max").to_numpy()
             runs = sorted({table.run[m] for m in np.flatnonzero(table.params_b == size)})
-            tell(f"{truth}, table {repeat + 1}: {len(runs)} runs to forecast ...")
+            began = time.perf_counter() - options.began
+            tell(f"{began:.0f} s: {truth}, table {repeat + 1}, {len(runs)} runs to forecast ...")
             key = jax.random.fold_in(jax.random.key(options.seed), repeat)
-            rows = forecasts(table, runs, SEEN, settings, key)
+            rows = forecasts(table, [(runs, share) for share in SEEN], settings, key)
             parts.append(rows.assign(truth=truth, run=f"{repeat}/" + rows["model"].str[:-4]))
     return pd.concat(parts, ignore_index=True)
 
 
 def published(options, settings: sj.FitSettings) -> pd.DataFrame:
-    """Forecasts of the last checkpoint of each published run that has several before it."""
+    """Forecasts of the last checkpoint of each published run from those before."""
     benchmarks = leaderboard_benchmarks("v1")
     table = sj.load_leaderboard(edition="2024", benchmarks=benchmarks)
     rows = pd.read_csv(PUBLISHED).drop(columns="source")
     table = sj.add_models(table.subset(table.known), rows)
-    parts = []
+    folds: list[Fold] = []
     for run in sorted(set(table.run) - {""}):
-        mine = np.flatnonzero(np.array(table.run) == run)
-        shares = np.sort(table.tokens_t[mine] / table.tokens_t[mine].max())[:-1]
-        tell(f"{run}: {len(shares)} checkpoints before the last ...")
-        key = jax.random.key(options.seed)
-        found = forecasts(table, [run], shares.tolist(), settings, key)
-        parts.append(found.assign(truth="published", run=run))
-    return pd.concat(parts, ignore_index=True)
+        tokens = np.sort(table.tokens_t[np.array(table.run) == run])
+        folds += [([run], float(share)) for share in tokens[:-1] / tokens[-1]]
+    tell(f"published runs, {len(folds)} forecasts ...")
+    found = forecasts(table, folds, settings, jax.random.key(options.seed))
+    run_of = dict(zip(table.models, table.run, strict=True))
+    return found.assign(run=found["model"].map(run_of))
 
 
 def means(rows: pd.DataFrame) -> list[dict[str, object]]:
@@ -145,14 +136,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser = command_line(__file__, __doc__)
     parser.add_argument("--tables", type=number(1), default=6, metavar="N", help="of each truth")
     options = parser.parse_args(arguments)
-    settings = settings_of(options, sj.FitSettings(skills=options.skills, draws=500))
+    settings = settings_of(options, sj.FitSettings(draws=200))
     rows = simulated(options, settings)
     parts: dict[str, Any] = {"simulated": means(rows)}
+    record = save(options, {"held_out": rows}, settings, repeats=options.tables, **parts)
     if not options.smoke:
         real = published(options, settings)
         parts["published"] = means(real.assign(truth=real["run"]))
         rows = pd.concat([rows, real], ignore_index=True)
-    record = save(options, {"held_out": rows}, settings, repeats=options.tables, **parts)
+        record = save(options, {"held_out": rows}, settings, repeats=options.tables, **parts)
     shown = pd.DataFrame([one for part in parts.values() for one in part])
     print(shown[["truth", "seen", "method", *SCORED]].to_string(float_format="%.4f", index=False))
     tell(f"{record['seconds']:.0f} s. Results: {options.out}")

@@ -81,7 +81,7 @@ def synthetic_runs(
     seed: int,
     *,
     families: int = 4,
-    sizes: int = 4,
+    sizes: int = 3,
     checkpoints: int = 10,
     benchmarks: int = 4,
     skills: int = 2,
@@ -92,8 +92,8 @@ def synthetic_runs(
 ) -> tuple[Leaderboard, Truth]:
     """A table of training runs, whose checkpoints are evenly spread over their tokens.
 
-    As :func:`synthetic_table`, with a run of each size of each family; all runs of a family end
-    after as many tokens.
+    As :func:`synthetic_table`, with a run of each size of each family, all base and each a lineage
+    of its own; all runs of a family end after as many tokens.
 
     Args:
         seed: of everything that is drawn.
@@ -123,6 +123,9 @@ def synthetic_runs(
         params_b=2.0 ** (size + blank.family % 3),
         tokens_t=last * (at + 1) / checkpoints,
         run=tuple(names),
+        lineages=tuple(f"lineage{f}" for f in range(families)),
+        lineage_of_family=np.arange(families),
+        post_trained_of_family=np.zeros(families),
     )
     # A walk's last variance is three times its first.
     steps = np.log(np.arange(1, checkpoints + 1))
