@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import jax
 import jax.numpy as jnp
 import numpy as np
@@ -126,7 +128,9 @@ def some_families(table: Leaderboard, seed: int) -> Leaderboard | None:
     order = np.random.default_rng(seed).permutation(len(table.families))
     models = np.bincount(table.family, minlength=len(table.families))[order]
     enough = int(np.searchsorted(np.cumsum(models), _PART)) + 1
-    return table.subset(np.isin(table.family, order[:enough]))
+    part = table.subset(np.isin(table.family, order[:enough]))
+    # Its law has the parameters of the whole table's, also where none of its models has a run.
+    return replace(part, run=part.run or ("",) * len(part.models)) if table.run else part
 
 
 def _standard_shares(table: Leaderboard) -> StandardShares:
