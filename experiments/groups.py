@@ -3,8 +3,10 @@
 A suite (24 tasks of BBH, 57 subjects of MMLU) is forecast by three laws: of the suites' means
 alone; of all parts as strangers; of all parts in groups, which share a part of what is believed of
 them. The last two forecast a suite by the mean of its parts in every draw. Whole lineages are left
-out but for the n smallest models of each family. How much parts share is decided on the first
-leaderboard, by the mode (the least CRPS of its suites); the three laws are compared on the second.
+out. How much parts share is decided on the first leaderboard, by the mode: the least CRPS of the
+suite that has parts, with and without the smallest model of each family. The three laws are
+compared on the second, and the last two also where each model was measured on a few parts, drawn at
+random, by the mode.
 
 Writes development.csv, scores.csv, differences.csv, summary.json, and legs/, a file per law and
 split: a run that is stopped goes on with the next.
@@ -54,7 +56,10 @@ WHOLE = {
     "second": ("IFEval", "MMLU-PRO"),
 }
 CORRELATIONS = (0.0, 0.25, 0.5, 0.75, 0.9)
-COUNTS = (0, 1)  # models of a family that stay
+COUNTS = (0, 1)  # models of a family that stay, in development; none in the comparison
+FEW = 0.2  # share of the parts that a model was measured on, where these are few
+# Groups of lineages that are left out together.
+FOLDS = {"first": 4, "second": 6, "few": 3}
 # Choices of each task of BBH: floors are one over them. Source: BIG-Bench Hard, arXiv:2210.09261.
 CHOICES = {
     2: "boolean_expressions causal_judgement formal_fallacies hyperbaton navigate snarks"
@@ -87,6 +92,7 @@ class Leg(NamedTuple):
         count: smallest models of each family that stay.
         inference: how the law is fitted.
         folds: of lineages.
+        share: of a model's scores on parts that are there to learn from.
     """
 
     leaderboard: str
@@ -95,12 +101,14 @@ class Leg(NamedTuple):
     count: int
     inference: str
     folds: int
+    share: float = 1.0
 
     @property
     def name(self) -> str:
         """Of its file."""
         shared = f"_{self.correlation:g}" if self.law == "parts" else ""
-        return f"{self.leaderboard}_{self.law}{shared}_n{self.count}_{self.inference}"
+        few = "" if self.share == 1.0 else f"_{self.share:g}"
+        return f"{self.leaderboard}_{self.law}{shared}_n{self.count}_{self.inference}{few}"
 
 
 class Tables(NamedTuple):
@@ -140,8 +148,9 @@ def read_tables(path: Path, leaderboard: str) -> Tables:
     }
     columns = [*suite_of, *WHOLE[leaderboard]]
     lacking = sorted({"Model", *columns} - set(given.columns))
-    if lacking or not suite_of:
-        raise sj.InputError(f"{path}: no table of sub-scores ({(lacking or ['parts'])[0]} missing)")
+    lacking += sorted(set(SUITES[leaderboard].values()) - {suite for suite, _ in suite_of.values()})
+    if lacking:
+        raise sj.InputError(f"{path}: no table of sub-scores, {lacking[0]} is missing")
     facts = sj.load_leaderboard(edition="2024").to_frame()
     scores = given[["Model", *columns]].rename(columns={"Model": "model"}).dropna()
     frame = facts[[name for name in COLUMNS if name in facts]].merge(scores, on="model")
@@ -180,7 +189,8 @@ def predict(tables: Tables, leg: Leg, settings: sj.FitSettings, key: jax.Array) 
     prior = replace(settings.prior, group_correlation=leg.correlation)
     settings = replace(settings, inference=leg.inference, prior=prior)
     split = split_by_lineage(table, leg.count, folds=leg.folds)
-    found = draw_held_out(table, split.train, split.test, settings, key)
+    train = split.train & measured(tables, table, leg.share, key)[None]
+    found = draw_held_out(table, train, split.test, settings, key)
     fold, model = np.nonzero(split.test)
     draws = found.fitted.draws[fold, :, model].astype(float)  # (entry, draw, benchmark)
     kinds = [("part", tables.parts, draws)] if of_parts else []
@@ -194,16 +204,33 @@ def predict(tables: Tables, leg: Leg, settings: sj.FitSettings, key: jax.Array) 
     return pd.concat(rows, ignore_index=True)
 
 
+def measured(tables: Tables, table: sj.Leaderboard, share: float, key: jax.Array) -> np.ndarray:
+    """Scores that there are to learn from: a share of each part, the same for all laws, at random.
+
+    Returns:
+        ``(model, benchmark)``, bool.
+    """
+    there = np.ones(table.scores.shape, bool)
+    if share < 1.0:
+        drawn = np.asarray(jax.random.uniform(key, there.shape)) < share
+        for parts in tables.parts.groups().values():
+            there[:, parts] = drawn[:, parts]
+    return there
+
+
 def legs(options: argparse.Namespace) -> Iterator[Leg]:
     """Those that decide the correlation, then those of the comparison."""
-    counts, correlations = (COUNTS[1:], (0.0, 0.5)) if options.smoke else (COUNTS, CORRELATIONS)
+    counts, correlations, folds = COUNTS, CORRELATIONS, FOLDS
+    if options.smoke:
+        counts, correlations, folds = COUNTS[1:], CORRELATIONS[1:2], dict.fromkeys(FOLDS, 2)
     for rho in correlations:
         for count in counts:
-            yield Leg("first", "parts", rho, count, "mode", 2 if options.smoke else 4)
+            yield Leg("first", "parts", rho, count, "mode", folds["first"])
     shared = sj.Prior().group_correlation
-    for count in counts:
-        for law, rho in (("suites", 0.0), ("parts", 0.0), ("parts", shared)):
-            yield Leg("second", law, rho, count, options.inference, 2 if options.smoke else 6)
+    for law, rho in (("suites", 0.0), ("parts", 0.0), ("parts", shared)):
+        yield Leg("second", law, rho, 0, options.inference, folds["second"])
+    for rho in (0.0, shared):
+        yield Leg("second", "parts", rho, 0, "mode", folds["few"], FEW)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -243,7 +270,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     results = {"development": development, "scores": means, "differences": compared}
     told = {name: json.loads(rows.to_json(orient="records")) for name, rows in results.items()}
     chosen = float(development.loc[development["crps"].idxmin(), "correlation"])
-    save(options, results, settings, sizes=shape, chosen=chosen, **told)
+    save(options, results, settings, sizes=shape, folds=FOLDS, chosen=chosen, **told)
     print(development.to_string(index=False), compared.to_string(index=False), sep="\n\n")
 
 
@@ -253,63 +280,70 @@ def few(tables: Tables) -> Tables:
 
 
 def by_correlation(scores: pd.DataFrame) -> pd.DataFrame:
-    """CRPS of suites and parts of the first leaderboard by correlation, with standard errors."""
+    """CRPS on the first leaderboard by correlation, with standard errors over lineages.
+
+    Of suites that have parts, ``crps``, of their parts, ``parts_crps``, and of the benchmarks that
+    stand alone, ``alone_crps``.
+    """
     found = []
     first = scores[scores["leaderboard"] == "first"]
-    for rho, rows in first.groupby("correlation"):
-        one: dict[str, float] = {"correlation": float(str(rho))}
-        for of, name in (("suite", "crps"), ("part", "parts_crps")):
-            some = rows[rows["of"] == of]
-            one[name], one[f"{name}_se"] = mean_and_error(
-                some["crps"].to_numpy(), some["lineage"].to_numpy()
-            )
+    alone = first["benchmark"].isin(WHOLE["first"])
+    kinds = {
+        "crps": (first["of"] == "suite") & ~alone,
+        "parts_crps": (first["of"] == "part") & ~alone,
+        "alone_crps": (first["of"] == "suite") & alone,
+    }
+    for rho in sorted(first["correlation"].unique()):
+        one: dict[str, float] = {"correlation": float(rho)}
+        for name, chosen in kinds.items():
+            one |= mean_of(first[chosen & (first["correlation"] == rho)], "crps", name)
         found.append(one)
     return pd.DataFrame(found)
 
 
-def law_of(rows: pd.DataFrame) -> pd.Series:
-    """Name of each row's law: suites, strangers or groups."""
-    strangers = np.where(rows["correlation"] == 0.0, "strangers", "groups")
-    return pd.Series(np.where(rows["law"] == "suites", "suites", strangers), rows.index)
+def mean_of(rows: pd.DataFrame, column: str, name: str) -> dict[str, float]:
+    """Mean of a column and its standard error over lineages, by ``name`` and ``name_se``."""
+    mean, error = mean_and_error(rows[column].to_numpy(float), rows["lineage"].to_numpy())
+    return {name: mean, f"{name}_se": error}
+
+
+def on_the_second(scores: pd.DataFrame) -> pd.DataFrame:
+    """Rows of the comparison, with the law's name: suites, strangers or groups.
+
+    Of parts, those of groups alone.
+    """
+    rows = scores[scores["leaderboard"] == "second"]
+    rows = rows[(rows["of"] == "suite") | ~rows["benchmark"].isin(WHOLE["second"])]
+    shared = np.where(rows["correlation"] == 0.0, "strangers", "groups")
+    return rows.assign(law=np.where(rows["law"] == "suites", "suites", shared))
 
 
 def summarised(scores: pd.DataFrame) -> pd.DataFrame:
     """Numbers of each law on the second leaderboard, by benchmark and over all, with errors."""
-    second = scores[scores["leaderboard"] == "second"]
-    second = second.assign(law=law_of(second))
-    alls = second.assign(benchmark="all")
-    suites = second[second["of"] == "suite"]
-    found = []
-    for (law, count, of, name), rows in pd.concat([alls, suites]).groupby(
-        ["law", "count", "of", "benchmark"]
-    ):
-        one: dict[str, object] = {"law": law, "count": count, "of": of, "benchmark": name}
+    second = on_the_second(scores)
+    both = pd.concat([second.assign(benchmark="all"), second[second["of"] == "suite"]])
+    names, found = ["share", "law", "of", "benchmark"], []
+    for key, rows in both.groupby(names):
+        one: dict[str, object] = dict(zip(names, key, strict=True))
         for number in ("error", "crps", "covered_90", "width_90"):
-            values, lineage = rows[number].to_numpy(), rows["lineage"].to_numpy()
-            one[number], one[f"{number}_se"] = mean_and_error(values, lineage)
+            one |= mean_of(rows, number, number)
         found.append(one | {"pareto_k": rows["pareto_k"].max(), "scores": len(rows)})
     return pd.DataFrame(found)
 
 
 def differences(scores: pd.DataFrame) -> pd.DataFrame:
     """CRPS of groups less that of the other laws, score by score, with errors over lineages."""
-    second = scores[scores["leaderboard"] == "second"]
-    second = second.assign(law=law_of(second))
-    wide = second.pivot_table(
-        index=["count", "of", "benchmark", "model", "lineage"], columns="law", values="crps"
-    ).reset_index()
-    found = []
-    for (count, of), rows in wide.groupby(["count", "of"]):
-        names = ["all", *rows["benchmark"].unique()] if of == "suite" else ["all"]
-        for name in names:
-            some = rows if name == "all" else rows[rows["benchmark"] == name]
-            for other in ("suites", "strangers"):
-                less = (some["groups"] - some[other]).to_numpy()
-                if np.isnan(less).all():
-                    continue  # the suites' law has no parts
-                mean, error = mean_and_error(less, some["lineage"].to_numpy())
-                one = {"count": count, "of": of, "benchmark": name, "than": other}
-                found.append(one | {"crps": mean, "crps_se": error})
+    entry = ["share", "of", "benchmark", "model", "lineage"]
+    second = on_the_second(scores)
+    wide = second.pivot_table(index=entry, columns="law", values="crps").reset_index()
+    both = pd.concat([wide.assign(benchmark="all"), wide[wide["of"] == "suite"]])
+    names, found = ["share", "of", "benchmark"], []
+    for key, rows in both.groupby(names):
+        for other in ("suites", "strangers"):
+            less = rows.assign(less=rows["groups"] - rows[other])
+            if less["less"].notna().any():  # the law of suites has no parts
+                one = dict(zip(names, key, strict=True)) | {"than": other}
+                found.append(one | mean_of(less, "less", "crps"))
     return pd.DataFrame(found)
 
 

@@ -167,6 +167,8 @@ def steps() -> list[Step]:
             "items.md",
             ("few_items", "items_to_forecast"),
         ),
+        Step("groups", "groups.py", file="subscores"),
+        Step("groups_page", "groups_table.py", (), (), "groups.md", ("groups",)),
         Step("few_prompts", "few_prompts.py"),
         Step(
             "few_prompts_page", "few_prompts_table.py", (), (), "few_prompts.md", ("few_prompts",)
@@ -328,6 +330,9 @@ def parse(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--docs", type=Path, metavar="DIR", help="default: docs/ of the repository")
     parser.add_argument(
         "--attempts", type=Path, metavar="FILE", help="counted attempts, for docs/test_time_compute"
+    )
+    parser.add_argument(
+        "--subscores", type=Path, metavar="FILE", help="table of sub-scores, for docs/groups"
     )
     parser.add_argument("--banks", type=Path, metavar="DIR", help="of item banks, for docs/items")
     parser.add_argument(
