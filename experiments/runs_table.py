@@ -31,12 +31,15 @@ def page(folders: list[Path]) -> str:
     """
     if len(folders) != 1:
         raise sj.InputError(f"{len(folders)} folders: the page is of one run of runs.py")
-    run = finished(folders[0], "runs.py", ["simulated", "published"])
-    settings = run["settings"]
+    run = finished(folders[0], "runs.py", ["simulated"])
+    settings, published = run["settings"], ""
+    if "published" in run:  # which a run that was cut off lacks
+        rows = tables(run["published"], "scores")
+        published = f"{filled('runs_published', published=rows)}\n"
     return filled(
         "runs",
         simulated=tables(run["simulated"], "runs"),
-        published=tables(run["published"], "scores"),
+        published=published,
         repeats=run["repeats"],
         how=f"{settings['inference']}, {settings['skills']} skills, {settings['surface']} surface",
         seed=run["seed"],
