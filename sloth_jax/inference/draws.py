@@ -116,14 +116,39 @@ def _approximate(
     """Draws of an approximation, and log densities of scores, ``(judged, lineage)``."""
     mode_key, draw_key = jax.random.split(key)
     mode = _mode(observations, mode_key, settings, near)
+    return draw_around(observations, mode, draw_key, settings, judged, polish=near is not None)
+
+
+def draw_around(
+    observations: Observations,
+    mode: Mode,
+    key: Array,
+    settings: FitSettings,
+    judged: int,
+    *,
+    polish: bool,
+) -> tuple[Draws, Array]:
+    """Draws of an approximation around a mode, and log densities of scores.
+
+    Args:
+        observations: arrays of the table.
+        mode: from :func:`sloth_jax.inference.mode.find_mode`.
+        key: random key.
+        settings: what is fitted and how.
+        judged: draws that are compared with the density, at most.
+        polish: whether the mode was found in few steps, which end beside it.
+
+    Returns:
+        The draws, and log densities of each lineage's scores, ``(judged, lineage)``.
+    """
     observations = linear_at(observations, mode.covariates)
     target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
     normal = by_curvature(target, mode.position)
-    if near is not None:  # so few steps that they end beside the mode
+    if polish:
         normal, value, gradient = polished(target, normal)
         mode = mode._replace(position=normal.mean, value=value, gradient=gradient)
     draw = {"laplace": laplace, "svi": svi}[settings.inference]
-    drawn = draw(target, normal, draw_key, settings.draws, min(judged, settings.draws))
+    drawn = draw(target, normal, key, settings.draws, min(judged, settings.draws))
     weights = jnp.ones(1, mode.position.dtype)
     facts = drawn.position, drawn.log_density, drawn.log_ratio, drawn.law
     return Draws(*facts, mode, weights), drawn.lineage_density

@@ -34,6 +34,7 @@ from sloth_jax.inference.draws import (
     FEW_JUDGED,
     Draws,
     TargetOf,
+    draw_around,
     fit_observations,
     log_ratios,
     systematic,
@@ -45,7 +46,8 @@ from sloth_jax.inference.nuts import run_chains
 from sloth_jax.inference.observe import around, observe, some_families
 from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.inference.settings import FitSettings, changed
-from sloth_jax.law.hierarchical import SharedLaw
+from sloth_jax.law.curvature import by_expectation_is_cheaper
+from sloth_jax.law.hierarchical import SharedLaw, zero_raw_params
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.on_mesh import devices_for, on_mesh
 from sloth_jax.law.options import AVERAGED
@@ -224,8 +226,12 @@ def _approximate(
     with progress(f"fitting the law ({settings.inference})"):
         if near is None:
             draws = _compute(fit_observations, observations, key, settings, mesh)
-        else:
+        elif settings.inference == "mode" or settings.averages:
             draws = _compute(_fit_near, observations, (near, key), settings, mesh)
+        else:
+            alone = replace(settings, inference="mode")
+            mode = _compute(_fit_near, observations, (near, key), alone, mesh).mode
+            draws = _compute(_draw_around, observations, (mode, key), settings, mesh)
     _check_mode(draws.mode)
     if settings.inference == "mode":
         return draws, {}
@@ -317,7 +323,17 @@ def _fit_near(
     return fit_observations(observations, key, settings, FEW_JUDGED, near)
 
 
+def _draw_around(
+    observations: Observations, given: tuple[Mode, Array], settings: FitSettings
+) -> Draws:
+    """Draws around the mode of a large table."""
+    mode, key = given
+    draw_key = jax.random.fold_in(key, 1)  # not that of the search
+    return draw_around(observations, mode, draw_key, settings, FEW_JUDGED, polish=True)[0]
+
+
 _ON_ONE = {
+    _draw_around: kept(jax.jit(_draw_around, static_argnames="settings"), (2,)),
     fit_observations: kept(jax.jit(fit_observations, static_argnames="settings"), (2,)),
     _fit_near: kept(jax.jit(_fit_near, static_argnames="settings"), (2,)),
     log_ratios: jax.jit(log_ratios, static_argnames="settings"),
@@ -333,9 +349,18 @@ def _compute(
     mesh: Mesh | None,
 ) -> Any:
     """One of these functions, compiled, on one device or on a mesh."""
-    if mesh is None:
+    # What makes a curvature by expectation multiplies large matrices, which CPU devices that share
+    # their threads wait for without end.
+    large = function in (_draw_around, _curvature) or settings.averages
+    if mesh is None or (large and _expects(observations, settings)):
         return jax.block_until_ready(_ON_ONE[function](observations, given, settings))
     return on_mesh(function, observations, given, settings, mesh)
+
+
+def _expects(observations: Observations, settings: FitSettings) -> bool:
+    blank = jax.eval_shape(lambda: zero_raw_params(observations, settings.skills, settings.prior))
+    size = sum(part.size for part in jax.tree.leaves(blank))
+    return by_expectation_is_cheaper(observations, size)
 
 
 _unweighted = jax.jit(unweighted, static_argnames="settings")

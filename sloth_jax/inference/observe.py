@@ -123,7 +123,7 @@ def some_families(table: Leaderboard, seed: int) -> Leaderboard | None:
         table: any.
         seed: of the order in which families are drawn.
     """
-    if len(table.models) < MANY:
+    if len(table.models) < 2 * MANY:
         return None
     order = np.random.default_rng(seed).permutation(len(table.families))
     models = np.bincount(table.family, minlength=len(table.families))[order]

@@ -20,7 +20,7 @@ from jax.flatten_util import ravel_pytree
 from jaxtyping import Float, Int
 
 from sloth_jax.chunks import map_in_chunks
-from sloth_jax.effects.bins import Bins, NestedBins, SplitBins, of_parts
+from sloth_jax.effects.bins import Bins
 from sloth_jax.effects.density import Problem
 from sloth_jax.effects.expected import (
     Units,
@@ -29,7 +29,12 @@ from sloth_jax.effects.expected import (
     pulls,
     units_given,
 )
-from sloth_jax.law.hierarchical import Density, RawParams, effects_problem, without_groups
+from sloth_jax.law.hierarchical import (
+    RawParams,
+    effects_problem,
+    log_likelihood,
+    without_groups,
+)
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.target import Target
 from sloth_jax.products import matmul
@@ -43,10 +48,15 @@ _MANY = 1000  # parameters from which on gradients for each cost more than the e
 
 def curvature(target: Target, position: Float[Array, " parameter"]) -> Array:
     """Second derivative of the potential, ``(parameter, parameter)``, by what is cheaper."""
-    bins = target.density.observations.bins
-    if position.size < _MANY or any(isinstance(some, NestedBins) for some in bins):
-        return by_differences(target, position)
-    return by_expectation(target, position, jax.random.key(0))
+    if by_expectation_is_cheaper(target.density.observations, position.size):
+        return by_expectation(target, position, jax.random.key(0))
+    return by_differences(target, position)
+
+
+def by_expectation_is_cheaper(observations: Observations, parameters: int) -> bool:
+    """Whether it is, and can be done: no lineage is taken apart."""
+    plain = all(isinstance(some, Bins) for some in observations.bins)
+    return plain and parameters >= _MANY
 
 
 def by_differences(target: Target, position: Float[Array, " parameter"]) -> Array:
@@ -108,10 +118,15 @@ def layout(raw: RawParams) -> Layout:
     return Layout(jnp.concatenate(shared).astype(int), jnp.concatenate(own).astype(int))
 
 
-def covarying_rows(raw: RawParams) -> np.ndarray:
-    """Which rows of :attr:`Layout.own` covariances depend on, ``(row,)``, bool."""
-    found = _by_benchmark(raw)
-    return np.concatenate([np.full(len(at), name in _COVARYING) for name, at in found])
+def covarying_rows(raw: RawParams, unknown: bool) -> np.ndarray:
+    """Which rows of :attr:`Layout.own` covariances depend on, ``(row,)``, bool.
+
+    Args:
+        raw: of that shape.
+        unknown: whether some covariates are, which move predictors by all slopes.
+    """
+    names = {*_COVARYING, "specific_slope"} if unknown else _COVARYING
+    return np.concatenate([np.full(len(at), name in names) for name, at in _by_benchmark(raw)])
 
 
 def _by_benchmark(raw: RawParams) -> list[tuple[str, Array]]:
@@ -129,7 +144,7 @@ def by_expectation(target: Target, position: Float[Array, " parameter"], key: Ar
     """The expected curvature of scores and skills, less what is missing: the skills.
 
     Args:
-        target: without lineages that are taken apart (:class:`NestedBins`).
+        target: without lineages that are taken apart, and on one device.
         position: ``(parameter,)``.
         key: of the draws of skills that stand for their variance. By how much loadings, spreads
             and noise are known less than if skills were known has a Monte Carlo error.
@@ -149,6 +164,10 @@ def by_expectation(target: Target, position: Float[Array, " parameter"], key: Ar
     if alone is not density:
         turn = jax.jacfwd(mixed)(position)
         found = matmul(matmul(turn.T, found), turn)
+        # d2 f(g(x)) = g' f'' g' + f' g''
+        pull = jax.grad(lambda at: -log_likelihood(alone.law(unravel(at)), alone.observations))
+        pulled = pull(mixed(position))
+        found += jax.jacfwd(jax.grad(lambda at: jnp.sum(pulled * mixed(at))))(position)
     return 0.5 * (found + found.T) + jnp.diag(prior)
 
 
@@ -160,10 +179,10 @@ class _Complete(NamedTuple):
     places: Layout
 
     @property
-    def bins(self) -> list[Bins | SplitBins]:
-        """Bins of all lineages, none taken apart."""
+    def bins(self) -> list[Bins]:
+        """Bins of all lineages, none taken apart or split."""
         bins = self.target.density.observations.bins
-        found = [some for some in bins if not isinstance(some, NestedBins)]
+        found = [some for some in bins if isinstance(some, Bins)]
         assert len(found) == len(bins)
         return found
 
@@ -176,13 +195,13 @@ class _Complete(NamedTuple):
         (shared, own), position = self.places, self.position
         observations = self.target.density.observations
         problem, _ = self.problem(position)
-        given = [of_parts(some, _units_given, problem) for some in self.bins]
+        given = [units_given(problem, some) for some in self.bins]
 
         def potential(at: Array) -> Array:
             problem, change = self.problem(at)
             whole = jnp.sum(change)
             for some, units in zip(self.bins, given, strict=True):
-                whole += jnp.sum(of_parts(some, _expected_log_density, problem, units))
+                whole += expected_log_density(problem, some, units)
             return -whole
 
         unit = jnp.zeros((shared.size + own.shape[0], position.size), position.dtype)
@@ -198,21 +217,10 @@ class _Complete(NamedTuple):
 
     def missing(self, key: Array) -> Array:
         """Variance of the derivative of their log density, as skills are not known."""
-        (density, unravel), places = self.target, self.places
-        lineages = density.observations.members.lineage_name.size
+        lineages = self.target.density.observations.members.lineage_name.size
         draws = max(2, min(8, _DRAWN // lineages))
-
-        def of_bins(some: Bins, given: tuple, _: None) -> Array:
-            observations, pivots, places, position, key = given
-            density = Density(observations, prior, pivots)
-            one = _Complete(Target(density, unravel), position, places)
-            return one._missing(some, key, draws)
-
-        # All that a device needs is given to it.
-        prior, alone = density.prior, density.observations._replace(bins=())
-        given = (alone, density.pivots, places, self.position, key)
-        parts = [of_parts(some, of_bins, given) for some in self.bins]
-        return sum((jnp.sum(part, axis=0) for part in parts), jnp.zeros((), self.position.dtype))
+        parts = [self._missing(some, key, draws) for some in self.bins]
+        return sum(parts, jnp.zeros((), self.position.dtype))
 
     def _missing(self, some: Bins, key: Array, draws: int) -> Array:
         units = units_given(self.problem(self.position)[0], some)
@@ -222,8 +230,8 @@ class _Complete(NamedTuple):
 
         found = self._gram(mean, self.places.own, units)
         # M, unlike h, does not depend on where predictors are.
-        covarying = covarying_rows(self.target.unravel(self.position))
-        own = self.places.own[np.asarray(covarying)]
+        unknown = self.target.density.observations.covariates is not None
+        own = self.places.own[covarying_rows(self.target.unravel(self.position), unknown)]
 
         def add(total: Array, other: Array) -> tuple[Array, None]:
             def drawn(at: Array) -> tuple[Array, Array]:
@@ -275,11 +283,3 @@ class _Complete(NamedTuple):
         order = jnp.concatenate([shared, own.reshape(-1)])
         whole = jnp.zeros((position.size, position.size), position.dtype)
         return whole.at[order[:, None], order[None]].set(total)
-
-
-def _units_given(some: Bins, problem: Problem, _: None) -> Units:
-    return units_given(problem, some)
-
-
-def _expected_log_density(some: Bins, problem: Problem, units: Units) -> Array:
-    return expected_log_density(problem, some, units)

@@ -25,8 +25,8 @@ class StandardShares(NamedTuple):
 
 
 MANY = 2000
-"""Models from which on a table is large: quantiles stand for all its scores where links are
-standardised, and the search for the mode begins with some of its families."""
+"""Models from which on quantiles stand for all scores where links are standardised; with twice as
+many the search for the mode begins with some of the families."""
 
 
 class Observations(NamedTuple):
