@@ -23,10 +23,10 @@ from matplotlib.figure import Figure
 import sloth_jax as sj
 from sloth_jax.cli.console import Parser, number, run_and_exit, show_progress
 from sloth_jax.cli.process import on_interrupt, run_as_process
+from sloth_jax.devices import use_cores
 from sloth_jax.evaluation.held_out import score_rows
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod, FoldDraws
 from sloth_jax.files import frame_csv, write_text
-from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.settings import INFERENCES
 from sloth_jax.plotting.figure_style import style
 from sloth_jax.plotting.scores import plot_intervals

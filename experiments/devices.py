@@ -32,8 +32,8 @@ from _runner import command_line, execute, first_models, save, settings_of
 
 import sloth_jax as sj
 from sloth_jax.cli.console import tell
+from sloth_jax.devices import use_cores
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS
-from sloth_jax.inference.devices import use_cores
 
 EDITION = "2024"
 FAMILIES = ("meta-llama-3", "qwen2", "pythia", "a new family")

@@ -47,11 +47,11 @@ from _runner import execute, predict_held_out, save
 
 import sloth_jax as sj
 from sloth_jax.cli.console import Parser, number, tell
+from sloth_jax.devices import use_cores
 from sloth_jax.evaluation.held_out import mean_and_error, names_at, summarise
 from sloth_jax.evaluation.methods import SMOKE_SETTINGS, FitMethod, choose_methods
 from sloth_jax.evaluation.splits import Split, split_by_corner, split_by_date, split_by_lineage
 from sloth_jax.files import check_folder, frame_csv, write_text
-from sloth_jax.inference.devices import use_cores
 from sloth_jax.inference.settings import FitSettings, changed
 from sloth_jax.wording import did_you_mean, quoted
 

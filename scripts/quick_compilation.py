@@ -17,7 +17,7 @@ def quick_flags(level: int = 0) -> str:
     """
     flags = [f"--xla_backend_optimization_level={level}"]
     flags.append("--xla_gpu_deterministic_ops=true")  # or a GPU would add in any order
-    flags.append("--xla_gpu_enable_triton_gemm=false")  # see sloth_jax/inference/devices.py
+    flags.append("--xla_gpu_enable_triton_gemm=false")  # see sloth_jax/devices.py
     if metadata.version("jax").startswith("0.10."):  # a flag that XLA does not know ends a process
         flags.append("--xla_cpu_use_fusion_emitters=false")  # three times as fast to compile
         # Workers have a core each: splitting a program for several takes a fifth longer.

@@ -33,7 +33,7 @@ def add_parser(commands: argparse._SubParsersAction[Parser]) -> None:
 def _run(options: argparse.Namespace) -> None:
     from sloth_jax.cli.fitting import fit_table, prepare_jax, training_table
     from sloth_jax.cli.notes import tell_of_fit
-    from sloth_jax.inference.devices import random_keys
+    from sloth_jax.devices import random_keys
     from sloth_jax.inference.storage import save_fit
 
     prepare_jax(options)

@@ -21,10 +21,10 @@ from sloth_jax.compilation_cache import use_compilation_cache
 from sloth_jax.data.joining import add_models
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.reading import load_leaderboard
+from sloth_jax.devices import random_keys, use_cores
 from sloth_jax.errors import InputError
 from sloth_jax.identifiability.check import check_skills
 from sloth_jax.identifiability.enough_scores import check_enough_scores
-from sloth_jax.inference.devices import random_keys, use_cores
 from sloth_jax.inference.fit import Fit, fit
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.storage import load_fit

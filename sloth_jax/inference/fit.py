@@ -349,10 +349,10 @@ def _compute(
     mesh: Mesh | None,
 ) -> Any:
     """One of these functions, compiled, on one device or on a mesh."""
-    # What makes a curvature by expectation multiplies large matrices, which CPU devices that share
-    # their threads wait for without end.
-    large = function in (_draw_around, _curvature) or settings.averages
-    if mesh is None or (large and _expects(observations, settings)):
+    # The curvature by expectation multiplies large matrices, for which CPU devices that share their
+    # threads wait without end.
+    alone = settings.inference != "mode" and function is not log_ratios
+    if mesh is None or (alone and _expects(observations, settings)):
         return jax.block_until_ready(_ON_ONE[function](observations, given, settings))
     return on_mesh(function, observations, given, settings, mesh)
 

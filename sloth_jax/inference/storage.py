@@ -26,12 +26,12 @@ from sloth_jax.inference.diagnostics import Diagnostics
 from sloth_jax.inference.draws import unweighted
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.mode import Mode
-from sloth_jax.inference.netcdf import Stored, read_groups
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.settings import FitSettings, NutsSettings
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.surface import Surface
+from sloth_jax.netcdf import Stored, read_groups
 from sloth_jax.provenance import versions
 
 if TYPE_CHECKING:  # reading a fit needs none

@@ -32,10 +32,11 @@ from sloth_jax.effects.expected import (
 from sloth_jax.law.hierarchical import (
     RawParams,
     effects_problem,
+    in_groups,
     log_likelihood,
-    without_groups,
 )
 from sloth_jax.law.observations import Observations
+from sloth_jax.law.pivots import TriangularLoadings
 from sloth_jax.law.target import Target
 from sloth_jax.products import matmul
 
@@ -169,6 +170,28 @@ def by_expectation(target: Target, position: Float[Array, " parameter"], key: Ar
         pulled = pull(mixed(position))
         found += jax.jacfwd(jax.grad(lambda at: jnp.sum(pulled * mixed(at))))(position)
     return 0.5 * (found + found.T) + jnp.diag(prior)
+
+
+def without_groups(density: Density) -> tuple[Density, Callable[[RawParams], RawParams]]:
+    """The density of scores where no benchmarks are of one group, and where it is the same.
+
+    Returns:
+        A density of other raw parameters, whose prior is another; and what takes raw parameters
+        of the given one to those of the same law.
+    """
+    observations, prior, pivots = density
+    if observations.group is None:
+        return density, lambda raw: raw
+
+    def apart(raw: RawParams) -> RawParams:
+        if pivots is None:
+            raw, loading = in_groups(raw, raw.loading, observations, prior, None)
+            return raw._replace(loading=loading)
+        triangle = TriangularLoadings(prior.loading, pivots)
+        made = in_groups(raw, triangle.loading(raw.loading), observations, prior, pivots)
+        return made[0]._replace(loading=triangle.raw(made[1]))
+
+    return density._replace(observations=observations._replace(group=None)), apart
 
 
 class _Complete(NamedTuple):

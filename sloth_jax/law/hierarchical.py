@@ -48,7 +48,6 @@ Bartlett decomposition), so predictions have the same prior as with free loading
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from typing import NamedTuple
 
 import jax.numpy as jnp
@@ -173,7 +172,7 @@ def shared_law(
         loading = prior.loading * raw.loading
     else:
         loading = TriangularLoadings(prior.loading, pivots).loading(raw.loading)
-    raw, loading = _in_groups(raw, loading, observations, prior, pivots)
+    raw, loading = in_groups(raw, loading, observations, prior, pivots)
 
     def around(median: float, level: Array, each: Array) -> Array:
         return median * jnp.exp(prior.level * level + prior.between * each)
@@ -220,7 +219,7 @@ def shared_law(
     )
 
 
-def _in_groups(
+def in_groups(
     raw: RawParams, loading: Array, observations: Observations, prior: Prior, pivots: Pivots | None
 ) -> tuple[RawParams, Array]:
     """Raw parameters and loadings, correlated between benchmarks of a group."""
@@ -377,28 +376,6 @@ class Density(NamedTuple):
         law = self.law(RawParams(**drawn))
         numpyro.factor("scores", log_likelihood(law, self.observations))
         return law
-
-
-def without_groups(density: Density) -> tuple[Density, Callable[[RawParams], RawParams]]:
-    """The density of scores where no benchmarks are of one group, and where it is the same.
-
-    Returns:
-        A density of other raw parameters, whose prior is another; and what takes raw parameters
-        of the given one to those of the same law.
-    """
-    observations, prior, pivots = density
-    if observations.group is None:
-        return density, lambda raw: raw
-
-    def apart(raw: RawParams) -> RawParams:
-        if pivots is None:
-            raw, loading = _in_groups(raw, raw.loading, observations, prior, None)
-            return raw._replace(loading=loading)
-        triangle = TriangularLoadings(prior.loading, pivots)
-        made = _in_groups(raw, triangle.loading(raw.loading), observations, prior, pivots)
-        return made[0]._replace(loading=triangle.raw(made[1]))
-
-    return density._replace(observations=observations._replace(group=None)), apart
 
 
 def sampling_variance(
