@@ -87,8 +87,7 @@ class RawParams(NamedTuple):
         noise: ``(benchmark,)``.
         offset_scale: scalar; None where there is one source.
         offset: ``(source, benchmark)``; None where there is one source.
-        run_length: scalar; None where no model is a checkpoint of a run.
-        run_share: scalar; likewise.
+        run_length, run_share: scalars; None where no model is a checkpoint of a run.
     """
 
     slope: Float[Array, "*draw column skill"]
@@ -117,8 +116,7 @@ class SharedLaw(NamedTuple):
         noise: scale of the noise inside the link, predictor units, ``(benchmark,)``.
         offset: of each source from the main one, predictor units, ``(source, benchmark)``; 0 for
             the main one, and where a source has no score.
-        run_length: of the process along training runs, in log tokens, scalar; None where there are
-            none. The spread of models on single benchmarks is then the noise that follows the run.
+        run_length: of the process along training runs, in log tokens, scalar; None without runs.
     """
 
     params: Params
