@@ -30,6 +30,7 @@ from sloth_jax.effects.expected import (
     units_given,
 )
 from sloth_jax.law.hierarchical import (
+    Density,
     RawParams,
     effects_problem,
     in_groups,

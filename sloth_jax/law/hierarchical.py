@@ -15,8 +15,7 @@ The noise is inside the link ``g``, whose inverse is known in closed form
 (:class:`sloth_jax.law.links.QuantileMixture`). A score then tells its own predictor, scatter
 shrinks towards floor and ceiling by itself, and the law is linear in all effects: they are
 integrated out exactly, and drawn afterwards. What is left, some four hundred :class:`RawParams`,
-are standard normal a priori, every one of them, so that the prior is the unit of every step and of
-every width.
+are all standard normal a priori, so that the prior is the unit of every step and every width.
 
 The predictor is measured in standard deviations of a benchmark's scores after the inverse link, so
 that one prior suits every benchmark.
@@ -249,10 +248,9 @@ def fresh_variance(law: SharedLaw) -> Float[Array, "*draw benchmark"]:
 
 def _standard(observations: Observations, prior: Prior) -> tuple[Array, Array]:
     """Shares that links are standardised to, and how much each counts."""
-    standard = observations.standard
-    if standard is None:
+    if observations.standard is None:
         return shares(observations), observations.observed & prior.link_from_scores
-    return standard.share, standard.weight * prior.link_from_scores
+    return observations.standard.share, observations.standard.weight * prior.link_from_scores
 
 
 def shares(observations: Observations) -> Float[Array, "model benchmark"]:
