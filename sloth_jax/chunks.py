@@ -8,10 +8,10 @@ from typing import Any
 import jax
 import numpy as np
 
-_CHUNK = 16  # rows at a time: bounds the memory
+CHUNK = 16  # rows at a time: bounds the memory
 
 
-def map_in_chunks(function: Callable[[Any], Any], rows: Any, chunk: int = _CHUNK) -> Any:
+def map_in_chunks(function: Callable[[Any], Any], rows: Any, chunk: int = CHUNK) -> Any:
     """Apply a function to every row of a tree of arrays, so many at a time.
 
     What ``jax.lax.map(..., batch_size=chunk)`` does, but with the last rows repeated to fill the

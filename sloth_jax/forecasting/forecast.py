@@ -19,6 +19,7 @@ from sloth_jax.forecasting.predictive_law import PredictiveLaw, predictive_law
 from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.fit import Fit
 from sloth_jax.law.predictive import repeated, table_scores
+from sloth_jax.machine_memory import available_bytes, check_memory
 from sloth_jax.programs import kept
 from sloth_jax.showing import Shown
 from sloth_jax.wording import counted
@@ -152,7 +153,14 @@ def forecast(fit: Fit, query: Query, *, key: Array) -> Forecast:
     Returns:
         A :class:`Forecast`. A mode's draws all have the one law, so that its intervals lack what
         is uncertain about it.
+
+    Raises:
+        InputError: if the memory will not do for draws of so many models.
     """
+    # In double precision: parts and the whole of them, and a sorted copy for quantiles.
+    needed = 24.0 * fit.position.shape[0] * len(query.models) * len(fit.table.benchmarks)
+    ways = ("fewer models in a query", "fewer draws")
+    check_memory("the forecast", needed, available_bytes(), ways)
     parts = [
         _forecast_draws(fit, _part(query, rows), key)
         for rows in np.array_split(np.arange(len(query.models)), -(-len(query.models) // _AT_ONCE))

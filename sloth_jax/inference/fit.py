@@ -41,6 +41,7 @@ from sloth_jax.inference.draws import (
     unweighted,
 )
 from sloth_jax.inference.finite import furthest_in_words
+from sloth_jax.inference.memory import check_fit_memory
 from sloth_jax.inference.mode import Mode
 from sloth_jax.inference.nuts import run_chains
 from sloth_jax.inference.observe import around, observe, some_families
@@ -151,16 +152,18 @@ def fit(
     Raises:
         TableTooSmall: if no benchmark has enough scores (:func:`scores_needed`).
         InputError: if there is no such setting or choice, the skills do not fit the table, no mode
-            could be found, the draws overflow, or the checkpoint is of another run.
+            could be found, the draws overflow, the checkpoint is of another run, or the memory
+            will not do.
     """
     began = time.perf_counter()
     settings = changed(settings, changes)
     check_enough_scores(table, surface=settings.kind)
-    report = check_identifiability(table, skills=settings.skills, surface=settings.kind)
     seen = np.asarray(table.observed.any(axis=1))
     surface = fit_surface(table, kind=settings.kind, size=settings.size, seen=seen)
     observations = observe(table, surface)
     mesh = devices_for(observations, devices)
+    check_fit_memory(observations, settings, mesh)
+    report = check_identifiability(table, skills=settings.skills, surface=settings.kind)
     try:
         if settings.inference == "nuts":
             keeper = _keeper(observations, key, settings, checkpoint)
