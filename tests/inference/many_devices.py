@@ -94,6 +94,8 @@ def main(out: str, *what: str) -> None:
         results = {f"{run}{n}": fitted(run, jax.devices()[: int(n)]) for run, n in runs}
     arrays = {f"{run} {name}": a for run, one in results.items() for name, a in one.items()}
     np.savez(out, **arrays)
+    if what[0] == "--process":
+        jax.distributed.shutdown()  # or the one that is done first waits for the others at its end
 
 
 if __name__ == "__main__":
