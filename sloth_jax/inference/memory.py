@@ -13,26 +13,11 @@ import jax.numpy as jnp
 from jax.sharding import Mesh
 
 from sloth_jax.chunks import CHUNK
-from sloth_jax.effects.bins import NestedBins, plain_bins
 from sloth_jax.inference.settings import FitSettings, changed
 from sloth_jax.law.hierarchical import zero_raw_params
+from sloth_jax.law.memory import gradient_numbers
 from sloth_jax.law.observations import Observations
 from sloth_jax.machine_memory import available_bytes, check_memory, size_in_words
-
-
-def gradient_numbers(observations: Observations, skills: int) -> float:
-    """About how many numbers a gradient of the density holds at a time."""
-    models, benchmarks = observations.scores.shape
-    units = skills + (0 if observations.covariates is None else 2)
-    found = 12.0 * models * benchmarks
-    for bins in plain_bins(observations.bins):
-        # R_j and the like, and P_jk = sum_k lambda_jk M^-1_k for every unit k
-        found += (4.5 + 2.0 * units) * bins.entry.size
-        found += 3.0 * bins.rows.shape[0] * (units * bins.rows.shape[1]) ** 2
-    for bins in observations.bins:
-        if isinstance(bins, NestedBins):  # W Z of each size, and what is made of it
-            found += 4.0 * benchmarks**2 * sum(basis.size for basis in bins.basis)
-    return found
 
 
 def fit_bytes(observations: Observations, settings: FitSettings, mesh: Mesh | None) -> float:
@@ -49,11 +34,9 @@ def fit_bytes(observations: Observations, settings: FitSettings, mesh: Mesh | No
     nuts, copies, share = settings.nuts, 1.0, 1.0
     if mesh is not None:  # arrays of parameters are on each device, lineages on one
         on_cpu = mesh.devices.flat[0].platform == "cpu"
-        copies = float(len(mesh.local_devices)) if on_cpu else 1.0
-        share = copies / mesh.size
-    draws = nuts.chains * (nuts.warmup + nuts.draws) if settings.inference == "nuts" else 1.0
-    if settings.inference in ("laplace", "svi"):
-        draws = float(settings.draws)
+        share = (copies := float(len(mesh.local_devices)) if on_cpu else 1.0) / mesh.size
+    kept = {"mode": 1, "nuts": nuts.chains * (nuts.warmup + nuts.draws)}
+    draws = float(kept.get(settings.inference, settings.draws))
     numbers = share * gradient + copies * parameters * (10.0 + 6.0 * draws)
     if settings.inference != "mode":
         chunk = min(CHUNK, 2.0 * parameters)
