@@ -23,10 +23,10 @@ from sloth_jax.evaluation.baselines import MAX_SKILLS, Baseline
 from sloth_jax.evaluation.crossval import Method, map_folds
 from sloth_jax.evaluation.principal_components import PrincipalComponents
 from sloth_jax.identifiability.check import check_skills
+from sloth_jax.identifiability.finite import furthest_in_words
 from sloth_jax.inference.approximations import by_curvature
 from sloth_jax.inference.diagnostics import agreement, smooth_ratios
 from sloth_jax.inference.draws import Draws, TargetOf, fit_observations, systematic, unweighted
-from sloth_jax.inference.finite import furthest_in_words
 from sloth_jax.inference.fit import DIVERGED
 from sloth_jax.inference.nuts import begin_chains, transitions
 from sloth_jax.inference.observe import observe

@@ -26,6 +26,7 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.errors import Diverged
 from sloth_jax.identifiability.check import check_identifiability
 from sloth_jax.identifiability.enough_scores import check_enough_scores
+from sloth_jax.identifiability.finite import furthest_in_words
 from sloth_jax.identifiability.report import Report
 from sloth_jax.inference.approximations import Normal, by_curvature
 from sloth_jax.inference.checkpoint import Checkpoint, describe_run
@@ -40,7 +41,6 @@ from sloth_jax.inference.draws import (
     systematic,
     unweighted,
 )
-from sloth_jax.inference.finite import furthest_in_words
 from sloth_jax.inference.memory import check_fit_memory
 from sloth_jax.inference.mode import Mode
 from sloth_jax.inference.nuts import run_chains

@@ -1,7 +1,7 @@
 """Memory that a fit will need, foreseen from shapes: where it will not do, that is said at once.
 
 Pairs of scores (entries of bins, ``bin x benchmark x place x place``) take most, of which a
-gradient holds a few dozen numbers each, and the curvature computes a chunk of gradients at a time.
+gradient holds a few dozen numbers each; a chunk of gradients or of densities is computed at a time.
 Against XLA's own count of compiled fits the estimate is within a factor of 1.5
 (``tests/inference/test_memory.py``).
 """
@@ -14,6 +14,7 @@ from jax.sharding import Mesh
 
 from sloth_jax.chunks import CHUNK
 from sloth_jax.inference.settings import FitSettings, changed
+from sloth_jax.law.curvature import gradients_at_once
 from sloth_jax.law.hierarchical import zero_raw_params
 from sloth_jax.law.memory import gradient_numbers
 from sloth_jax.law.observations import Observations
@@ -39,8 +40,9 @@ def fit_bytes(observations: Observations, settings: FitSettings, mesh: Mesh | No
     draws = float(kept.get(settings.inference, settings.draws))
     numbers = share * gradient + copies * parameters * (10.0 + 6.0 * draws)
     if settings.inference != "mode":
-        chunk = min(CHUNK, 2.0 * parameters)
-        numbers += (chunk - 1.0) * share * gradient + 10.0 * copies * parameters**2
+        # Gradients of the curvature, or densities of draws, of about a third of their numbers each
+        at_once = max(gradients_at_once(observations, int(parameters)), 0.3 * CHUNK)
+        numbers += (at_once - 1.0) * share * gradient + 10.0 * copies * parameters**2
     if settings.inference == "nuts":
         numbers = max(numbers, nuts.chains * gradient + 6.0 * parameters * draws)
     given = sum(leaf.nbytes for leaf in jax.tree.leaves(observations))

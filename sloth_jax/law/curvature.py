@@ -61,6 +61,13 @@ def by_expectation_is_cheaper(observations: Observations, parameters: int) -> bo
     return plain and parameters >= _MANY
 
 
+def gradients_at_once(observations: Observations, parameters: int) -> int:
+    """How many gradients :func:`curvature` computes together, which decides on its memory."""
+    if by_expectation_is_cheaper(observations, parameters):
+        return 1
+    return max(1, min(16, _SCORES // observations.scores.size))
+
+
 def by_differences(target: Target, position: Float[Array, " parameter"]) -> Array:
     """Central differences of gradients, one pair for every parameter.
 
@@ -80,7 +87,7 @@ def _difference(
 ) -> Array:
     """Change of the gradient along each direction ``(direction, parameter)``."""
     steps = _STEP * jnp.concatenate([directions, -directions])
-    chunk = max(1, min(16, _SCORES // observations.scores.size))
+    chunk = gradients_at_once(observations, 0)
     moved = map_in_chunks(jax.grad(potential), position[None] + steps, chunk)
     ahead, behind = jnp.split(moved, 2)
     return (ahead - behind) / (2.0 * _STEP)

@@ -12,7 +12,7 @@ from small import table
 
 from sloth_jax import FitSettings, Prior, fit
 from sloth_jax.errors import Diverged
-from sloth_jax.inference.finite import furthest_in_words
+from sloth_jax.identifiability.finite import furthest_in_words
 from sloth_jax.law.target import target_of
 
 QUICK = FitSettings("mode", skills=2, steps=10)
