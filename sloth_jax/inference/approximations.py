@@ -83,7 +83,8 @@ def polished(target: Target, normal: Normal) -> tuple[Normal, Array, Array]:
     Adam do what would need many along the parameters.
 
     Returns:
-        The normal; the potential and the length of its gradient there.
+        The normal; the potential there, and the length of its gradient along the axes, in their
+        lengths: the square root of twice what is left to gain.
     """
     import optax  # a saved fit needs none
 
@@ -95,8 +96,9 @@ def polished(target: Target, normal: Normal) -> tuple[Normal, Array, Array]:
         unit, inner = state[:2]
         position = normal.position(unit)
         value, gradient = value_and_gradient(position)
-        length = jnp.sqrt(jnp.sum(gradient**2))
-        updates, inner = optimiser.update(matmul(gradient, normal.axes), inner, unit)
+        along = matmul(gradient, normal.axes)
+        length = jnp.sqrt(jnp.sum(along**2))
+        updates, inner = optimiser.update(along, inner, unit)
         return optax.apply_updates(unit, updates), inner, (position, value, length)
 
     nothing = jnp.zeros((), normal.mean.dtype)

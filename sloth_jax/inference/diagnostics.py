@@ -31,7 +31,8 @@ class Diagnostics:
         mean_steps: mean number of leapfrog steps per draw.
         pareto_k: of an approximation, the shape of the tail of its importance ratios; NaN
             otherwise.
-        gradient: length of the gradient at the mode, in standard deviations of the prior.
+        gradient: length of the gradient at the mode, in standard deviations of the prior; of a
+            large table in those of the posterior, which are smaller.
         weights: stacking weight of each surface that was averaged; empty where there is one.
     """
 

@@ -43,7 +43,8 @@ class Mode(NamedTuple):
         position: all :class:`RawParams` as one vector, ``(parameter,)``.
         pivots: loadings that fix the rotation of the skills.
         value: minus the log density there, scalar; NaN if every start diverged.
-        gradient: length of its gradient there, scalar.
+        gradient: length of its gradient there, scalar; of a large table along the axes of its
+            curvature, which are no longer than the prior's.
         covariates: where unknown covariates are linear, from their prior means, ``(unit, model)``;
             None where all are known.
     """
