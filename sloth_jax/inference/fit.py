@@ -42,7 +42,7 @@ from sloth_jax.inference.draws import (
     unweighted,
 )
 from sloth_jax.inference.memory import check_fit_memory
-from sloth_jax.inference.mode import Mode
+from sloth_jax.inference.mode import REFINING, Mode
 from sloth_jax.inference.nuts import run_chains
 from sloth_jax.inference.observe import around, observe, some_families
 from sloth_jax.inference.progress import Progress, silent
@@ -229,7 +229,10 @@ def _approximate(
     with progress(f"fitting the law ({settings.inference})"):
         if near is None:
             draws = _compute(fit_observations, observations, key, settings, mesh)
-        elif settings.inference == "mode" or settings.averages:
+        elif settings.inference == "mode":  # nothing refines it later
+            longer = replace(settings, steps=REFINING * settings.steps)
+            draws = _compute(_fit_near, observations, (near, key), longer, mesh)
+        elif settings.averages:
             draws = _compute(_fit_near, observations, (near, key), settings, mesh)
         else:
             alone = replace(settings, inference="mode")

@@ -31,7 +31,8 @@ from sloth_jax.law.target import target_of
 from sloth_jax.products import einsum, matmul
 
 _RATE = 0.05  # of Adam's first step, in standard deviations of the prior
-_REFINING = 0.03, 3  # the same from a place nearby, and how many times fewer steps are taken
+_NEAR_RATE = 0.03  # the same from a place nearby
+REFINING = 3  # how many times fewer steps are taken from there
 _COVARIATE_RATE = 0.2  # of the way from where a covariate is linear to its expectation, a step
 _JITTER = 0.3  # between random starts, in the same
 
@@ -93,7 +94,7 @@ def find_mode(
         first, _ = ravel_pytree(raw)
     else:
         first, pivots = near.position, near.pivots
-        rate, starts, steps = _REFINING[0], 1, max(1, steps // _REFINING[1])
+        rate, starts, steps = _NEAR_RATE, 1, max(1, steps // REFINING)
     value_and_gradient = _gradients(observations, prior, pivots, skills)
     optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
 

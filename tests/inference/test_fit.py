@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import replace
 
 import jax
@@ -135,3 +136,30 @@ def test_a_few_draws_are_judged_and_all_weighed_only_where_it_pays(data, monkeyp
         assert asked == sizes
         assert found.diagnostics.pareto_k == ks[-1]
         assert found.law.noise.shape[0] == settings.draws
+
+
+@pytest.mark.parametrize("inference", ["laplace", "mode"])
+def test_a_large_table_begins_with_some_families_and_ends_at_the_same_mode(
+    data, monkeypatch, inference
+):
+    settings = replace(QUICK, inference=inference, steps=200)
+    usual = fit(data, key=KEY, settings=settings)
+    # As if two families were many, and a curvature by expectation were the cheaper one.
+    monkeypatch.setattr("sloth_jax.inference.observe.MANY", len(data.models) // 2)
+    monkeypatch.setattr("sloth_jax.inference.observe._PART", len(data.models) // 3)
+    monkeypatch.setattr("sloth_jax.law.curvature._MANY", 1)
+    told = []
+
+    @contextmanager
+    def progress(what, total=None):
+        told.append(what)
+        yield lambda done: None
+
+    # Other settings, since programs of these are compiled already.
+    found = fit(data, key=KEY, settings=replace(settings, steps=201), progress=progress)
+    assert len(told) == 2
+    assert told[0].startswith("fitting the law to ")
+    if inference == "laplace":  # along the axes of its curvature
+        assert found.diagnostics.gradient < 1.0
+    one, other = (np.median(forecast_table(f, key=KEY).draws, axis=0) for f in (usual, found))
+    assert np.mean(np.abs(one - other)) < 0.01
