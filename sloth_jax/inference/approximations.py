@@ -64,12 +64,17 @@ class Drawn(NamedTuple):
 
 
 def by_curvature(target: Target, mean: Float[Array, " parameter"]) -> Normal:
-    """The normal with the curvature of the density at a place.
+    """The normal with the curvature of the density at a place."""
+    return normal_of(mean, curvature(target, mean))
+
+
+def normal_of(mean: Array, curved: Array) -> Normal:
+    """The normal of a mean ``(parameter,)`` and a curvature ``(parameter, parameter)``.
 
     All raw parameters are standard normal a priori, so a curvature below 1 says that the density is
     flatter than the prior, or curves the wrong way: it is taken to be 1.
     """
-    values, vectors = jnp.linalg.eigh(curvature(target, mean))
+    values, vectors = jnp.linalg.eigh(curved)
     return Normal(mean, vectors / jnp.sqrt(jnp.maximum(values, 1.0))[None, :])
 
 

@@ -128,18 +128,10 @@ def draw_around(
     *,
     polish: bool,
 ) -> tuple[Draws, Array]:
-    """Draws of an approximation around a mode, and log densities of scores.
+    """Draws of an approximation around a mode, and log densities, ``(judged, lineage)``.
 
-    Args:
-        observations: arrays of the table.
-        mode: from :func:`sloth_jax.inference.mode.find_mode`.
-        key: random key.
-        settings: what is fitted and how.
-        judged: draws that are compared with the density, at most.
-        polish: whether the mode was found in few steps, which end beside it.
-
-    Returns:
-        The draws, and log densities of each lineage's scores, ``(judged, lineage)``.
+    All but ``polish`` is as in :func:`fit_observations`: whether the mode was found in few steps,
+    which end beside it.
     """
     observations = linear_at(observations, mode.covariates)
     target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))

@@ -355,8 +355,7 @@ def _compute(
     mesh: Mesh | None,
 ) -> Any:
     """One of these functions, compiled, on one device or on a mesh."""
-    # The curvature by expectation multiplies large matrices, for which CPU devices that share their
-    # threads wait without end.
+    # For the large products of a curvature by expectation CPU devices wait without end.
     alone = settings.inference != "mode" and function is not log_ratios
     if mesh is None or (alone and _expects(observations, settings)):
         return jax.block_until_ready(_ON_ONE[function](observations, given, settings))

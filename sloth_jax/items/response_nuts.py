@@ -25,7 +25,7 @@ from jax.flatten_util import ravel_pytree
 from jax.scipy.optimize import minimize
 
 from sloth_jax.errors import InputError
-from sloth_jax.inference.approximations import by_curvature
+from sloth_jax.inference.approximations import normal_of
 from sloth_jax.inference.diagnostics import Diagnostics, judge_chains
 from sloth_jax.inference.nuts import run_chains
 from sloth_jax.inference.settings import NutsSettings
@@ -33,6 +33,7 @@ from sloth_jax.items.bank import ItemBank
 from sloth_jax.items.response_law import ResponseLaw
 from sloth_jax.items.response_moments import Normals
 from sloth_jax.items.response_sweeps import DEPARTURE_SD, learnt
+from sloth_jax.law.curvature import by_differences
 from sloth_jax.products import matmul
 
 _STEPS = 200  # of the search for the mode
@@ -184,11 +185,10 @@ def _axes(facts: Facts, centre: Array, *, skills: int) -> Any:
     target = Target(facts, skills)
     free = _of_no_scale(target, centre)
 
-    def held(move: Array) -> Array:
-        return target.potential(centre + free * move)
-
+    held = lambda move: target.potential(centre + free * move)  # noqa: E731
     found = minimize(held, jnp.zeros_like(centre), method="BFGS", options={"maxiter": _STEPS})
-    return by_curvature(cast(Any, target), centre + free * found.x)
+    place = centre + free * found.x
+    return normal_of(place, by_differences(target.potential, place))
 
 
 def _of_no_scale(target: Target, position: Array) -> Array:

@@ -52,7 +52,8 @@ def curvature(target: Target, position: Float[Array, " parameter"]) -> Array:
     """Second derivative of the potential, ``(parameter, parameter)``, by what is cheaper."""
     if by_expectation_is_cheaper(target.density.observations, position.size):
         return by_expectation(target, position, jax.random.key(0))
-    return by_differences(target, position)
+    at_once = gradients_at_once(target.density.observations, position.size)
+    return by_differences(target.potential, position, at_once)
 
 
 def by_expectation_is_cheaper(observations: Observations, parameters: int) -> bool:
@@ -68,27 +69,33 @@ def gradients_at_once(observations: Observations, parameters: int) -> int:
     return max(1, min(16, _SCORES // observations.scores.size))
 
 
-def by_differences(target: Target, position: Float[Array, " parameter"]) -> Array:
+def by_differences(
+    potential: Callable[[Array], Array], position: Float[Array, " parameter"], at_once: int = 16
+) -> Array:
     """Central differences of gradients, one pair for every parameter.
 
     A second derivative in closed form takes four times as long to compile, and changes widths by a
     thousandth.
+
+    Args:
+        potential: of a position, scalar; parameters in units of about their prior's width.
+        position: ``(parameter,)``.
+        at_once: gradients that are computed together: bounds the memory.
+
+    Returns:
+        ``(parameter, parameter)``, symmetric.
     """
     unit = jnp.eye(position.size, dtype=position.dtype)
-    found = _difference(target.potential, position, unit, target.density.observations)
+    found = _difference(potential, position, unit, at_once)
     return 0.5 * (found + found.T)
 
 
 def _difference(
-    potential: Callable[[Array], Array],
-    position: Array,
-    directions: Array,
-    observations: Observations,
+    potential: Callable[[Array], Array], position: Array, directions: Array, at_once: int
 ) -> Array:
     """Change of the gradient along each direction ``(direction, parameter)``."""
     steps = _STEP * jnp.concatenate([directions, -directions])
-    chunk = gradients_at_once(observations, 0)
-    moved = map_in_chunks(jax.grad(potential), position[None] + steps, chunk)
+    moved = map_in_chunks(jax.grad(potential), position[None] + steps, at_once)
     ahead, behind = jnp.split(moved, 2)
     return (ahead - behind) / (2.0 * _STEP)
 
@@ -239,7 +246,7 @@ class _Complete(NamedTuple):
         unit = unit.at[jnp.arange(shared.size), shared].set(1.0)
         rows = shared.size + jnp.arange(own.shape[0])
         unit = unit.at[rows[:, None], own].set(1.0)
-        changes = _difference(potential, position, unit, observations)
+        changes = _difference(potential, position, unit, gradients_at_once(observations, 0))
         of_shared, of_own = changes[: shared.size], changes[shared.size :]
         found = jnp.zeros((position.size, position.size), position.dtype)
         # A benchmark's parameters move its own gradient, and that of what all share.
