@@ -120,45 +120,26 @@ class SplitBins:
     parts: Bins
     mesh: Mesh
 
-    def map(self, function: Callable[[Bins, Any, Any], Any], shared: Any, own: Any = None) -> Any:
+    def map(self, function: Callable[[Bins, Any], Any], shared: Any) -> Any:
         """A pure function of each part's bins and of arrays that all share, on its device.
-
-        Args:
-            function: of bins, of what is shared, and of its own part of ``own``.
-            shared: tree of arrays.
-            own: tree of arrays with a leading axis ``(part,)``.
 
         Returns:
             What the function returns, with a leading axis ``(part,)``.
         """
         (axis,) = self.mesh.axis_names
 
-        def on_one(parts: Bins, shared: Any, own: Any) -> Any:
-            bins, own = jax.tree.map(lambda a: a[0], (parts, own))
-            found = function(bins, shared, own)
+        def on_one(parts: Bins, shared: Any) -> Any:
+            found = function(jax.tree.map(lambda a: a[0], parts), shared)
             return jax.tree.map(lambda a: a[None], found)
 
         # Not jit's own partitioning: it gathers the scores of all blocks on every device.
         return jax.shard_map(
             on_one,
             mesh=self.mesh,
-            in_specs=(PartitionSpec(axis), PartitionSpec(), PartitionSpec(axis)),
+            in_specs=(PartitionSpec(axis), PartitionSpec()),
             out_specs=PartitionSpec(axis),
             check_vma=False,
-        )(self.parts, shared, own)
-
-
-def of_parts(
-    bins: Bins | SplitBins,
-    function: Callable[[Bins, Any, Any], Any],
-    shared: Any,
-    own: Any = None,
-) -> Any:
-    """:meth:`SplitBins.map`, of bins that are not split as of a single part."""
-    if isinstance(bins, SplitBins):
-        return bins.map(function, shared, own)
-    own = jax.tree.map(lambda a: a[0], own)
-    return jax.tree.map(lambda a: a[None], function(bins, shared, own))
+        )(self.parts, shared)
 
 
 AnyBins = tuple[Bins | NestedBins | SplitBins, ...]

@@ -220,7 +220,7 @@ def covary(bins: AnyBins, pull: Float[Array, "covariate model"]) -> Float[Array,
     found = jnp.zeros_like(pull)
     for some in bins:
         if isinstance(some, SplitBins):
-            found += jnp.sum(some.map(lambda part, given, _: covary((part,), given), pull), axis=0)
+            found += jnp.sum(some.map(lambda part, given: covary((part,), given), pull), axis=0)
             continue
         for one in plain_bins((some,)):
             if one.covariance is not None:

@@ -75,7 +75,7 @@ def log_density(problem: Problem, bins: AnyBins) -> Float[Array, ""]:
         if isinstance(some, NestedBins):
             found += nested_log_density(*_families(problem, some), some)
         elif isinstance(some, SplitBins):
-            found += jnp.sum(some.map(lambda part, given, _: log_density(given, (part,)), problem))
+            found += jnp.sum(some.map(lambda part, given: log_density(given, (part,)), problem))
         else:
             found += block_log_density(*blocks_of(problem, some))
     return found
@@ -87,7 +87,7 @@ def lineage_densities(problem: Problem, bins: AnyBins, lineages: int) -> Float[A
     for some in bins:
         if isinstance(some, SplitBins):
             of_part = some.map(
-                lambda part, given, _: lineage_densities(given, (part,), lineages), problem
+                lambda part, given: lineage_densities(given, (part,), lineages), problem
             )
             found = found.at[:lineages].add(jnp.sum(of_part, axis=0))
             continue

@@ -41,14 +41,14 @@ from sloth_jax.inference.draws import (
     systematic,
     unweighted,
 )
-from sloth_jax.inference.memory import check_fit_memory
+from sloth_jax.inference.memory import check_fit_memory, count_parameters
 from sloth_jax.inference.mode import REFINING, Mode
 from sloth_jax.inference.nuts import run_chains
 from sloth_jax.inference.observe import around, observe, some_families
 from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.inference.settings import FitSettings, changed
 from sloth_jax.law.curvature import by_expectation_is_cheaper
-from sloth_jax.law.hierarchical import SharedLaw, zero_raw_params
+from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.on_mesh import devices_for, on_mesh
 from sloth_jax.law.options import AVERAGED
@@ -356,16 +356,11 @@ def _compute(
 ) -> Any:
     """One of these functions, compiled, on one device or on a mesh."""
     # For the large products of a curvature by expectation CPU devices wait without end.
-    alone = settings.inference != "mode" and function is not log_ratios
-    if mesh is None or (alone and _expects(observations, settings)):
+    curved = settings.inference != "mode" and function is not log_ratios
+    parameters = count_parameters(observations, settings)
+    if mesh is None or (curved and by_expectation_is_cheaper(observations, parameters)):
         return jax.block_until_ready(_ON_ONE[function](observations, given, settings))
     return on_mesh(function, observations, given, settings, mesh)
-
-
-def _expects(observations: Observations, settings: FitSettings) -> bool:
-    blank = jax.eval_shape(lambda: zero_raw_params(observations, settings.skills, settings.prior))
-    size = sum(part.size for part in jax.tree.leaves(blank))
-    return by_expectation_is_cheaper(observations, size)
 
 
 _unweighted = jax.jit(unweighted, static_argnames="settings")

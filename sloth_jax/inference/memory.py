@@ -21,6 +21,12 @@ from sloth_jax.law.observations import Observations
 from sloth_jax.machine_memory import available_bytes, check_memory, size_in_words
 
 
+def count_parameters(observations: Observations, settings: FitSettings) -> int:
+    """How many parameters are left once effects are integrated out; nothing is computed."""
+    blank = jax.eval_shape(lambda: zero_raw_params(observations, settings.skills, settings.prior))
+    return sum(leaf.size for leaf in jax.tree.leaves(blank))
+
+
 def fit_bytes(observations: Observations, settings: FitSettings, mesh: Mesh | None) -> float:
     """About how much memory a fit needs at its peak, on a device, or on a machine of CPU devices.
 
@@ -29,8 +35,7 @@ def fit_bytes(observations: Observations, settings: FitSettings, mesh: Mesh | No
         settings: what is fitted and how.
         mesh: over which lineages are spread.
     """
-    blank = jax.eval_shape(lambda: zero_raw_params(observations, settings.skills, settings.prior))
-    parameters = float(sum(leaf.size for leaf in jax.tree.leaves(blank)))
+    parameters = float(count_parameters(observations, settings))
     gradient = gradient_numbers(observations, settings.skills)
     nuts, copies, share = settings.nuts, 1.0, 1.0
     if mesh is not None:  # arrays of parameters are on each device, lineages on one

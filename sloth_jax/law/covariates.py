@@ -124,7 +124,7 @@ def walk_in(
     return _walk_in(some, basis)
 
 
-def _walk_in(some: Bins, basis: Array, _: None = None) -> Bins:
+def _walk_in(some: Bins, basis: Array) -> Bins:
     at = basis[some.rows][:, :, 1:]
     walk = some.same_lineage * einsum("lmq,lnq->lmn", at, at)
     blocks = tuple(
