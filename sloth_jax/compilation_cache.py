@@ -6,6 +6,7 @@ import hashlib
 import logging
 import os
 import platform
+import warnings
 import zlib
 from pathlib import Path
 
@@ -31,6 +32,9 @@ def use_compilation_cache(folder: str | Path | None = None) -> Path | None:
     Returns:
         The folder in use; None where there is none.
     """
+    # JAX writes an entry in place. Whoever meets one that another process has not finished, or will
+    # never finish, compiles that program itself: nothing that the user has to hear of.
+    warnings.filterwarnings("ignore", "Error reading persistent compilation cache entry")
     chosen = os.environ.get(VARIABLE) if folder is None else str(folder)
     if chosen in ("", "0"):
         return None

@@ -55,6 +55,20 @@ def test_two_processes_share_a_cache_and_a_broken_one_is_repaired(tmp_path):
     assert all(entries(tmp_path).values())
 
 
+def test_an_entry_that_another_process_is_writing_is_compiled_without_a_word(tmp_path):
+    place = {"JAX_COMPILATION_CACHE_DIR": str(tmp_path / "of_jax")}
+    always = {"JAX_PERSISTENT_CACHE_MIN_COMPILE_TIME_SECS": "0"}
+    value = finish(start(**place, **always))[2]
+    parts = list((tmp_path / "of_jax").glob("*-cache"))
+    assert parts
+    for path in parts:
+        path.write_bytes(b"")
+    again = start("-W", "error", **place, **always)
+    out, said = again.communicate()
+    assert said == ""
+    assert float(out.split()[2]) == value
+
+
 @pytest.mark.parametrize(
     ("chosen", "found"),
     [

@@ -10,4 +10,5 @@ def test_interrupts(tmp_path):
     assert rows["command"].tolist() == ["fit", "import"]
     assert record["clean"] == record["interrupted"]
     assert record["broken"] == 0
-    assert rows["left"].isna().all() or rows["ended"].any()
+    # An interrupt that comes after the file was written finds a whole one, and leaves it.
+    assert set(rows["left"].dropna()) <= {"out.nc", "out.csv"}
