@@ -31,6 +31,7 @@ from _runner import (
     save,
     settings_of,
 )
+from matplotlib.ticker import PercentFormatter
 
 import sloth_jax as sj
 from sloth_jax.cli.console import show_progress, tell
@@ -275,9 +276,11 @@ def draw(path: Path, rows: pd.DataFrame, groups: pd.DataFrame, summary: dict[str
         right.set_yticks(place, labels)
         right.set_xlim(min(0.5, float(lower.min()) - 0.02), 1.02)
         right.set_title("Share inside 90 % intervals, by group")
-        right.set_xlabel("share (number of scores); bars: 90 %, over families")
+        right.xaxis.set_major_formatter(PercentFormatter(1.0, decimals=0))
+        right.set_xlabel("found (scores in brackets); bars: 90 % bands over families")
         figure.suptitle(
-            f"{summary['leaderboard']}, n = {summary['n_train']} training models per family, "
+            f"{summary['leaderboard']}, {summary['n_train']} training model"
+            f"{'' if summary['n_train'] == 1 else 's'} per family, "
             f"{summary['protocol']} protocol: 90 % intervals hold "
             f"{100 * summary['coverage_90']:.0f} % of {len(rows)} held-out scores",
             x=0.01,

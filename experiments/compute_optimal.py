@@ -41,7 +41,7 @@ from sloth_jax.plotting.figure_style import BLUE, GREEN, GREY, ORANGE, plain_num
 
 LEVEL = 0.9
 FAMILIES = ("meta-llama-3", "qwen2", "pythia")
-COLOURS = (BLUE, ORANGE, GREEN)
+LOOKS = ((BLUE, "-"), (ORANGE, (0, (5, 1.5))), (GREEN, (0, (5, 1.5, 1, 1.5))))  # of families
 
 
 def frontier(
@@ -204,25 +204,27 @@ def draw_frontier(rows: pd.DataFrame, path: Path) -> None:
         for ax, target in zip(axes, targets, strict=True):
             mine = first[first["target"] == target]
             ends = [mine[f"params_b_{end}"] for end in ("lower", "upper")]
-            label = f"{100 * LEVEL:g} % of {FAMILIES[0]}"
-            ax.fill_between(mine["flops"], *ends, color=COLOURS[0], alpha=0.2, lw=0, label=label)
-            for family, colour in zip(FAMILIES, COLOURS, strict=True):
+            label = f"{FAMILIES[0]}, {100 * LEVEL:g} % interval"
+            ax.fill_between(mine["flops"], *ends, color=BLUE, alpha=0.2, lw=0, label=label)
+            for family, (colour, dashes) in zip(FAMILIES, LOOKS, strict=True):
                 shown = rows[(rows["target"] == target) & (rows["family"] == family)]
-                ax.plot(shown["flops"], shown["params_b"], color=colour, label=family)
+                ax.plot(shown["flops"], shown["params_b"], color=colour, ls=dashes, label=family)
             # All of the budget buys this size where tokens meet the most or the least of the table.
-            for bound in (tokens.min(), tokens.max()):
+            for bound, label in (
+                (tokens.min(), "fewest and most tokens of the table"),
+                (tokens.max(), ""),
+            ):
                 edge = flops / (FLOPS_UNIT * bound)
-                ax.plot(flops, edge, color=GREY, linestyle=":", linewidth=1.0)
+                ax.plot(flops, edge, color=GREY, linestyle=":", linewidth=1.0, label=label)
             ax.set_xscale("log")
             ax.set_yscale("log")
             ax.set_ylim(0.7 * sizes.min(), 1.5 * sizes.max())
             ax.yaxis.set_major_formatter(FuncFormatter(plain_number))
             ax.set_title(target)
-        axes[min(1, len(axes) - 1)].legend(fontsize=6, loc="lower right")
+        legend_below(figure, axes[0], 5)
         figure.suptitle(
             f"The law leaves the best size open: the band of {FAMILIES[0]} spans a factor of "
-            f"{factor:.2g} (median over budgets and panels). Dotted: fewest and most tokens of the "
-            "table",
+            f"{factor:.2g} (median over budgets and panels)",
             x=0.01,
             ha="left",
         )
@@ -236,7 +238,7 @@ def draw_back_test(rows: pd.DataFrame, path: Path) -> None:
     with drawing(path, 1, 2, figsize=size, sharey=True) as (figure, (left, right)):
         place = np.arange(len(rows))[::-1]
         ends = [rows[f"recommended_params_b_{end}"] for end in ("lower", "upper")]
-        left.hlines(place, *ends, label=f"{100 * LEVEL:g} % interval of the optimum", **bar)
+        left.hlines(place, *ends, label=f"{100 * LEVEL:g} % interval", **bar)
         left.plot(rows["recommended_params_b"], place, "o", color=BLUE, label="recommended")
         left.plot(rows["params_b"], place, "D", color=ORANGE, label="released")
         left.set_xscale("log")
@@ -247,7 +249,7 @@ def draw_back_test(rows: pd.DataFrame, path: Path) -> None:
         right.axvline(0.0, color=GREY, linewidth=1.0)
         right.hlines(place, -100.0 * rows["upper"], -100.0 * rows["lower"], **bar)
         right.plot(gain, place, "o", color=BLUE)
-        right.set_xlabel("gain of the recommended split (score points)")
+        right.set_xlabel("gain of the recommended split (percentage points)")
         legend_below(figure, left, 3)
         figure.suptitle(
             f"Recommended instead of released: {gain.mean():+.2g} points on average, standard "

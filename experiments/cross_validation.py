@@ -253,7 +253,8 @@ def draw_ablation(
     with drawing(out / f"ablation_{question}.png", figsize=size) as (_, ax):
         plot_differences(differences, ax=ax)
         reference = differences[0].second
-        ax.set_title(f"{question}: {reference} has error {means.loc[reference, 'average']:.4f}")
+        error = 100.0 * means.loc[reference, "average"]
+        ax.set_title(f"Other {question} than in {reference}, whose error is {error:.2f} points")
 
 
 def draw_curves(predictions: dict[str, pd.DataFrame], folds: Folds, folder: Path) -> None:

@@ -86,17 +86,19 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
     """Predicted less measured, model by model."""
     models = list(dict.fromkeys(rows["model"]))
     with drawing(path, figsize=(6.5, 0.8 + 0.55 * len(models))) as (figure, ax):
-        for at, (size, colour) in enumerate(zip(SIZES, (BLUE, ORANGE), strict=True)):
+        looks_of_sizes = zip(SIZES, (BLUE, ORANGE), ("o", "D"), strict=True)
+        for at, (size, colour, marker) in enumerate(looks_of_sizes):
             shown = rows[rows["size"] == size]
             place = [len(models) - 1 - models.index(m) + 0.15 - 0.3 * at for m in shown["model"]]
             looks = {"color": colour, "markersize": 4, "alpha": 0.7}
-            error = 100.0 * (shown["median"] - shown["score"])
-            label = f"{size} parameters count: {error.mean():+.1f} on average"
-            ax.plot(error, place, "o", label=label, **looks)
+            bias = 100.0 * (shown["median"] - shown["score"])
+            mean, error = mean_and_error(bias.to_numpy(), shown["lineage"].to_numpy())
+            label = f"{size} parameters: mean {mean:+.1f} (standard error {error:.1f})"
+            ax.plot(bias, place, marker, label=label, **looks)
         ax.axvline(0.0, color=GREY, linewidth=1.0)
         ax.set_yticks(range(len(models))[::-1], models)
-        ax.set_title("Mixtures of experts: what is predicted depends on which parameters count")
-        ax.set_xlabel("predicted median less measured score (points)")
+        ax.set_title("Forecasts of mixtures of experts by active or total parameters")
+        ax.set_xlabel("predicted median less measured score (percentage points)")
         legend_below(figure, ax, 2)
 
 

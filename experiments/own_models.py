@@ -95,7 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         problems=problems,
     )
     panels = {
-        f"{name}: intervals {100 * means['width'][name]:.0f} points wide": (one, 0, truth)
+        f"{name}: mean width {100 * means['width'][name]:.0f} points": (one, 0, truth)
         for name, one in forecasts.items()
     }
     title = f"{record['large']}, predicted without and with {', '.join(record['small'])}"

@@ -179,7 +179,7 @@ def draw_stability(path: Path, again: pd.DataFrame) -> None:
     named = again.assign(skill=[f"skill {k}" for k in again["skill"]])
     with drawing(path, figsize=(6.0, 3.2)) as (_, ax):
         plot_congruence(named, ax=ax)
-        ax.set_title("Do the skills of the mode come out again? (dashed: similar, equal)")
+        ax.set_title("Do the skills of the mode come out again?")
 
 
 if __name__ == "__main__":

@@ -175,5 +175,5 @@ def plot_differences(differences: Sequence[Difference], *, ax: Axes) -> Axes:
     ax.plot(mean, place, "o", color=BLUE, markersize=5, label="difference")
     ax.set_yticks(place, [difference.first for difference in differences])
     ax.set_ylim(-0.6, len(differences) - 0.4)
-    ax.set_xlabel(f"error minus that of {reference} (score points)")
+    ax.set_xlabel(f"mean absolute error minus that of {reference} (percentage points)")
     return ax

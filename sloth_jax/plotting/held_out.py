@@ -61,18 +61,18 @@ def plot_errors(scores: pd.DataFrame, *, ax: Axes) -> Axes:
         ax: axes to draw into.
     """
     place = np.arange(len(scores))[::-1].astype(float)
-    for name, label, shift, colour in (
-        ("mae", "this law", 0.15, BLUE),
-        ("flops_mae", "FLOPs law", -0.15, ORANGE),
+    for name, label, marker, shift, colour in (
+        ("mae", "this law", "o", 0.15, BLUE),
+        ("flops_mae", "FLOPs law", "s", -0.15, ORANGE),
     ):
         mean, error = 100.0 * scores[name], 100.0 * scores[f"{name}_se"].fillna(0.0)
         ax.hlines(place + shift, mean - error, mean + error, color=colour, linewidth=4, alpha=0.3)
-        ax.plot(mean, place + shift, "o", color=colour, markersize=4, label=label)
+        ax.plot(mean, place + shift, marker, color=colour, markersize=4, label=label)
     ax.set_yticks(place, scores["benchmark"])
     ax.set_ylim(-0.6, len(scores) - 0.4)
     ax.set_xlim(left=0.0)
     ax.xaxis.set_major_locator(MaxNLocator(6, steps=[1, 2, 5, 10]))
-    ax.set_xlabel("mean absolute error (score points); bars: one standard error over lineages")
+    ax.set_xlabel("mean absolute error (percentage points); bars: one standard error over lineages")
     return ax
 
 

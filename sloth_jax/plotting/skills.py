@@ -209,8 +209,10 @@ def plot_congruence(values: pd.DataFrame, *, ax: Axes) -> Axes:
     """
     reasons = list(dict.fromkeys(values["reason"]))
     skills = list(dict.fromkeys(values["skill"]))
-    for limit in (0.85, 0.95):
+    for limit, meaning in ((0.85, "similar"), (0.95, "equal")):  # Lorenzo-Seva, ten Berge (2006)
         ax.axhline(limit, color=GREY, linewidth=1.0, linestyle=(0, (4, 3)))
+        right = {"xycoords": ("axes fraction", "data"), "va": "center", "color": GREY}
+        ax.annotate(f" {meaning}", (1.0, limit), annotation_clip=False, **right)
     for k, skill in enumerate(skills):
         for r, reason in enumerate(reasons):
             some = values[(values["skill"] == skill) & (values["reason"] == reason)]["congruence"]

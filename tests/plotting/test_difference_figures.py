@@ -30,7 +30,7 @@ def test_differences_are_drawn_in_score_points(ax):
     assert intervals.get_label() == "90 % interval"
     ends = [np.asarray(path.vertices)[:, 0] for path in intervals.get_paths()]
     np.testing.assert_allclose(ends, [[-1.5, 1.5], [2.0, 5.0]])
-    assert ax.get_xlabel() == "error minus that of plain (score points)"
+    assert ax.get_xlabel() == "mean absolute error minus that of plain (percentage points)"
     zero = [line for line in ax.lines if list(np.asarray(line.get_xdata())) == [0.0, 0.0]]
     assert len(zero) == 1
 
