@@ -253,7 +253,7 @@ def draw_ablation(
     with drawing(out / f"ablation_{question}.png", figsize=size) as (_, ax):
         plot_differences(differences, ax=ax)
         reference = differences[0].second
-        error = 100.0 * means.loc[reference, "average"]
+        error = 100.0 * float(means["average"][reference])
         ax.set_title(f"Other {question} than in {reference}, whose error is {error:.2f} points")
 
 
