@@ -201,7 +201,7 @@ def draw_slide(path: Path, curves: pd.DataFrame, points: pd.DataFrame) -> None:
     with style("slide"):
         figure, ax = plt.subplots(layout="constrained")
         plot_curves(some, lines, bands=bands, named=True, ax=ax)
-        ax.set_title(f"{curves['family'].iloc[0]} on {benchmark}: 50 and 90 % intervals")
+        ax.set_title(f"{curves['family'].iloc[0]}: score on {benchmark}, 50 and 90 % intervals")
         ax.set_ylabel("")
         for held_out, word, above in ((False, "seen", -28), (True, "held out", 20)):
             smallest = some[some["held_out"] == held_out].nsmallest(1, "params_b")

@@ -13,6 +13,7 @@ from matplotlib.figure import Figure
 
 from sloth_jax.plotting.figure_style import ORANGE, style
 from sloth_jax.plotting.skills import (
+    SHADES,
     plot_best_models,
     plot_growth,
     plot_level_curves,
@@ -58,7 +59,9 @@ def skill_figures(
         yield from _finished("models", _panels(models, labels, size, title, False), note)
 
         title = "Skill of the average family (sd of models)"
-        title += f"; darker: wider {100 * level:g} % interval" if certain else ""
+        widths = ", ".join(f"{width:g}" for width in SHADES)
+        shades = f"; darker where its {100 * level:g} % interval is wider than {widths}"
+        title += shades if certain else ""
         curves = partial(plot_level_curves, tables["level_curves"])
         figure = _panels(curves, labels, (0.6 + 3.0 * few, 3.2), title)
         yield from _finished("level_curves", figure, note)

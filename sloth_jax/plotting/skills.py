@@ -16,11 +16,16 @@ from matplotlib.ticker import FuncFormatter, LogLocator, MaxNLocator, NullFormat
 
 from sloth_jax.plotting.figure_style import BLUE, COLOURS, GREY, ORANGE, plain_number
 
+SHADES = (0.5, 1.0, 2.0, 4.0)
+"""Widths of intervals, in standard deviations of models, from which level curves are darker."""
 
-def _points(rows: pd.DataFrame, place: np.ndarray, colour: str, ax: Axes) -> None:
+
+def _points(
+    rows: pd.DataFrame, place: np.ndarray, colour: str, ax: Axes, marker: str = "o"
+) -> None:
     """Medians with intervals on horizontal lines."""
     ax.hlines(place, rows["lower"], rows["upper"], color=colour, linewidth=4, alpha=0.3)
-    ax.plot(rows["median"], place, "o", color=colour, markersize=4)
+    ax.plot(rows["median"], place, marker, color=colour, markersize=4)
     ax.xaxis.set_major_locator(MaxNLocator(5, steps=[1, 2, 5, 10]))
 
 
@@ -114,10 +119,11 @@ def plot_growth(rows: pd.DataFrame, *, ax: Axes) -> Axes:
     place = np.arange(len(skills))[::-1].astype(float)
     ax.axvline(0.0, color=GREY, linewidth=1.0)
     names = {"params": "10 x parameters", "tokens": "10 x tokens"}
-    for more, shift, colour in (("params", 0.14, BLUE), ("tokens", -0.14, ORANGE)):
+    looks = (("params", 0.14, BLUE, "o"), ("tokens", -0.14, ORANGE, "D"))
+    for more, shift, colour, marker in looks:
         shown = rows[rows["more"] == more].set_index("skill").loc[skills]
-        _points(shown, place + shift, colour, ax)
-        ax.plot([], [], "o", color=colour, markersize=4, label=names[more])
+        _points(shown, place + shift, colour, ax, marker)
+        ax.plot([], [], marker, color=colour, markersize=4, label=names[more])
     ax.set_yticks(place, skills)
     ax.set_ylim(-0.6, len(skills) - 0.4)
     ax.set_xlabel("growth of the skill (sd of models)")
@@ -158,8 +164,8 @@ def plot_level_curves(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
         ax: axes to draw into.
 
     Returns:
-        The same axes. Lines are medians, labelled in standard deviations of models; shading grows
-        with the width of the intervals.
+        The same axes. Lines are medians, labelled in standard deviations of models; where intervals
+        are wider than the next of :data:`SHADES`, it is darker.
     """
     shown = rows[rows["skill"] == skill]
     grid = shown.pivot(index="tokens_t", columns="params_b")
@@ -168,7 +174,7 @@ def plot_level_curves(rows: pd.DataFrame, skill: str, *, ax: Axes) -> Axes:
     ax.set_xscale("log")  # before lines are interrupted for their labels
     ax.set_yscale("log")
     if np.isfinite(width).all():
-        for level in (0.5, 1.0, 2.0, 4.0):
+        for level in SHADES:
             # Filled regions of one colour lie on top of each other, so more width is darker.
             ax.contourf(sizes, tokens, width, levels=(level, 1e9), colors=GREY, alpha=0.15)
     curves = ax.contour(
