@@ -91,10 +91,9 @@ def draw(rows: pd.DataFrame, path: Path) -> None:
             shown = rows[rows["size"] == size]
             place = [len(models) - 1 - models.index(m) + 0.15 - 0.3 * at for m in shown["model"]]
             looks = {"color": colour, "markersize": 4, "alpha": 0.7}
-            bias = 100.0 * (shown["median"] - shown["score"])
-            mean, error = mean_and_error(bias.to_numpy(), shown["lineage"].to_numpy())
-            label = f"{size} parameters: mean {mean:+.1f} (standard error {error:.1f})"
-            ax.plot(bias, place, marker, label=label, **looks)
+            error = 100.0 * (shown["median"] - shown["score"])
+            mean = f"{error.mean():+.1f}".replace("-", "−")
+            ax.plot(error, place, marker, label=f"{size} parameters: mean {mean}", **looks)
         ax.axvline(0.0, color=GREY, linewidth=1.0)
         ax.set_yticks(range(len(models))[::-1], models)
         ax.set_title("Forecasts of mixtures of experts by active or total parameters")

@@ -10,6 +10,7 @@ that ``--help`` and ``--version`` load neither JAX nor pandas.
 from __future__ import annotations
 
 import argparse
+import sys
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
@@ -94,6 +95,7 @@ def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """
     options = parser().parse_args(arguments)
     options.whole_process = arguments is None
+    options.words = list(sys.argv[1:] if arguments is None else arguments)
     listen(options.told)
     run_and_exit("sloth-jax", lambda: options.run(options))
 

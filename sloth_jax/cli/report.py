@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 
 from sloth_jax.cli.console import Parser, number, show_progress, tell
 from sloth_jax.cli.options import add_source_options
@@ -59,10 +60,10 @@ def _run(options: argparse.Namespace) -> None:
     port = open_port(options.port) if live else None
     query = None if options.query is None else query_of(options.query, table)
     given = {name: getattr(options, name) for name in ("level", "seed", "family", "flops")}
+    given["command"] = shlex.join(("sloth-jax", *options.words))
     asked = Asked(query=query, evaluation=read_evaluation(options.evaluation, table), **given)
     fit, key = saved_or_new(options, saved, table)
-    contents = report_contents(fit, asked, key=key, progress=show_progress)
-    page = page_of(contents, live=live)
+    page = page_of(report_contents(fit, asked, key=key, progress=show_progress), live=live)
     if port is None:
         write_text(options.out, page)
         tell(f"Wrote {options.out}: {len(page.encode()) / 1e6:.1f} MB, opens in any browser")

@@ -16,6 +16,8 @@ def test_a_page_by_the_mode_says_what_its_bands_leave_out(folder, capsys):
     assert text.startswith("<!doctype html>")
     assert "how uncertain the law itself is" in text
     assert "Not tested here" in text
+    assert "<code>sloth-jax report --data" in text
+    assert f"--skills 1 --out {page}</code>" in text
     assert str(page) in capsys.readouterr().err
 
 

@@ -22,7 +22,10 @@
     tokens: "training tokens, trillions",
     flops: "training FLOPs",
   };
-  const level = `${plain(100 * data.level)} %`;
+  const PERCENT = "\u202f%"; // never parted from its number at the end of a line
+  const level = `${plain(100 * data.level)}${PERCENT}`;
+  const inWords = (outside) => outside.replaceAll("params_b", "size").replaceAll("tokens_t", "tokens")
+    .replaceAll("tokens_per_param", "tokens per parameter").replaceAll(" x the ", " × the ");
 
   // ---- curves: two letters a score, digits to the base 64 --------------------------------
   const DIGITS = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_";
@@ -85,7 +88,7 @@
       low: one.scores[benchmark][0],
       score: one.scores[benchmark][2],
       high: one.scores[benchmark][4],
-      range: `${percent(one.scores[benchmark][0])} to ${percent(one.scores[benchmark][4])} %`,
+      range: `${percent(one.scores[benchmark][0])} to ${percent(one.scores[benchmark][4])}${PERCENT}`,
     }));
   }
 
@@ -168,7 +171,7 @@
       },
     };
   }
-  const SCORE_AXIS = { labelExpr: "format(100 * datum.value, '~g') + ' %'", tickCount: 5 };
+  const SCORE_AXIS = { labelExpr: "format(100 * datum.value, '~g') + '\u202f%'", tickCount: 5 };
 
   function drawCurve() {
     const { family, benchmark, axis } = state;
@@ -243,7 +246,7 @@
     draw("curve", { height: 340, layer }, `${at("headline").textContent} ${at("curve-caption").textContent}`);
     fill("curve-table", [TITLE[axis], "median", `${level} from`, "to", "half from", "to"],
       rows.map((r) => [axis === "flops" ? flops(r.x) : plain(r.x),
-        ...["middle", "low", "high", "first", "third"].map((n) => `${percent(r[n], 1)} %`)]));
+        ...["middle", "low", "high", "first", "third"].map((n) => `${percent(r[n], 1)}${PERCENT}`)]));
   }
 
   function headline(one, test, rows, seen, axis) {
@@ -256,9 +259,9 @@
       ? `At ${UNIT[axis](next)}, ${next > 1.9 * last ? "twice its largest measured here" : "beyond its largest measured here"},`
       : `At ${UNIT[axis](next)}`;
     return [
-      `${where} a model of ${one.name} would score `, strong(`${percent(r.middle)} %`),
+      `${where} a model of ${one.name} would score `, strong(`${percent(r.middle)}${PERCENT}`),
       ` on ${test.name}, and with ${level} probability between `,
-      strong(`${percent(r.low)} and ${percent(r.high)} %`), ".",
+      strong(`${percent(r.low)} and ${percent(r.high)}${PERCENT}`), ".",
     ];
   }
 
@@ -279,7 +282,7 @@
     const rows = data.benchmarks.map((test, j) => {
       const [low, first, middle, third, high] = one.scores[j];
       return { test: test.name, floor: test.floor, low, first, middle, third, high,
-        range: `${percent(low)} to ${percent(high)} %` };
+        range: `${percent(low)} to ${percent(high)}${PERCENT}` };
     });
     const y = { field: "test", type: "nominal", sort: null, axis: { title: null, grid: true, ticks: false, domain: false } };
     const x = (field) => ({ field, type: "quantitative", scale: { domain: [0, 1] }, axis: { title: "score", grid: false, ...SCORE_AXIS } });
@@ -299,10 +302,10 @@
   function aboutModel(one) {
     const family = one.family === null ? null : data.families[one.family];
     const seen = family === null ? 0 : one.family_models ?? family.models;
-    return `${plain(one.params_b)} billion parameters on ${plain(one.tokens_t)} trillion tokens` +
-      (seen ? `, ${family.name}, of which ${seen} model${seen === 1 ? " was" : "s were"} measured.`
+    return `${one.name}: ${plain(one.params_b)} billion parameters on ${plain(one.tokens_t)} trillion tokens` +
+      (seen ? `, family ${family.name}, of which ${seen} model${seen === 1 ? " was" : "s were"} measured.`
         : ", of a family that the table does not know: intervals are wide.") +
-      (one.outside ? ` Beyond the training table: ${one.outside}.` : "");
+      (one.outside ? ` Beyond the training table: ${inWords(one.outside)}.` : "");
   }
 
   function drawAsked() {
@@ -322,7 +325,7 @@
     const y = { field: "test", type: "nominal", sort: null, axis: { title: null, grid: true, ticks: false, domain: false } };
     const yOffset = { field: "law", type: "nominal", sort: ["this law", "FLOPs alone"] };
     const color = { field: "law", type: "nominal", scale: { domain: ["this law", "FLOPs alone"], range: [LAW, ASKED] }, legend: null };
-    const x = (field) => ({ field, type: "quantitative", axis: { title: "mean absolute error, score points", grid: false, tickCount: 6 } });
+    const x = (field) => ({ field, type: "quantitative", axis: { title: "mean absolute error, percentage points", grid: false, tickCount: 6 } });
     draw("errors", {
       data: { values: rows }, height: 15 * rows.length,
       layer: [
@@ -367,7 +370,7 @@
     const [mean, ...others] = pairs;
     const shown = others.sort((a, b) => Math.abs(b.median) - Math.abs(a.median)).slice(0, 24).sort((a, b) => b.median - a.median);
     const rows = [mean, ...shown];
-    draw("shifts", spread(rows, "pair")("change by post-training, standard deviations"), `Change in ${name} by post-training: ${words(rows, "pair")}`);
+    draw("shifts", spread(rows, "pair")("change, standard deviations"), `Change in ${name} by post-training: ${words(rows, "pair")}`);
     at("shifts-caption").textContent = `Change in ${name}; the mean over all ${others.length} pairs` +
       (others.length > shown.length ? ` and the ${shown.length} families that changed most.` : ", then each family.") +
       (certain ? "" : ` Bars: ${level} intervals.`);
@@ -382,8 +385,9 @@
     draw("budget", {
       data: { values: rows }, height: 280,
       layer: [
-        { mark: { type: "area", color: LAW, opacity: 0.15 }, encoding: { x, y: y("params_b_lower"), y2: { field: "params_b_upper" } } },
-        { mark: { type: "area", color: LAW, opacity: 0.28 }, encoding: { x, y: y("params_b_least"), y2: { field: "params_b_most" } } },
+        { mark: { type: "area", color: LAW, opacity: 0.22 }, encoding: { x, y: y("params_b_least"), y2: { field: "params_b_most" } } },
+        ...["params_b_lower", "params_b_upper"].map((end) => ({
+          mark: { type: "line", color: LAW, strokeWidth: 1.5, strokeDash: [5, 4] }, encoding: { x, y: y(end) } })),
         { mark: { type: "line", color: LAW, strokeWidth: 3, point: { filled: true, size: 75, color: LAW } }, encoding: { x, y: y("params_b"),
           tooltip: [{ field: "flops", format: ".2~e" }, { field: "params_b", title: "billions", format: ".3~g" }, { field: "label", title: "tokens" }, { field: "mean", title: "expected", format: ".1%" }] } },
       ],
@@ -484,7 +488,7 @@
     at("answer").textContent = aboutModel(state.own);
     intervals("answer-chart", state.own);
     fill("answer-table", ["benchmark", "median", `${level} from`, "to", "half from", "to"],
-      data.benchmarks.map((test, j) => [test.name, ...[2, 0, 4, 1, 3].map((q) => `${percent(found.scores[j][q], 1)} %`)]));
+      data.benchmarks.map((test, j) => [test.name, ...[2, 0, 4, 1, 3].map((q) => `${percent(found.scores[j][q], 1)}${PERCENT}`)]));
     drawCurve();
   }
 

@@ -20,6 +20,12 @@ from typing import Any
 from sloth_jax.errors import InputError
 
 _NEEDED = {"report": ("jinja2", "vl_convert"), "explore": ("jinja2", "starlette", "uvicorn")}
+_WORDS = {
+    "params_b": "size",
+    "tokens_t": "tokens",
+    "tokens_per_param": "tokens per parameter",
+    " x the ": " × the ",
+}
 # Characters that end a script's data, or a line of it, wherever they stand.
 _ESCAPES = {code: f"\\u{code:04x}" for code in (*map(ord, "<>&"), 0x2028, 0x2029)}
 
@@ -57,6 +63,7 @@ def page_of(contents: Mapping[str, Any], *, live: bool = False) -> str:
         undefined=jinja2.StrictUndefined,
     )
     engine.filters.update(number=_number, interval=_interval, percent=_percent, flops=_flops)
+    engine.filters.update(words=_in_words)
     return engine.get_template("template.html").render(
         contents,
         live=live,
@@ -117,6 +124,14 @@ def _number(value: float | None, digits: int = 3) -> str:
 def _flops(value: float | None) -> str:
     """A large number by its power of ten: ``3.2e24``."""
     return "–" if value is None else f"{value:.2g}".replace("e+", "e")
+
+
+def _in_words(outside: str | None) -> str:
+    """How far a model lies outside the table, without the names of columns."""
+    words = outside or ""
+    for name, word in _WORDS.items():
+        words = words.replace(name, word)
+    return words
 
 
 def _percent(value: float | None, digits: int = 0) -> str:
