@@ -74,7 +74,7 @@ def page_of(record: Mapping[str, Any], warnings: Sequence[str]) -> str:
         f"Each lineage was left out {kept} and predicted by a fit to the others: "
         f"{record['folds']} refits, each without a group of lineages. Errors of the scores of a "
         "lineage go together, so standard errors, in brackets, are over lineages. A score is one "
-        "model on one benchmark; errors are fractions, 0.01 is one score point."
+        "model on one benchmark; in tables errors are fractions, 0.01 is one percentage point."
     )
     intercept = "an intercept for each lineage" if record["n_train"] else "one intercept for all"
     flops_law = (
@@ -126,12 +126,10 @@ def _errors(record: Mapping[str, Any]) -> str:
     compared = record["flops_scores"]
     of = "" if compared == record["scores"] else f" on the {compared:,} of models of known FLOPs"
     flops = (
-        f"a law of training FLOPs alone by {_with_error(record, 'flops_mae')}{of}, "
-        if compared
-        else ""
+        f"a law of training FLOPs alone by {_points(record, 'flops_mae')}{of}, " if compared else ""
     )
     return (
-        f"this law is wrong by {_with_error(record, 'mae')} on average, {flops}and "
+        f"this law is wrong by {_points(record, 'mae')} percentage points on average, {flops}and "
         f"{_share(record, 'coverage_90')} of the {record['scores']:,} scores lie inside 90 % "
         "intervals"
     )
@@ -142,7 +140,7 @@ def _comparison(record: Mapping[str, Any]) -> str:
     change, error = record["mae_less_flops"], record["mae_less_flops_se"]
     if change is None:
         return "No training FLOPs are known, so a law of them cannot be compared."
-    how_much = _with_error({"change": abs(change), "change_se": error}, "change")
+    how_much = f"{_points({'change': abs(change), 'change_se': error}, 'change')} points"
     if error is None or abs(change) <= 2.0 * error:
         found = f"The two errors differ by {how_much}: they cannot be told apart"
     else:
@@ -160,6 +158,12 @@ def _with_error(record: Mapping[str, Any], name: str) -> str:
     if record[name] is None:
         return "none"
     return _value(f"{record[name]:.4f}", record[f"{name}_se"], "{:.4f}")
+
+
+def _points(record: Mapping[str, Any], name: str) -> str:
+    """An error in percentage points, where it stands in a sentence."""
+    error = record[f"{name}_se"]
+    return _value(f"{100 * record[name]:.2f}", None if error is None else 100 * error, "{:.2f}")
 
 
 def _share(record: Mapping[str, Any], name: str) -> str:

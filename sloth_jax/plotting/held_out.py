@@ -26,10 +26,10 @@ def plot_predicted(rows: pd.DataFrame, *, ax: Axes) -> Axes:
         ax: axes to draw into.
 
     Returns:
-        The same axes; intervals that miss their score are orange.
+        The same axes; intervals that miss their score are orange, with a diamond.
     """
     inside = rows["covered_90"].to_numpy(bool)
-    for shown, colour in ((inside, BLUE), (~inside, ORANGE)):
+    for shown, colour, marker in ((inside, BLUE, "o"), (~inside, ORANGE, "D")):
         some = rows[shown]
         ax.vlines(
             some["score"],
@@ -39,7 +39,7 @@ def plot_predicted(rows: pd.DataFrame, *, ax: Axes) -> Axes:
             linewidth=1.0,
             alpha=0.25,
         )
-        ax.plot(some["score"], some["median"], "o", color=colour, markersize=2.5)
+        ax.plot(some["score"], some["median"], marker, color=colour, markersize=2.5)
     ends = rows[["score", "lower_90", "upper_90"]].to_numpy()
     low, high = float(ends.min()), float(ends.max())
     pad = 0.04 * max(high - low, 0.05)
@@ -91,7 +91,7 @@ def left_out_figures(rows: pd.DataFrame, scores: pd.DataFrame) -> Iterator[tuple
     parts = [rows[rows["benchmark"] == name] for name in scores["benchmark"] if name in most]
     with style():
         figure = plot_panels([partial(_predicted, part) for part in parts], (2.4, 2.5), columns=4)
-        figure.suptitle("90 % intervals; orange: the score is outside", x=0.01, ha="left")
+        figure.suptitle("90 % intervals; orange diamonds: the score is outside", x=0.01, ha="left")
         figure.supxlabel("measured", fontsize=9)
         figure.supylabel("predicted", fontsize=9)
         yield "predicted", figure

@@ -90,18 +90,16 @@ def test_the_verdict_says_which_error_is_less_only_where_it_is_certain():
     rows = judged(error=0.01, flops_error=np.tile([0.02, 0.04], 6))
     record = summary_of(rows) | {"n_train": 0, "added": None}
     said = verdict(record)
-    assert "On 12 scores of 3 lineages left out whole, this law is wrong by 0.0100 (0.0000)" in said
-    assert "a law of training FLOPs alone by 0.0300 (0.0000)" in said
+    assert "On 12 scores of 3 lineages left out whole, this law is wrong by 1.00 (0.00)" in said
+    assert "a law of training FLOPs alone by 3.00 (0.00)" in said
     assert "100 % (0 %) of the 12 scores lie inside 90 % intervals (standard" in said
-    assert "Its error is 0.0200 (0.0000) less than that of the FLOPs law." in said
+    assert "Its error is 2.00 (0.00) points less than that of the FLOPs law." in said
     rows = judged(error=np.repeat([0.01, 0.02, 0.06], 4), flops_error=0.03)
     own = summary_of(rows[rows["lineage"] == "c"]) | {"names": ["c"]}
     own = {name: None if value != value else value for name, value in own.items()}
     said = verdict(summary_of(rows) | {"n_train": 1, "added": own})
     assert "cannot be told apart" in said
-    assert (
-        "On the 4 scores of c, added by --add, this law is wrong by 0.0600 (no error: one" in said
-    )
+    assert "On the 4 scores of c, added by --add, this law is wrong by 6.00 (no error: one" in said
     one = benchmark_scores(judged(error=0.01, flops_error=0.02, benchmark=["x", "y"] * 6))
     assert list(one["benchmark"]) == ["x", "y"]
     assert set(one["scores"]) == {6}
@@ -114,7 +112,7 @@ def test_models_of_unknown_tokens_are_not_compared_with_the_flops_law():
     assert found["flops_scores"] == 6
     assert found["mae_less_flops"] == pytest.approx(-0.02)  # of the same six scores
     said = verdict(found | {"n_train": 0, "added": None})
-    assert "alone by 0.0300 (0.0000) on the 6 of models of known FLOPs" in said
+    assert "alone by 3.00 (0.00) on the 6 of models of known FLOPs" in said
     assert said.endswith("less than that of the FLOPs law on the scores that both predict.")
     none = {
         name: None if value != value else value
