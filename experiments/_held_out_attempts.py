@@ -155,15 +155,15 @@ def draw(rows: pd.DataFrame, scores: pd.DataFrame, path: Path, seen: int) -> Non
     """Error and coverage against k, and predicted against measured pass@k at the largest k."""
     whole, last = scores[scores["tested"] == "all"], rows["k"].max()
     with drawing(path, 1, 3, figsize=(10.0, 3.3)) as (_, axes):
-        for method, colour in METHODS.items():
+        for (method, colour), marker in zip(METHODS.items(), "oDs", strict=True):
             part = whole[whole["method"] == method]
             for ax, name in zip(axes, ("mae", "coverage_90"), strict=False):
                 if part[name].notna().any():
-                    looks = {"color": colour, "marker": "o", "markersize": 3.5, "capsize": 2}
+                    looks = {"color": colour, "marker": marker, "markersize": 3.5, "capsize": 2}
                     ax.errorbar(part["k"], part[name], part[f"{name}_se"], label=method, **looks)
             shown = rows[(rows["method"] == method) & (rows["k"] == last)]
             reach = np.abs(shown[["lower", "upper"]].sub(shown["median"], axis=0)).to_numpy().T
-            looks = {"color": colour, "linestyle": "none", "marker": "o", "markersize": 2.5}
+            looks = {"color": colour, "linestyle": "none", "marker": marker, "markersize": 2.5}
             axes[2].errorbar(
                 shown["truth"],
                 shown["median"],

@@ -239,9 +239,11 @@ def _panel(ax: Axes, found: pd.DataFrame) -> None:
     plain = found[(found["estimator"] == "mean") & (found["method"] == "random")]
     ax.errorbar(plain["items"], plain["error"], plain["error_se"], color="0.5", marker="s",
                 label="random, plain mean")  # fmt: skip
-    for at, method in enumerate(METHODS):
+    for at, (method, marker) in enumerate(zip(METHODS, "oDv^P*X", strict=False)):
         own = found[(found["estimator"] == "combined") & (found["method"] == method)]
-        ax.errorbar(own["items"], own["error"], own["error_se"], color=COLOURS[at], marker="o",
+        # Apart from each other, so that bars can be told apart.
+        at_items = own["items"] * 1.03 ** (at - 1.5)
+        ax.errorbar(at_items, own["error"], own["error_se"], color=COLOURS[at], marker=marker,
                     label=f"{method}, combined")  # fmt: skip
     ax.set_xscale("log")
     ax.set_xticks(list(plain["items"]), [str(count) for count in plain["items"]])

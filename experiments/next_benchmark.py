@@ -237,15 +237,16 @@ def draw(path: Path, falls: pd.DataFrame, record: dict) -> None:
     panels = {"error": "fall of the mean absolute error", "width": "fall of the mean width"}
     with drawing(path, 1, 2, figsize=(8.4, 3.6)) as (figure, axes):
         for ax, (name, what) in zip(axes, panels.items(), strict=True):
-            for place, (way, colour) in enumerate(WAYS.items()):
+            for place, ((way, colour), marker) in enumerate(zip(WAYS.items(), "oDs", strict=True)):
                 part = falls[(falls["way"] == way) & (falls["number"] == name)]
-                style = {"color": colour, "capsize": 3, "marker": "o", "linestyle": ""}
+                style = {"color": colour, "capsize": 3, "marker": marker, "linestyle": ""}
                 x = part["step"] + 0.08 * (place - 1)
                 ax.errorbar(x, part["fall"], part["fall_se"], label=way, **style)
             ax.axhline(0.0, color="0.7", zorder=0)
             ax.set_xticks(range(1, record["steps"] + 1))
             ax.set_xlabel("scores revealed")
             ax.set_title(what)
+        axes[0].set_ylabel("fractions of a score")
         legend_below(figure, axes[0], 3)
         figure.suptitle(
             f"{record['models']} models of {record['lineages']} lineages, {record['kept']} scores "

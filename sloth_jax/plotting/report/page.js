@@ -24,6 +24,7 @@
   };
   const PERCENT = "\u202f%"; // never parted from its number at the end of a line
   const level = `${plain(100 * data.level)}${PERCENT}`;
+  const HALF = `50${PERCENT} from`;
   const inWords = (outside) => outside.replaceAll("params_b", "size").replaceAll("tokens_t", "tokens")
     .replaceAll("tokens_per_param", "tokens per parameter").replaceAll(" x the ", " × the ");
 
@@ -244,7 +245,7 @@
     at("headline").replaceChildren(...words);
     at("curve-caption").textContent = caption(one, seen, axis);
     draw("curve", { height: 340, layer }, `${at("headline").textContent} ${at("curve-caption").textContent}`);
-    fill("curve-table", [TITLE[axis], "median", `${level} from`, "to", "half from", "to"],
+    fill("curve-table", "n", [TITLE[axis], "median", `${level} from`, "to", HALF, "to"],
       rows.map((r) => [axis === "flops" ? flops(r.x) : plain(r.x),
         ...["middle", "low", "high", "first", "third"].map((n) => `${percent(r[n], 1)}${PERCENT}`)]));
   }
@@ -302,7 +303,8 @@
   function aboutModel(one) {
     const family = one.family === null ? null : data.families[one.family];
     const seen = family === null ? 0 : one.family_models ?? family.models;
-    return `${one.name}: ${plain(one.params_b)} billion parameters on ${plain(one.tokens_t)} trillion tokens` +
+    const name = one === state.own ? "" : `${one.name}: `;
+    return `${name}${plain(one.params_b)} billion parameters on ${plain(one.tokens_t)} trillion tokens` +
       (seen ? `, family ${family.name}, of which ${seen} model${seen === 1 ? " was" : "s were"} measured.`
         : ", of a family that the table does not know: intervals are wide.") +
       (one.outside ? ` Beyond the training table: ${inWords(one.outside)}.` : "");
@@ -415,19 +417,19 @@
   }
 
   // ---- tables and controls ----------------------------------------------------------------
-  function fill(id, head, rows) {
-    const cell = (kind, text, scope) => {
+  function fill(id, firstColumn, head, rows) {
+    const cell = (kind, text, scope, look = "n") => {
       const made = document.createElement(kind);
       made.textContent = text;
-      made.className = "n";
+      made.className = look;
       if (scope) made.scope = scope;
       return made;
     };
     const line = (cells) => { const made = document.createElement("tr"); made.append(...cells); return made; };
     const top = document.createElement("thead");
-    top.append(line(head.map((text) => cell("th", text, "col"))));
+    top.append(line(head.map((text, column) => cell("th", text, "col", column ? "n" : firstColumn))));
     const body = document.createElement("tbody");
-    body.append(...rows.map(([first, ...rest]) => line([cell("th", first, "row"), ...rest.map((text) => cell("td", text))])));
+    body.append(...rows.map(([first, ...rest]) => line([cell("th", first, "row", firstColumn), ...rest.map((text) => cell("td", text))])));
     at(id).replaceChildren(top, body);
   }
 
@@ -465,11 +467,18 @@
     waiting = setTimeout(answer, 60);
   }
 
+  function unanswered(why) {
+    asking++; // an answer that is still under way is no longer wanted
+    state.own = null;
+    at("answer").textContent = why;
+    at("explore").classList.add("unanswered");
+    drawCurve();
+  }
+
   async function answer() {
     const [size, tokens] = [at("ask-size"), at("ask-tokens")];
     if (!size.validity.valid || !tokens.validity.valid) {
-      at("answer").textContent = "Give a size and a number of tokens, both above zero.";
-      return;
+      return unanswered("Give a size and a number of tokens, both above zero.");
     }
     const kind = at("ask-family").value;
     const turn = ++asking;
@@ -481,13 +490,14 @@
       if (turn !== asking) return;
       if (!reply.ok) throw new Error(found.error);
     } catch (error) {
-      at("answer").textContent = `No forecast: ${error.message}.`;
+      if (turn === asking) unanswered(`No forecast: ${error.message}.`);
       return;
     }
     state.own = { name: "your model", ...found };
+    at("explore").classList.remove("unanswered");
     at("answer").textContent = aboutModel(state.own);
     intervals("answer-chart", state.own);
-    fill("answer-table", ["benchmark", "median", `${level} from`, "to", "half from", "to"],
+    fill("answer-table", "", ["benchmark", "median", `${level} from`, "to", HALF, "to"],
       data.benchmarks.map((test, j) => [test.name, ...[2, 0, 4, 1, 3].map((q) => `${percent(found.scores[j][q], 1)}${PERCENT}`)]));
     drawCurve();
   }
