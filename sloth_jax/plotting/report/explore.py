@@ -11,6 +11,7 @@ from __future__ import annotations
 import math
 import socket
 from collections.abc import Callable, Mapping
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any
 
 import jax
@@ -234,4 +235,11 @@ def serve(app: Any, port: socket.socket) -> None:
     config = uvicorn.Config(
         app, log_level="warning", access_log=False, ws="none", server_header=False
     )
-    uvicorn.Server(config).run(sockets=[port])
+
+    class Server(uvicorn.Server):
+        """Leaves interrupts to the command, which on a busy machine might hear of them second."""
+
+        def capture_signals(self) -> AbstractContextManager[None]:
+            return nullcontext()
+
+    Server(config).run(sockets=[port])
