@@ -50,9 +50,28 @@ SHARED = {
 }
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
+def group(nodeid: str) -> str:
+    """What one worker runs: a file, or files that share fits."""
+    path = nodeid.split("::")[0].removeprefix(f"{TESTS.name}/")
+    if path == "test_notebooks.py":
+        return nodeid  # in processes of their own
+    return next((name for name, starts in SHARED.items() if path.startswith(starts)), path)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log):
+    """Workers are given groups. (From pytest 9 on xdist no longer sees the mark of a group.)"""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByGroup(LoadScopeScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return group(nodeid)
+
+    return ByGroup(config, log)
+
+
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """The slowest files first; a file is run by one worker, and so are those that share fits."""
+    """The slowest files first."""
 
     def place(item: pytest.Item) -> int:
         path = item.path.relative_to(TESTS).as_posix()
@@ -60,12 +79,6 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
         return next(starts, len(SLOWEST_FIRST))
 
     items.sort(key=place)
-    for item in items:
-        path = item.path.relative_to(TESTS).as_posix()
-        if path == "test_notebooks.py":
-            path = item.nodeid  # in processes of their own
-        groups = (name for name, starts in SHARED.items() if path.startswith(starts))
-        item.add_marker(pytest.mark.xdist_group(next(groups, path)))
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -77,6 +90,22 @@ def _compile_once(tmp_path_factory) -> None:
     os.environ.update(quick["shared_programs"](folder / "compiled"))
     jax.config.update("jax_compilation_cache_dir", os.environ["JAX_COMPILATION_CACHE_DIR"])
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def _one_worker(request, tmp_path_factory) -> None:
+    """No other worker has run tests of this file: what it fits and compiles is made once."""
+    path = request.path.relative_to(TESTS).as_posix()
+    if worker and group(path) != group(f"{path}::one"):
+        return  # its tests are groups of their own
+    if worker:
+        mark = tmp_path_factory.getbasetemp().parent / "begun" / path.replace("/", " ")
+        mark.parent.mkdir(exist_ok=True)
+        try:
+            with mark.open("x") as first:
+                first.write(worker)
+        except FileExistsError:
+            assert mark.read_text() == worker, "xdist does not keep to the groups above"
 
 
 MAPS = Path("/proc/self/maps")
