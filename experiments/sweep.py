@@ -29,6 +29,7 @@ import argparse
 import fcntl
 import hashlib
 import json
+import os
 import time
 import tomllib
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -204,6 +205,8 @@ def engine(options: argparse.Namespace) -> Iterator[Executor]:
         from distributed import Client, LocalCluster
     except ImportError:
         raise sj.InputError("dask.distributed is missing: pip install 'sloth-jax[sweep]'") from None
+    # Else every worker of this machine would have threads of XLA for all its cores.
+    threads = {"NPROC": str(max(1, (os.cpu_count() or 1) // options.workers))}
     deaths = {"distributed.scheduler.allowed-failures": MOST_DEATHS}
     with dask.config.set(deaths):  # pyright: ignore[reportPrivateImportUsage]
         if options.scheduler:
@@ -218,6 +221,7 @@ def engine(options: argparse.Namespace) -> Iterator[Executor]:
             LocalCluster(
                 n_workers=options.workers,
                 threads_per_worker=1,
+                env=threads,
                 dashboard_address=None,  # pyright: ignore[reportArgumentType] - None: no dashboard
             ) as cluster,
             Client(cluster) as client,
