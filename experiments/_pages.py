@@ -67,6 +67,17 @@ def finished(
     return found
 
 
+def only_run(folders: Sequence[Path], script: str, needs: Iterable[str] = ()) -> dict[str, Any]:
+    """Record of the one finished run that a page is of; arguments as for :func:`finished`.
+
+    Raises:
+        InputError: if it is not one folder of a finished run, or is of a smoke run.
+    """
+    if len(folders) != 1:
+        raise sj.InputError(f"{len(folders)} folders: the page is of one run of {script}")
+    return finished(folders[0], script, needs)
+
+
 def differences(record: dict[str, Any], names: Sequence[str]) -> dict[str, Any]:
     """Settings of a run that are not the defaults, of those named."""
     default = sj.FitSettings()
@@ -79,8 +90,16 @@ def fixed(value: float | None, digits: int = 4) -> str:
     return "" if value is None or not math.isfinite(value) else f"{value:.{digits}f}"
 
 
-def with_error(row: dict[str, Any], name: str, digits: int) -> str:
-    """A number with its standard error in brackets."""
+def with_error(row: dict[str, Any], name: str, digits: int | None = None) -> str:
+    """A number with its standard error in brackets.
+
+    Args:
+        row: has the number, and perhaps its standard error as ``NAME_se``.
+        name: of the number.
+        digits: decimals; None for three of a share inside intervals, and four of anything else.
+    """
+    if digits is None:
+        digits = 3 if name.startswith("cover") else 4
     found, error = fixed(row[name], digits), fixed(row.get(f"{name}_se"), digits)
     return f"{found} ({error})" if error else found
 

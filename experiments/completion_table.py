@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _pages import filled, finished, fixed, markdown_table, write_page
+from _pages import filled, markdown_table, only_run, with_error, write_page
 from _runner import execute
-
-import sloth_jax as sj
 
 COLUMNS = {
     "median_error": "median error",
@@ -31,9 +29,7 @@ def page(folders: list[Path]) -> str:
     Raises:
         InputError: if it is not one folder of a finished run, or is of a smoke run.
     """
-    if len(folders) != 1:
-        raise sj.InputError(f"{len(folders)} folders: the page is of one run of completion.py")
-    run = finished(folders[0], "completion.py", ["editions"])
+    run = only_run(folders, "completion.py", ["editions"])
     parts = []
     for edition, rows in run["editions"].items():
         for pattern in dict.fromkeys(row["pattern"] for row in rows):
@@ -51,10 +47,7 @@ def page(folders: list[Path]) -> str:
 
 def cell(row: dict[str, Any], name: str) -> str:
     """A number with its standard error in brackets; none for the law beside itself."""
-    if name == "crps_less_law" and row[name] == 0.0:
-        return ""
-    digits = 3 if name.startswith("coverage") else 4
-    return f"{fixed(row[name], digits)} ({fixed(row[f'{name}_se'], digits)})"
+    return "" if name == "crps_less_law" and row[name] == 0.0 else with_error(row, name)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

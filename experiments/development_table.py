@@ -7,9 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from _pages import differences, filled, finished, fixed, markdown_table, write_page
+from _pages import differences, filled, finished, markdown_table, with_error, write_page
 from _runner import execute
 
 COLUMNS = {
@@ -32,7 +31,9 @@ def page(folders: list[Path]) -> str:
     parts = []
     for folder in folders:
         run = finished(folder, "development.py", ["splits"])
-        rows = [[row["split"], *(cell(row, name) for name in COLUMNS)] for row in run["splits"]]
+        rows = [
+            [row["split"], *(with_error(row, name) for name in COLUMNS)] for row in run["splits"]
+        ]
         changed = differences(run, ("inference", "skills", "surface", "size"))
         title = ", ".join(f"{name} {value}" for name, value in changed.items()).capitalize()
         title = "Stacked laws" if run.get("average") else title or "The default"
@@ -40,13 +41,6 @@ def page(folders: list[Path]) -> str:
         table = markdown_table(["split", *COLUMNS.values()], rows)
         parts.append(f"## {title}\n\n{table}\nSeed {run['seed']}; {minutes}\n")
     return filled("development", runs="\n".join(parts))
-
-
-def cell(row: dict[str, Any], name: str) -> str:
-    """A number with its standard error in brackets."""
-    digits = 3 if name.startswith("coverage") else 4
-    found, error = fixed(row[name], digits), fixed(row.get(f"{name}_se"), digits)
-    return f"{found} ({error})" if error else found
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _pages import filled, finished, fixed, markdown_table, write_page
+from _pages import filled, fixed, markdown_table, only_run, write_page
 from _runner import execute
-
-import sloth_jax as sj
 
 HEAD = ["device", "bits", "first, s", "again, s", "medians, mean", "medians, most", "width"]
 
@@ -23,9 +21,7 @@ def page(folders: list[Path]) -> str:
     Raises:
         InputError: if it is not one folder of a finished run, or is of a smoke run.
     """
-    if len(folders) != 1:
-        raise sj.InputError(f"{len(folders)} folders: the page is of one run of devices.py")
-    run = finished(folders[0], "devices.py", ["rows", "cores"])
+    run = only_run(folders, "devices.py", ["rows", "cores"])
     lines = []
     for row in run["rows"]:
         again = "" if row["seed"] == run["seed"] else ", another seed"

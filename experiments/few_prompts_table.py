@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _pages import filled, finished, fixed, markdown_table, with_error, write_page
+from _pages import filled, fixed, markdown_table, only_run, with_error, write_page
 from _runner import execute
-
-import sloth_jax as sj
 
 OF_PROMPTS = {
     "distance": ("distance", 4),
@@ -38,9 +36,7 @@ def page(folders: list[Path]) -> str:
     Raises:
         InputError: if it is not one folder of a finished run, or is of a smoke run.
     """
-    if len(folders) != 1:
-        raise sj.InputError(f"{len(folders)} folders: the page is of one run of few_prompts.py")
-    run = finished(folders[0], "few_prompts.py", ["prompts", "parts", "best"])
+    run = only_run(folders, "few_prompts.py", ["prompts", "parts", "best"])
     prompts = table(run["prompts"], ("law", "scheme"), OF_PROMPTS, {"ratio": ("ratio", 2)})
     parts = table(run["parts"], ("kind",), OF_PARTS, {"pooled_rank": ("over all simulations", 3)})
     bins = [

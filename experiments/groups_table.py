@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _pages import filled, finished, fixed, markdown_table, with_error, write_page
+from _pages import filled, fixed, markdown_table, only_run, with_error, write_page
 from _runner import execute
-
-import sloth_jax as sj
 
 LAWS = ("suites", "strangers", "groups")
 
@@ -23,9 +21,7 @@ def page(folders: list[Path]) -> str:
     Raises:
         InputError: if it is not one folder of a finished run, or is of a smoke run.
     """
-    if len(folders) != 1:
-        raise sj.InputError(f"{len(folders)} folders: the page is of one run of groups.py")
-    run = finished(folders[0], "groups.py", ["development", "scores", "differences"])
+    run = only_run(folders, "groups.py", ["development", "scores", "differences"])
     default = run["settings"]["prior"]["group_correlation"]
     whole = [row for row in run["scores"] if row["share"] == 1.0]
     suites = [row for row in whole if row["of"] == "suite"]

@@ -10,7 +10,7 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from _pages import filled, finished, fixed, markdown_table, write_page
+from _pages import filled, finished, fixed, markdown_table, with_error, write_page
 from _runner import execute
 
 DIGITS = {"error": 4, "CRPS": 4, "width": 4}
@@ -33,7 +33,7 @@ def of_run(run: dict[str, Any]) -> str:
         name, digits = row["number"], DIGITS[row["number"]]
         cells = rows.setdefault((row["step"], row["way"]), [str(row["scores"])])
         cells.append(f"{fixed(row['before'], digits)} to {fixed(row['after'], digits)}")
-        cells.append(with_error(row, "beyond_random", digits))
+        cells.append(beyond_random(row, digits))
         if name == "width":
             cells.append(fixed(row["coverage_90"], 2))
     heads = ["revealed", "scores"]
@@ -69,7 +69,7 @@ def verdict(run: dict[str, Any]) -> str:
     found = []
     for step in range(1, run["steps"] + 1):
         error, width = (
-            with_error(row, "beyond_random", 4)
+            beyond_random(row, 4)
             for name in ("error", "width")
             for row in run["falls"]
             if (row["step"], row["way"], row["number"]) == (step, "picked", name)
@@ -80,11 +80,9 @@ def verdict(run: dict[str, Any]) -> str:
     return fill(f"{' '.join(found)} Below two standard errors there is no telling.", 100)
 
 
-def with_error(row: dict[str, Any], name: str, digits: int) -> str:
-    """A difference with its standard error in brackets; none against itself."""
-    if row["way"] == "random":
-        return ""
-    return f"{fixed(row[name], digits)} ({fixed(row[f'{name}_se'], digits)})"
+def beyond_random(row: dict[str, Any], digits: int) -> str:
+    """How much more than at random, with its standard error; none of random picks themselves."""
+    return "" if row["way"] == "random" else with_error(row, "beyond_random", digits)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

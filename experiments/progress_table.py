@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _pages import filled, finished, fixed, markdown_table, write_page
+from _pages import filled, fixed, markdown_table, only_run, write_page
 from _runner import execute
-
-import sloth_jax as sj
 
 
 def page(folders: list[Path]) -> str:
@@ -21,9 +19,7 @@ def page(folders: list[Path]) -> str:
     Raises:
         InputError: if it is not one folder of a finished run, or is of a smoke run.
     """
-    if len(folders) != 1:
-        raise sj.InputError(f"{len(folders)} folders: the page is of one run of progress.py")
-    run = finished(folders[0], "progress.py", ["yearly"])
+    run = only_run(folders, "progress.py", ["yearly"])
     skills = dict.fromkeys(row["skill"] for row in run["yearly"])
     of = {(row["kind"], row["skill"]): row for row in run["yearly"]}
     lines = [

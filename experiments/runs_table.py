@@ -9,10 +9,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from _pages import filled, finished, markdown_table, with_error, write_page
+from _pages import filled, markdown_table, only_run, with_error, write_page
 from _runner import execute
-
-import sloth_jax as sj
 
 COLUMNS = {
     "error": "error",
@@ -29,9 +27,7 @@ def page(folders: list[Path]) -> str:
     Raises:
         InputError: if it is not one folder of a finished run, or is of a smoke run.
     """
-    if len(folders) != 1:
-        raise sj.InputError(f"{len(folders)} folders: the page is of one run of runs.py")
-    run = finished(folders[0], "runs.py", ["simulated"])
+    run = only_run(folders, "runs.py", ["simulated"])
     settings, published = run["settings"], ""
     if "published" in run:  # which a run that was cut off lacks
         rows = tables(run["published"], "scores")
@@ -56,7 +52,7 @@ def tables(rows: list[dict[str, Any]], counted: str) -> str:
             [
                 row["method"],
                 f"{100.0 * row['seen']:.0f} %",
-                *(with_error(row, name, 3 if "covered" in name else 4) for name in COLUMNS),
+                *(with_error(row, name) for name in COLUMNS),
             ]
             for row in own
         ]

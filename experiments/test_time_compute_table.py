@@ -11,9 +11,8 @@ from pathlib import Path
 from textwrap import fill
 from typing import Any
 
-from _pages import filled, finished, fixed, markdown_table, write_page
+from _pages import filled, finished, fixed, markdown_table, with_error, write_page
 from _runner import execute
-from more_data_table import with_error
 
 import sloth_jax as sj
 
