@@ -40,7 +40,7 @@ def stacking_weights(fits: Sequence[Fit]) -> Weights:
     """Weigh fits of one table by the lineages that each leaves out.
 
     Args:
-        fits: from :func:`sloth_jax.fit.fit`, of the same table, by any inference but ``"mode"``.
+        fits: from :func:`sloth_jax.fit`, of the same table, by any inference but ``"mode"``.
 
     Raises:
         InputError: if there is no fit, their tables differ, or one cannot leave lineages out.
@@ -66,8 +66,14 @@ def average(forecasts: Sequence[Forecast], weights: np.ndarray) -> Forecast:
         weights: of each, not negative, that sum to 1, ``(forecast,)``.
 
     Raises:
-        InputError: if the forecasts are of different models or benchmarks.
+        InputError: if there is no forecast, the weights do not fit them, or they are of different
+            models or benchmarks.
     """
+    if not forecasts or np.shape(weights) != (len(forecasts),):
+        raise InputError(
+            f"{len(forecasts)} forecasts and weights of shape {np.shape(weights)}: give one weight "
+            "for each of at least one forecast"
+        )
     first = forecasts[0]
     predicted = {(one.models, one.benchmarks) for one in forecasts}
     if len(predicted) > 1:

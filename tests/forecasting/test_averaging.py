@@ -65,3 +65,5 @@ def test_what_cannot_be_weighed_or_averaged_is_refused():
     forecast = forecast_table(one, key=KEY)
     with pytest.raises(InputError, match="different models or benchmarks"):
         average([forecast, replace(forecast, models=("a",))], np.array([0.5, 0.5]))
+    with pytest.raises(InputError, match="2 forecasts and weights of shape"):
+        average([forecast, forecast], np.array([1.0]))
