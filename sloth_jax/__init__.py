@@ -1,15 +1,15 @@
 """Predict how language models score on benchmarks before they are trained.
 
-The public face of the package; what it holds, and where each is defined, stands in
-``__init__.pyi``. A table is read by :func:`load_leaderboard`; the law is :func:`scores`, and
-:func:`fit` fits it, by Laplace's approximation, NUTS, SVI or at its mode. :func:`forecast` answers
-queries with predictive draws, :func:`compute_optimal`, :func:`required` and :func:`compare` decide
-with them. :func:`make_folds` and :func:`cross_validate` lay methods side by side on held-out
-models.
+The public names of the package; ``__init__.pyi`` lists them, and where each is defined. A table is
+read by :func:`load_leaderboard`; the law is :func:`scores`, and :func:`fit` fits it, by Laplace's
+approximation, NUTS, SVI or at its mode. :func:`forecast` answers queries with predictive draws,
+:func:`compute_optimal`, :func:`required` and :func:`compare` decide with them. :func:`make_folds`
+and :func:`cross_validate` compare methods on held-out models.
 
-Rooms, each with a face of its own: :mod:`sloth_jax.skills`, :mod:`sloth_jax.planning`,
-:mod:`sloth_jax.forecasting`, :mod:`sloth_jax.evaluation`, :mod:`sloth_jax.plotting`. Everything is
-loaded when it is first used, so that importing the package takes no time.
+Packages with more public names: :mod:`sloth_jax.skills`, :mod:`sloth_jax.planning`,
+:mod:`sloth_jax.forecasting`, :mod:`sloth_jax.items`, :mod:`sloth_jax.repeats`,
+:mod:`sloth_jax.evaluation`, :mod:`sloth_jax.plotting`. Everything is loaded when it is first used,
+so that importing the package takes no time.
 """
 
 from __future__ import annotations
