@@ -28,8 +28,8 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.identifiability.synthetic import Truth, synthetic_table
 from sloth_jax.inference.observe import observe
 from sloth_jax.law.forward import skills as skills_of
-from sloth_jax.law.hierarchical import shares
 from sloth_jax.law.links import QuantileMixture, standardise
+from sloth_jax.law.observations import shares
 from sloth_jax.law.surface import LINEAR
 from sloth_jax.plotting.figure_style import BLUE, GREY
 from sloth_jax.skills.alignment import align, canonical_order, match_skills, whitening

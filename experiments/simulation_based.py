@@ -84,7 +84,7 @@ class Simulate:
         effects, normals = effects_of_table(nothing, law, effect_key)
         # The last model is held out, its family seen at smaller sizes.
         data = observations._replace(
-            scores=measure(law, observations, effects, normals.again),
+            scores=measure(law, observations, effects, normals.replicate_noise),
             observed=observations.observed.at[-1].set(False) & self.sees,
         )
         if self.sees:
@@ -96,10 +96,10 @@ class Simulate:
 
         def again(law: SharedLaw, key: Array) -> Array:
             effects, normals = effects_of_table(data, law, key)
-            return look(law, data, effects, normals.again)
+            return look(law, data, effects, normals.replicate_noise)
 
         keys = jax.random.split(draw_key, laws.noise.shape[0])
-        return look(law, data, effects, normals.again), jax.vmap(again)(laws, keys)
+        return look(law, data, effects, normals.replicate_noise), jax.vmap(again)(laws, keys)
 
 
 def draws_of(settings: sj.FitSettings) -> int:

@@ -12,7 +12,13 @@ from scipy import stats
 
 from sloth_jax.effects import conditioning, density
 from sloth_jax.effects.bins import AnyBins, Checkpoints
-from sloth_jax.effects.conditioning import Coefficients, Members, at_models, name_numbers, no_draw
+from sloth_jax.effects.conditioning import (
+    Coefficients,
+    Members,
+    effects_at_models,
+    hash_names,
+    zero_normals,
+)
 from sloth_jax.effects.dense import Cells, dense_covariance
 from sloth_jax.effects.density import Problem
 from sloth_jax.effects.packing import fill_bins, nested_bins
@@ -23,7 +29,7 @@ from sloth_jax.effects.walk import walk_basis
 BENCHMARKS = 3
 # One program each: a step at a time they would be a hundred.
 log_density = jax.jit(density.log_density)
-lineage_densities = jax.jit(density.lineage_densities, static_argnums=2)
+lineage_log_densities = jax.jit(density.lineage_log_densities, static_argnums=2)
 condition = jax.jit(conditioning.condition)
 EXACT = 1e-9  # of log densities, relative: a hundred scores, float64
 
@@ -106,15 +112,15 @@ def members(one: Case, more: int = 0) -> Members:
     lineages, families = int(one.lineage.max()) + 1, int(one.family.max()) + 1
 
     def numbers(kind: str, count: int) -> jax.Array:
-        return jnp.asarray(name_numbers(kind, [str(k) for k in range(count)]))
+        return jnp.asarray(hash_names(kind, [str(k) for k in range(count)]))
 
     return Members(
         lineage=jnp.asarray(one.lineage),
         family=jnp.asarray(one.family),
         basis=jnp.asarray(one.basis),
-        lineage_name=numbers("lineage", lineages),
-        family_name=numbers("family", families),
-        model_name=numbers("model", one.family.size + more),
+        lineage_hash=numbers("lineage", lineages),
+        family_hash=numbers("family", families),
+        model_hash=numbers("model", one.family.size + more),
     )
 
 
@@ -159,7 +165,7 @@ def dense_condition(one: Case) -> tuple[np.ndarray, np.ndarray]:
 
 def predictors(found: Coefficients, who: Members, problem: Problem) -> jax.Array:
     """What effects add to predictors, ``(model, benchmark)``."""
-    skill, benchmark = at_models(found, who, problem.loading.shape[1])
+    skill, benchmark = effects_at_models(found, who, problem.loading.shape[1])
     return skill @ problem.loading.T + benchmark
 
 
@@ -170,7 +176,7 @@ def expected(one: Case, bins: AnyBins | None = None) -> np.ndarray:
 
 @jax.jit
 def _expected(problem: Problem, bins: AnyBins, who: Members) -> jax.Array:
-    nothing = no_draw(who, BENCHMARKS, problem.loading.shape[1])
+    nothing = zero_normals(who, BENCHMARKS, problem.loading.shape[1])
     return predictors(conditioning.condition(problem, bins, who, nothing), who, problem)
 
 

@@ -72,7 +72,7 @@ def warn(text: str) -> None:
 
 @contextmanager
 def show_progress(what: str, total: int | None = None) -> Iterator[Callable[[int], Any]]:
-    """Show on stderr how far something is; a :class:`sloth_jax.inference.progress.Progress`.
+    """Show on stderr how far something is; a :class:`sloth_jax.progress.Progress`.
 
     Args:
         what: what is done, for the user.

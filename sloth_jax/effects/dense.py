@@ -1,4 +1,8 @@
-"""The covariance of predictors by effects as one matrix: slow, plain, the oracle of the tests."""
+"""The covariance of predictors by effects as one matrix: plain, for a few scores, and for tests.
+
+Planning asks for scores of models that a table does not have; tests compare the fast algebra of
+:mod:`sloth_jax.effects.elimination` with it.
+"""
 
 from __future__ import annotations
 
@@ -15,7 +19,8 @@ class Cells(NamedTuple):
     Attributes:
         model, family, lineage: numbers that tell them apart, ``(cell,)`` each.
         benchmark: position of the benchmark, ``(cell,)``.
-        basis: :func:`walk_basis` of the model's size, ``(cell, coefficient)``.
+        basis: :func:`sloth_jax.effects.walk.walk_basis` of the model's size, ``(cell,
+            coefficient)``.
         run: a number that checkpoints of one run share and others do not have, ``(cell,)``; None
             where there are no runs.
         log_tokens: of the model, ``(cell,)``; of no use without runs.

@@ -12,67 +12,65 @@ from sloth_jax.effects.bins import ScoreBlocks
 
 def score_blocks(
     rows: np.ndarray,
-    real: np.ndarray,
+    mask: np.ndarray,
     lineage: np.ndarray,
     observed: np.ndarray,
     same_family: np.ndarray,
     walk: np.ndarray,
 ) -> tuple[tuple[ScoreBlocks, ...], np.ndarray]:
-    """Blocks of the scores in bins, and :attr:`sloth_jax.effects.bins.Bins.entry`.
+    """Blocks of the scores in bins, by size, and :attr:`sloth_jax.effects.bins.Bins.pair_index`.
 
     Args:
-        rows: position of each model in the table, ``(bin, place)``.
-        real: 1 where there is a model, else 0, ``(bin, place)``.
+        rows: position of each model in the table, ``(bin, slot)``.
+        mask: 1 where there is a model, else 0, ``(bin, slot)``.
         lineage: of each model, ``(model,)``.
         observed: scores that may be used, ``(model, benchmark)``, bool.
-        same_family: 1 for two models of one family, ``(bin, place, place)``.
+        same_family: 1 for two models of one family, ``(bin, slot, slot)``.
         walk: covariance of the walk between models of one lineage, of the same shape.
     """
     shape = (rows.shape[0], observed.shape[1], *walk.shape[1:])
-    bin_, benchmark, place = np.nonzero((observed[rows] & (real > 0.0)[:, :, None]).swapaxes(1, 2))
-    # Scores of one lineage stand together within a bin and a benchmark.
-    own = lineage[rows[bin_, place]]
+    bin_, benchmark, slot = np.nonzero((observed[rows] & (mask > 0.0)[:, :, None]).swapaxes(1, 2))
+    # A block is a run of scores in the order of bin, benchmark, lineage.
+    own = lineage[rows[bin_, slot]]
     key = (bin_ * shape[1] + benchmark) * (int(lineage.max()) + 1) + own
     order = np.argsort(key, kind="stable")
-    bin_, benchmark, place, key = (a[order] for a in (bin_, benchmark, place, key))
-    first = np.flatnonzero(np.diff(key, prepend=-1))
-    number = np.diff(first, append=len(key))
-    rank = np.arange(len(key)) - np.repeat(first, number)
-    found, entry, taken = [], np.full(shape, -1, np.int64), 0
+    bin_, benchmark, slot, key = (a[order] for a in (bin_, benchmark, slot, key))
+    first = np.flatnonzero(np.diff(key, prepend=-1))  # score of each block
+    number = np.diff(first, append=len(key))  # of scores in each block
+    rank = np.arange(len(key)) - np.repeat(first, number)  # of each score in its block
+    found, pair_index, taken = [], np.full(shape, -1, np.int64), 0
     sizes = 2 * -(-number // 2)
     limits = _sizes_apart(sizes)
     for low, size in zip([0, *limits], limits, strict=False):
         block = np.flatnonzero((sizes > low) & (sizes <= size))
         inside = np.repeat((sizes > low) & (sizes <= size), number)
         at = np.repeat(np.arange(len(block)), number[block])
-        places, full = np.zeros((len(block), size), int), np.zeros((len(block), size))
-        places[at, rank[inside]], full[at, rank[inside]] = place[inside], 1.0
+        slots, filled = np.zeros((len(block), size), int), np.zeros((len(block), size))
+        slots[at, rank[inside]], filled[at, rank[inside]] = slot[inside], 1.0
         b, j = bin_[first[block]], benchmark[first[block]]
-        pair = (b[:, None, None], places[:, :, None], places[:, None, :])
-        both = full[:, :, None] * full[:, None, :]
-        among = taken + np.arange(both.size).reshape(both.shape)
-        in_block = both > 0.0
-        wide = [np.broadcast_to(a, both.shape)[in_block] for a in (pair[0], j[:, None, None])]
-        wide += [np.broadcast_to(a, both.shape)[in_block] for a in pair[1:]]
-        entry[tuple(wide)] = among[in_block]
+        both = filled[:, :, None] * filled[:, None, :]
+        pairs = (b[:, None, None], slots[:, :, None], slots[:, None, :])  # as ScoreBlocks.pairs
+        of_pairs = (pairs[0], j[:, None, None], *pairs[1:])  # bin, benchmark, slot, slot
+        index = tuple(np.broadcast_to(a, both.shape)[both > 0.0] for a in of_pairs)
+        pair_index[index] = taken + np.flatnonzero(both)
         taken += both.size
         made = on_device(
             bin=b,
             benchmark=j,
-            place=places,
-            real=full,
-            same_family=both * same_family[pair],
-            walk=both * walk[pair],
+            slot=slots,
+            mask=filled,
+            same_family=both * same_family[pairs],
+            walk=both * walk[pairs],
         )
         found.append(ScoreBlocks(**made))
-    return tuple(found), np.where(entry < 0, taken, entry)
+    return tuple(found), np.where(pair_index < 0, taken, pair_index)
 
 
 def _sizes_apart(sizes: np.ndarray) -> list[int]:
-    """Sizes up to which blocks stand together, the last the largest: at most three.
+    """Sizes to which blocks are padded, the last the largest: at most three.
 
-    Every further one makes at most half the work, which is the cube of a size: it is a further
-    program to compile.
+    Work is the cube of a size. A further size is a further program to compile, so that it has to
+    save half of the work.
     """
     if not len(sizes):
         return []

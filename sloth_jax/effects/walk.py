@@ -15,7 +15,7 @@ _FORWARD, _BACKWARD = 18, 6
 
 
 @jax.jit
-def walk_basis(x: Float[Array, "*place"]) -> Float[Array, "*place coefficient"]:
+def walk_basis(x: Float[Array, "*slot"]) -> Float[Array, "*slot coefficient"]:
     """A random walk in log size: independent normal steps between knots, straight in between.
 
     ``W(x) = sum_q z_q psi_q(x)`` with standard normal ``z`` and ramps ``psi`` that rise by the
@@ -38,7 +38,7 @@ def walk_basis(x: Float[Array, "*place"]) -> Float[Array, "*place coefficient"]:
     return jnp.concatenate([jnp.ones((*x.shape, 1), x.dtype), *(r / _STEP**0.5 for r in ramps)], -1)
 
 
-def place_on_walk(basis: np.ndarray) -> np.ndarray:
-    """The log sizes ``(...)`` that a basis ``(..., coefficient)`` is of."""
+def log_size_of_basis(basis: np.ndarray) -> np.ndarray:
+    """The inverse of :func:`walk_basis`: log sizes ``(...)`` of a basis ``(..., coefficient)``."""
     forward, backward = basis[..., 1 : 1 + _FORWARD], basis[..., 1 + _FORWARD :]
     return _STEP**0.5 * (forward.sum(axis=-1) - backward.sum(axis=-1))

@@ -16,8 +16,8 @@ from sloth_jax.evaluation.baselines import Baseline
 from sloth_jax.evaluation.held_out import mean_and_error, score_rows, summarise
 from sloth_jax.evaluation.methods import FitMethod
 from sloth_jax.evaluation.splits import split_by_lineage
-from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.inference.settings import FitSettings
+from sloth_jax.progress import Progress, silent
 
 _FOLDS = 6  # of the bundled table: a few minutes on two cores
 _LEAST_LINEAGES = 3  # of fewer, standard errors over lineages say nothing

@@ -1,6 +1,6 @@
 """All methods that cross-validation can run, by name: the published ones, ours and its variants.
 
-Ours is ``fit``, the default of :func:`sloth_jax.fit.fit`, which learns from every observed score. A
+Ours is ``fit``, the default of :func:`sloth_jax.fit`, which learns from every observed score. A
 variant changes one thing, which stands at the end of its name; :data:`ABLATIONS` lists the variants
 that answer one question, the reference first.
 """
@@ -24,14 +24,14 @@ from sloth_jax.evaluation.crossval import Method, map_folds
 from sloth_jax.evaluation.principal_components import PrincipalComponents
 from sloth_jax.identifiability.check import check_skills
 from sloth_jax.identifiability.finite import furthest_in_words
-from sloth_jax.inference.approximations import by_curvature
+from sloth_jax.inference.approximations import laplace_normal
 from sloth_jax.inference.diagnostics import agreement, smooth_ratios
-from sloth_jax.inference.draws import Draws, TargetOf, fit_observations, systematic, unweighted
+from sloth_jax.inference.draws import Draws, TargetOf, fit_observations, resample, unweighted
 from sloth_jax.inference.fit import DIVERGED
 from sloth_jax.inference.nuts import begin_chains, transitions
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.settings import INFERENCES, FitSettings, NutsSettings
-from sloth_jax.law.observations import Observations, linear_at
+from sloth_jax.law.observations import Observations, linearised_at
 from sloth_jax.law.options import SURFACES
 from sloth_jax.law.predictive import predict_table
 from sloth_jax.law.surface import fit_surface
@@ -140,7 +140,7 @@ class _FitFold:
             draws, diverging = sample_observations(observations, fit_key, settings)
         else:
             draws = fit_observations(observations, fit_key, settings, settings.draws)
-        observations = linear_at(observations, draws.mode.covariates)
+        observations = linearised_at(observations, draws.mode.covariates)
         laws = draws.law
         if settings.inference == "mode":
             count = settings.draws
@@ -161,9 +161,9 @@ def sample_observations(
     """Draws by NUTS, chain after chain, and whether transitions diverged, ``(chain, draw)``."""
     mode_key, chain_key = jax.random.split(key)
     mode = fit_observations(observations, mode_key, replace(settings, inference="mode")).mode
-    observations = linear_at(observations, mode.covariates)
+    observations = linearised_at(observations, mode.covariates)
     target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
-    normal, nuts = by_curvature(target, mode.position), settings.nuts
+    normal, nuts = laplace_normal(target, mode.position), settings.nuts
     state = begin_chains(target, normal, chain_key, nuts)
     _, trace = transitions(target, normal, state, nuts, nuts.warmup + nuts.draws)
     position = trace.position[:, nuts.warmup :].reshape(-1, trace.position.shape[-1])
@@ -185,7 +185,7 @@ def _judge(found: _Fold, train: np.ndarray, settings: FitSettings) -> FoldDraws:
         elif settings.inference != "mode":
             weights, pareto_k[fold] = smooth_ratios(np.asarray(found.log_ratio[fold]))
             if pareto_k[fold] < 0.7:
-                draws[fold] = draws[fold][systematic(weights)]
+                draws[fold] = draws[fold][resample(weights)]
     return FoldDraws(draws, pareto_k, rhat, ess, divergences)
 
 

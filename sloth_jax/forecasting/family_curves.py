@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -64,14 +65,27 @@ def family_query(table: Leaderboard, more: Query | None = None) -> Query:
             names.append(name)
             lineages.append(lineage)
             kinds.append(float(kind))
-    ones = np.ones(len(names))
+    return query_of_families(names, lineages, kinds)
+
+
+def query_of_families(
+    families: Sequence[str], lineages: Sequence[str], post_trained: Sequence[float]
+) -> Query:
+    """A model of each family, whose size and tokens are for :meth:`FamilyLaws.draws` to say.
+
+    Args:
+        families: names, ``(family,)``.
+        lineages: of each.
+        post_trained: 1 where post-trained, 0 where not, NaN where unknown, of each.
+    """
+    ones = np.ones(len(families))
     return Query(
-        models=tuple(names),
-        families=tuple(names),
+        models=tuple(families),
+        families=tuple(families),
         lineages=tuple(lineages),
-        post_trained=np.asarray(kinds, float),
+        post_trained=np.asarray(post_trained, float),
         params_b=ones,
-        active_params_b=np.full(len(names), np.nan),
+        active_params_b=np.full(len(families), np.nan),
         tokens_t=ones,
     )
 

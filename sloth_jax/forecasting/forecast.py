@@ -146,7 +146,7 @@ def forecast(fit: Fit, query: Query, *, key: Array) -> Forecast:
     The draws of a model do not depend on the other queries.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
+        fit: from :func:`sloth_jax.fit`.
         query: models to predict.
         key: random key.
 
@@ -163,7 +163,7 @@ def forecast(fit: Fit, query: Query, *, key: Array) -> Forecast:
     check_memory("the forecast", needed, available_bytes(), ways)
     parts = [
         _forecast_draws(fit, _part(query, rows), key)
-        for rows in np.array_split(np.arange(len(query.models)), -(-len(query.models) // _AT_ONCE))
+        for rows in np.array_split(np.arange(len(query.models)), -(-len(query.models) // _BATCH))
     ]
     return Forecast(
         models=query.models,
@@ -175,7 +175,7 @@ def forecast(fit: Fit, query: Query, *, key: Array) -> Forecast:
     )
 
 
-_AT_ONCE = 64  # queried models: bounds the memory
+_BATCH = 64  # queried models at a time: bounds the memory
 
 
 def _part(query: Query, rows: np.ndarray) -> Query:
@@ -216,7 +216,7 @@ def forecast_table(fit: Fit, *, key: Array) -> Forecast:
     predicted as if it were measured again.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
+        fit: from :func:`sloth_jax.fit`.
         key: random key.
 
     Returns:

@@ -24,7 +24,7 @@ def table_effects(fit: Fit, *, key: Array | None = None) -> Effects:
     """Effects of the table's models given its scores.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
+        fit: from :func:`sloth_jax.fit`.
         key: random key of the draws; None for expectations given each draw of the law.
 
     Returns:
@@ -49,7 +49,7 @@ def family_effects(fit: Fit, params_b: float, *, key: Array | None = None) -> Ar
     """Effects of the table's lineages and families on skills at one size, given its scores.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
+        fit: from :func:`sloth_jax.fit`.
         params_b: the size of a dense model, billions.
         key: as for :func:`table_effects`; of the same key, draws of the same families and models.
 

@@ -1,4 +1,4 @@
-"""What scores tell of sizes and tokens that nobody told."""
+"""Posterior of the sizes and tokens that a table lacks."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ def unknown_covariates(fit: Fit, *, key: Array, level: float = 0.9) -> pd.DataFr
     their combination.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
+        fit: from :func:`sloth_jax.fit`.
         key: random key.
         level: probability inside the intervals, in (0, 1).
 

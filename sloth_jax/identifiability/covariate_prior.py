@@ -1,4 +1,4 @@
-"""What is believed of sizes and tokens that are not known, before any score is seen.
+"""The prior of sizes and tokens that are not known.
 
 Logs of sizes and of tokens are normal around a line, with levels of lineages and families::
 
@@ -6,9 +6,9 @@ Logs of sizes and of tokens are normal around a line, with levels of lineages an
     log t_m = a + b year_m + c log s_m     + lineage + family + run
 
 A run of pretraining is shared by the models of a lineage that have the same size: a chat model has
-the tokens of its base model. The models of the table whose covariates are known tell the lines and
-the three variances (by maximum a posteriori), and then those of the same lineage and family tell
-what an unknown one is likely to be. Where a table knows nothing, the priors below are wide: a
+the tokens of its base model. Lines and the three variances are estimated from the models of the
+table whose covariates are known (maximum a posteriori); an unknown one is then predicted from those
+of the same lineage and family (kriging). Where a table knows nothing, the priors below are wide: a
 factor of ten either way.
 """
 
@@ -34,24 +34,24 @@ _PER_LOG_SIZE = (0.1, 0.2)
 _SPREADS = (np.log([0.7, 0.2, 1.2]), np.log([0.9, 0.2, 0.3]))
 _SPREAD_WIDTH = 0.7
 _MEAN_YEAR = 2024.0
-_ROUNDING = 0.03  # standard deviation of logs as they are told: "about 2 T"
-_MOST = 40  # models of a lineage that tell the variances: more tell the same again
+_ROUNDING = 0.03  # standard deviation of logs as they are published: "about 2 T"
+_MAX_MODELS = 40  # of a lineage that variances are estimated from: more add little
 
 
 @dataclass(frozen=True)
 class CovariatePrior:
     """Prior of unknown covariates, given the known ones.
 
-    A unit is a covariate that some model lacks: log size, then the rest of log tokens.
+    Covariates are those that some model lacks: log size, then the rest of log tokens.
 
     Attributes:
         log_params: log of billions of parameters, the mean where unknown, ``(model,)``.
         log_tokens: log of trillions of tokens, likewise, ``(model,)``.
-        unknown: 1 where a unit is unknown, else 0, ``(unit, model)``.
-        direction: what a unit adds to log size and log tokens, ``(unit, 2, model)``; tokens follow
-            an unknown size along the line.
+        unknown: 1 where a covariate is unknown, else 0, ``(covariate, model)``.
+        direction: what a covariate adds to log size and log tokens, ``(covariate, 2, model)``;
+            tokens follow an unknown size along the line.
         covariances: of each lineage that lacks something, rows of its models and their prior
-            covariance ``(unit, row, row)``, a unit matrix where known.
+            covariance ``(covariate, row, row)``, the identity where known.
     """
 
     log_params: np.ndarray
@@ -63,7 +63,7 @@ class CovariatePrior:
 
 @dataclass(frozen=True)
 class _Line:
-    """A line with levels: prior mean, and what a lineage's known models say of the others."""
+    """A line with levels of lineages, families and models or runs, estimated."""
 
     values: np.ndarray
     columns: np.ndarray
@@ -93,7 +93,7 @@ class _Line:
 
 @lru_cache(maxsize=4)  # a fit asks again for every forecast
 def prior_of_covariates(table: Leaderboard, size: str) -> CovariatePrior | None:
-    """What is believed of a table's unknown sizes and tokens; None where all are known.
+    """The prior of a table's unknown sizes and tokens; None where all are known.
 
     Args:
         table: models; their scores do not matter.
@@ -151,28 +151,28 @@ def _covariate_prior(
     groups = np.stack([family, run], 1)
     tokens = _fit_line(log_tokens, along, 1, slopes, lineage, groups, undated)
     filled_tokens, token_covariances = _fill(tokens, lineage)
-    lacks = (np.isnan(log_params), np.isnan(log_tokens))
-    units = [k for k in (0, 1) if lacks[k].any()]
+    unknown = (np.isnan(log_params), np.isnan(log_tokens))
+    kinds = [k for k in (0, 1) if unknown[k].any()]
     # An unknown size moves log tokens along the line, unless they are known.
     directions = (
-        np.stack([ones, tokens.beta[2] * lacks[1]]),
+        np.stack([ones, tokens.beta[2] * unknown[1]]),
         np.stack([0.0 * ones, ones]),
     )
     found = {}
-    for at in np.unique(lineage[lacks[0] | lacks[1]]).tolist():
+    for at in np.unique(lineage[unknown[0] | unknown[1]]).tolist():
         rows = np.flatnonzero(lineage == at)
-        blocks = np.tile(np.eye(rows.size), (len(units), 1, 1))
-        for unit, k in enumerate(units):
+        blocks = np.tile(np.eye(rows.size), (len(kinds), 1, 1))
+        for own, k in zip(blocks, kinds, strict=True):
             block = (size_covariances, token_covariances)[k].get(at)
             if block is not None:
-                empty = np.flatnonzero(lacks[k][rows])
-                blocks[unit][np.ix_(empty, empty)] = block
+                missing = np.flatnonzero(unknown[k][rows])
+                own[np.ix_(missing, missing)] = block
         found[at] = (rows, blocks)
     return CovariatePrior(
         log_params=filled,
         log_tokens=filled_tokens,
-        unknown=np.stack([lacks[k] for k in units]).astype(float),
-        direction=np.stack([directions[k] for k in units]),
+        unknown=np.stack([unknown[k] for k in kinds]).astype(float),
+        direction=np.stack([directions[k] for k in kinds]),
         covariances=found,
     )
 
@@ -202,7 +202,7 @@ def _fit_line(
     from scipy.optimize import minimize  # only tables with gaps need it
 
     known = np.flatnonzero(np.isfinite(values))
-    blocks = [known[lineage[known] == at][:_MOST] for at in np.unique(lineage[known])]
+    blocks = [known[lineage[known] == at][:_MAX_MODELS] for at in np.unique(lineage[known])]
     prior_mean = np.array([_LEVELS[kind], *(mean for mean, _ in slopes)])
     prior_precision = np.array([_LEVEL_WIDTH, *(width for _, width in slopes)]) ** -2.0
 
@@ -223,11 +223,13 @@ def _fit_line(
         return twice, covariance @ pull, covariance
 
     start = _SPREADS[kind].copy()
-    # To a twentieth of a log standard deviation, which is more than the blocks can tell.
-    near = {"xatol": 0.05, "fatol": 0.05}
+    # To a twentieth of a log standard deviation: estimates are less precise than that.
+    tolerances = {"xatol": 0.05, "fatol": 0.05}
     found = start
     if blocks:
-        found = minimize(lambda logs: line(logs)[0], start, method="Nelder-Mead", options=near).x
+        found = minimize(
+            lambda logs: line(logs)[0], start, method="Nelder-Mead", options=tolerances
+        ).x
     _, beta, covariance = line(found)
     return _Line(
         values=np.asarray(values, float),

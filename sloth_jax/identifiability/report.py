@@ -34,8 +34,8 @@ def ordered(findings: Iterable[Finding]) -> tuple[Finding, ...]:
     return tuple(sorted(findings, key=lambda one: _ORDER[one.kind]))
 
 
-class Judged:
-    """What findings come to, of whatever was checked."""
+class Verdict:
+    """Whether assumptions hold, by a check's findings."""
 
     findings: tuple[Finding, ...]
 
@@ -65,7 +65,7 @@ class Judged:
 
 
 @dataclass(frozen=True)
-class Report(Judged):
+class Report(Verdict):
     """What :func:`check_identifiability` found.
 
     Attributes:

@@ -14,8 +14,8 @@ from typing import Any
 import numpy as np
 
 from sloth_jax.errors import InputError
-from sloth_jax.identifiability.report import Finding, Judged, ordered
-from sloth_jax.identifiability.response_rank import ResponseRank, blocks_of, response_rank
+from sloth_jax.identifiability.report import Finding, Verdict, ordered
+from sloth_jax.identifiability.response_rank import ResponseRank, connected_blocks, response_rank
 from sloth_jax.wording import counted, listed
 
 _MODELS, _ITEMS = 300, 3000  # at most so many, at random, tell how many skills stand out
@@ -24,7 +24,7 @@ _MOST_SKILLS = 4
 
 
 @dataclass(frozen=True)
-class ResponseReport(Judged):
+class ResponseReport(Verdict):
     """What :func:`check_responses` found.
 
     Attributes:
@@ -105,7 +105,7 @@ def check_responses(
     if skills < 1:
         raise InputError(f"{skills} skills: ask for 1 or more")
     answered = tries > 0
-    blocks, ranked = blocks_of(answered), response_rank(answered, skills=skills, seed=seed)
+    blocks, ranked = connected_blocks(answered), response_rank(answered, skills=skills, seed=seed)
     supported = _supported(successes, tries, np.random.default_rng(seed))
     found = [*_of_blocks(models, blocks), *_of_rank(models, ranked, len(blocks))]
     if supported is not None and skills > supported:

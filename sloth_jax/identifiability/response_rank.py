@@ -36,7 +36,7 @@ class ResponseRank(NamedTuple):
     undetermined: np.ndarray
 
 
-def blocks_of(answered: np.ndarray) -> tuple[np.ndarray, ...]:
+def connected_blocks(answered: np.ndarray) -> tuple[np.ndarray, ...]:
     """Models in blocks that share no item, the largest first; each ``(model in block,)``.
 
     Args:

@@ -40,7 +40,7 @@ class Normal(NamedTuple):
     axes: Float[Array, "parameter axis"]
 
     def position(self, unit: Float[Array, "*draw axis"]) -> Float[Array, "*draw parameter"]:
-        """Where a draw of the standard normal, ``(..., axis)``, lies."""
+        """The position of a standard normal draw along the axes, ``(..., axis)``."""
         return jnp.broadcast_to(self.mean, unit.shape) + matmul(unit, self.axes.T)
 
 
@@ -50,21 +50,21 @@ class Drawn(NamedTuple):
     Attributes:
         position: ``(draw, parameter)``.
         log_density: of the approximation there, up to a constant, ``(draw,)``.
-        log_ratio: log of the posterior density over it, up to another, of the first draws only,
-            ``(judged,)``.
-        lineage_density: log density of each lineage's scores, of the same, ``(judged, lineage)``.
-        law: that each draw stands for, every array with a leading axis ``(draw,)``.
+        log_ratio: log importance ratio, of the posterior density over it, up to a constant, of the
+            first draws only, ``(ratio,)``.
+        lineage_log_density: of each lineage's scores, by the same draws, ``(ratio, lineage)``.
+        law: of each draw, every array with a leading axis ``(draw,)``.
     """
 
     position: Float[Array, "draw parameter"]
     log_density: Float[Array, " draw"]
-    log_ratio: Float[Array, " judged"]
-    lineage_density: Float[Array, "judged lineage"]
+    log_ratio: Float[Array, " ratio"]
+    lineage_log_density: Float[Array, "ratio lineage"]
     law: SharedLaw
 
 
-def by_curvature(target: Target, mean: Float[Array, " parameter"]) -> Normal:
-    """The normal with the curvature of the density at a place."""
+def laplace_normal(target: Target, mean: Float[Array, " parameter"]) -> Normal:
+    """The normal around a mode with the curvature of the density there."""
     return normal_of(mean, curvature(target, mean))
 
 
@@ -78,24 +78,23 @@ def normal_of(mean: Array, curved: Array) -> Normal:
     return Normal(mean, vectors / jnp.sqrt(jnp.maximum(values, 1.0))[None, :])
 
 
-_POLISHING = 0.1, 40  # Adam's rate along the axes, in their lengths, and steps
+_REFINE_RATE, _REFINE_STEPS = 0.1, 40  # of Adam, along the axes in their lengths
 
 
-def polished(target: Target, normal: Normal) -> tuple[Normal, Array, Array]:
+def refine_mode(target: Target, normal: Normal) -> tuple[Normal, Array, Array]:
     """The normal moved to the mode, where the search for it ended nearby.
 
-    Along the axes of the curvature every direction is as long as any other, so that a few steps of
-    Adam do what would need many along the parameters.
+    Along the axes of the curvature the density falls equally fast in all directions, so that a few
+    steps of Adam do what would need many along the parameters (preconditioning).
 
     Returns:
-        The normal; the potential there, and the length of its gradient along the axes, in their
-        lengths: the square root of twice what is left to gain.
+        The normal; the potential there, a scalar; and the length of its gradient along the axes,
+        in their lengths: by a quadratic, the potential can still fall by half of its square.
     """
     import optax  # a saved fit needs none
 
     value_and_gradient = jax.value_and_grad(target.potential)
-    rate, steps = _POLISHING
-    optimiser = optax.adam(optax.cosine_decay_schedule(rate, steps))
+    optimiser = optax.adam(optax.cosine_decay_schedule(_REFINE_RATE, _REFINE_STEPS))
 
     def step(_: Array, state: tuple) -> tuple:
         unit, inner = state[:2]
@@ -109,21 +108,21 @@ def polished(target: Target, normal: Normal) -> tuple[Normal, Array, Array]:
     nothing = jnp.zeros((), normal.mean.dtype)
     unit = jnp.zeros_like(normal.mean)
     state = (unit, optimiser.init(unit), (normal.mean, nothing, nothing))
-    mean, value, length = jax.lax.fori_loop(0, steps + 1, step, state)[-1]
+    mean, value, length = jax.lax.fori_loop(0, _REFINE_STEPS + 1, step, state)[-1]
     return normal._replace(mean=mean), value, length
 
 
-def laplace(target: Target, normal: Normal, key: Array, draws: int, judged: int) -> Drawn:
-    """Draws of the normal itself, of which the first ``judged`` are compared with the density."""
+def laplace(target: Target, normal: Normal, key: Array, draws: int, ratio_draws: int) -> Drawn:
+    """Draws of the normal itself; importance ratios of the first ``ratio_draws`` of them."""
     unit = jax.random.normal(key, (draws, normal.mean.size), normal.mean.dtype)
-    # V Sigma^1/2 V' instead of V Sigma^1/2: where widths are equal, axes V turn at the last digit,
-    # and draws would be others on other devices.
+    # The symmetric root V Sigma^1/2 V' instead of V Sigma^1/2: where widths are equal, rounding
+    # decides on the axes V, and draws would differ between devices.
     unit = matmul(unit, normal.axes / jnp.sqrt(jnp.sum(normal.axes**2, axis=0, keepdims=True)))
-    return _drawn(target, normal, unit, -0.5 * jnp.sum(unit**2, axis=1), judged)
+    return _drawn(target, normal, unit, -0.5 * jnp.sum(unit**2, axis=1), ratio_draws)
 
 
-def svi(target: Target, normal: Normal, key: Array, draws: int, judged: int) -> Drawn:
-    """The same of the normal along the same axes that is closest to the density."""
+def svi(target: Target, normal: Normal, key: Array, draws: int, ratio_draws: int) -> Drawn:
+    """The same of the normal along the same axes with the least KL divergence to the density."""
     import optax  # a saved fit needs none
 
     fit_key, draw_key = jax.random.split(key)
@@ -132,8 +131,8 @@ def svi(target: Target, normal: Normal, key: Array, draws: int, judged: int) -> 
     def loss(free: tuple[Array, Array], unit: Array) -> Array:
         # KL(q || p) up to a constant: E_q[-log p] - sum log width
         centre, log_width = free
-        place = centre + jnp.exp(log_width) * unit
-        return target.potential(normal.position(place)) - jnp.sum(log_width)
+        moved = centre + jnp.exp(log_width) * unit
+        return target.potential(normal.position(moved)) - jnp.sum(log_width)
 
     def step(state: tuple, key: Array) -> tuple:
         free, inner = state
@@ -145,12 +144,14 @@ def svi(target: Target, normal: Normal, key: Array, draws: int, judged: int) -> 
     keys = jax.random.split(fit_key, _SVI_STEPS)
     (free, _), _ = jax.lax.scan(step, (free, optimiser.init(free)), keys)
     unit = jax.random.normal(draw_key, (draws, normal.mean.size), normal.mean.dtype)
-    place = free[0][None] + jnp.exp(free[1])[None] * unit
-    return _drawn(target, normal, place, -0.5 * jnp.sum(unit**2, axis=1), judged)
+    moved = free[0][None] + jnp.exp(free[1])[None] * unit
+    return _drawn(target, normal, moved, -0.5 * jnp.sum(unit**2, axis=1), ratio_draws)
 
 
-def _drawn(target: Target, normal: Normal, unit: Array, log_density: Array, judged: int) -> Drawn:
+def _drawn(
+    target: Target, normal: Normal, unit: Array, log_density: Array, ratio_draws: int
+) -> Drawn:
     position = normal.position(unit)
-    potential, lineages, _ = map_in_chunks(target.evaluate, position[:judged])
+    potential, lineages, _ = map_in_chunks(target.evaluate, position[:ratio_draws])
     law = jax.vmap(target.law)(position)
-    return Drawn(position, log_density, -potential - log_density[:judged], lineages, law)
+    return Drawn(position, log_density, -potential - log_density[:ratio_draws], lineages, law)

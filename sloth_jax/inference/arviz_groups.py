@@ -58,16 +58,16 @@ def to_arviz(
       arviz 1). ``flatten=["model"]`` draws a panel per benchmark.
     * ``log_likelihood``: one entry per lineage with a score, all effects integrated out, in nats.
       ``az.loo`` then leaves out whole lineages: its ``elpd`` says how well a new lineage is
-      foretold, which is what the law is for. Single scores of a lineage hang together by its
-      effects, so that leaving one out would tell nothing of new models. There are few lineages and
+      predicted, which is what the law is for. Scores of one lineage are correlated by its effects,
+      so that leaving a single one out would say nothing of new models. There are few lineages and
       each has many scores, so its Pareto k is often above 0.7, where the estimate is rough:
       ``sj.evaluation`` leaves lineages out by fitting again.
     * ``observed_data``, ``constant_data``: the table.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
-        var_names: of ``posterior`` and ``prior``; None for the few that say most (loadings, biases,
-            noise and spreads of effects on skills), ``"all"`` for all.
+        fit: from :func:`sloth_jax.fit`.
+        var_names: of ``posterior`` and ``prior``; None for loadings, biases, noise and spreads of
+            effects on skills, ``"all"`` for all.
         key: random key of the predictions and the prior; None for one that is the same for the same
             fit.
 

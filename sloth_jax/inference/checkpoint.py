@@ -1,4 +1,4 @@
-"""Sampling that survives the day: what is done is kept in a file, and a new call goes on from it.
+"""Checkpoints of sampling: a call that was interrupted goes on from a file, to the same draws.
 
 The file holds the state of the chains and all draws so far, as plain arrays (nothing is unpickled),
 and what the run is of: table, settings, key, versions. It is replaced as a whole, so that a process
@@ -31,7 +31,7 @@ _EVERY = 5.0  # seconds between two savings, at least
 
 
 def describe_run(observations: Any, key: jax.Array, settings: FitSettings) -> dict[str, str]:
-    """What a run is of, by name: all that decides its draws.
+    """All that decides the draws of a run, by name: table, settings, key, versions.
 
     Args:
         observations: tree of arrays, of which a hash is taken.

@@ -74,7 +74,10 @@ class Diagnostics:
                 "posterior; sample with nuts before you rely on the last digit of an interval"
             )
         if not self.gradient < 20.0:
-            found.append(f"the search for the mode had not settled (gradient {self.gradient:.0f})")
+            found.append(
+                f"the search for the mode had not settled (gradient {self.gradient:.0f}): raise "
+                "the steps"
+            )
         return tuple(found)
 
     def summary(self) -> str:
@@ -96,7 +99,7 @@ class Diagnostics:
 def judge_chains(
     expected: np.ndarray, *, energy: np.ndarray, diverging: np.ndarray, steps: np.ndarray
 ) -> dict[str, Any]:
-    """What chains say of themselves, as fields of :class:`Diagnostics`.
+    """Diagnostics of chains, as fields of :class:`Diagnostics`.
 
     Args:
         expected: ``(chain, draw, entry)``, expected scores of observed entries, fractions.

@@ -14,12 +14,12 @@ from jax.scipy.special import logsumexp
 from jaxtyping import Float
 
 from sloth_jax.chunks import map_in_chunks
-from sloth_jax.inference.approximations import by_curvature, laplace, polished, svi
+from sloth_jax.inference.approximations import laplace, laplace_normal, refine_mode, svi
 from sloth_jax.inference.mode import Mode, find_mode
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.inference.stacking import leave_one_lineage_out, mixture_rows, stack
 from sloth_jax.law.hierarchical import SharedLaw, zero_raw_params
-from sloth_jax.law.observations import Observations, linear_at
+from sloth_jax.law.observations import Observations, linearised_at
 from sloth_jax.law.options import AVERAGED, Prior
 from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.surface import used_columns
@@ -34,17 +34,17 @@ class Draws(NamedTuple):
             ``(draw, parameter)``.
         log_density: of the approximation that they are of, up to a constant, ``(draw,)``; 0 of
             chains and of a mode.
-        log_ratio: log of the posterior density over it, up to another, of the first draws only,
-            ``(judged,)``; 0 of chains and of a mode.
+        log_ratio: log importance ratio, of the posterior density over it, up to a constant, of the
+            first draws only, ``(ratio,)``; 0 of chains and of a mode.
         law: of each draw, every array with a leading axis ``(draw,)``.
-        mode: around which they were drawn.
+        mode: around which they are drawn.
         weights: of each surface of :data:`sloth_jax.law.options.AVERAGED`, ``(surface,)``; a single
             1 where surfaces were not averaged.
     """
 
     position: Float[Array, "*fold draw parameter"]
     log_density: Float[Array, "*fold draw"]
-    log_ratio: Float[Array, "*fold judged"]
+    log_ratio: Float[Array, "*fold ratio"]
     law: SharedLaw
     mode: Mode
     weights: Float[Array, "*fold surface"]
@@ -52,7 +52,10 @@ class Draws(NamedTuple):
 
 @dataclass(frozen=True)
 class TargetOf:
-    """Makes the density of arrays; equal for equal settings, so that programs are used again."""
+    """A function that makes the density of arrays.
+
+    Equal and hashed alike for equal settings, so that compiled programs are used again.
+    """
 
     skills: int
     prior: Prior
@@ -62,10 +65,10 @@ class TargetOf:
         return target_of(facts[0], self.prior, facts[1], self.skills)
 
 
-JUDGED = 250
-"""Draws of an approximation that tell Pareto's k: comparing one with the density costs as much as a
-step of the search for the mode."""
-FEW_JUDGED = 64
+RATIO_DRAWS = 250
+"""Draws of an approximation whose importance ratios are computed, for Pareto's k: each costs as
+much as a step of the search for the mode."""
+RATIO_DRAWS_LARGE_TABLE = 64
 """The same for a large table, where a step takes long and k is never small."""
 
 
@@ -73,8 +76,8 @@ def fit_observations(
     observations: Observations,
     key: Array,
     settings: FitSettings,
-    judged: int = JUDGED,
-    near: Mode | None = None,
+    ratio_draws: int = RATIO_DRAWS,
+    warm_start: Mode | None = None,
 ) -> Draws:
     """Fit the law to arrays by any inference but NUTS: a pure function, to be mapped over folds.
 
@@ -82,19 +85,21 @@ def fit_observations(
         observations: from :func:`sloth_jax.inference.observe.observe`, perhaps with a mask.
         key: random key.
         settings: what is fitted and how.
-        judged: draws of an approximation that are compared with the density, at most; all are
-            where surfaces are averaged.
-        near: the mode of a part of the table, where the search begins.
+        ratio_draws: draws of an approximation whose importance ratios are computed, at most; all
+            are where surfaces are averaged.
+        warm_start: the mode of a part of the table, where the search begins; None for none.
     """
     if settings.inference == "mode":
-        mode = _mode(observations, key, settings, near)
+        mode = _mode(observations, key, settings, warm_start)
         return unweighted(observations, mode.position[None], mode, settings)
     if settings.averages:
-        return _average_surfaces(observations, key, settings, near)
-    return _approximate(observations, key, settings, judged, near)[0]
+        return _average_surfaces(observations, key, settings, warm_start)
+    return _approximate(observations, key, settings, ratio_draws, warm_start)[0]
 
 
-def _mode(observations: Observations, key: Array, settings: FitSettings, near: Mode | None) -> Mode:
+def _mode(
+    observations: Observations, key: Array, settings: FitSettings, warm_start: Mode | None
+) -> Mode:
     return find_mode(
         observations,
         key,
@@ -102,7 +107,7 @@ def _mode(observations: Observations, key: Array, settings: FitSettings, near: M
         prior=settings.prior,
         starts=settings.starts,
         steps=settings.steps,
-        near=near,
+        warm_start=warm_start,
     )
 
 
@@ -110,13 +115,15 @@ def _approximate(
     observations: Observations,
     key: Array,
     settings: FitSettings,
-    judged: int,
-    near: Mode | None,
+    ratio_draws: int,
+    warm_start: Mode | None,
 ) -> tuple[Draws, Array]:
-    """Draws of an approximation, and log densities of scores, ``(judged, lineage)``."""
+    """Draws of an approximation, and log densities of lineages' scores, ``(ratio, lineage)``."""
     mode_key, draw_key = jax.random.split(key)
-    mode = _mode(observations, mode_key, settings, near)
-    return draw_around(observations, mode, draw_key, settings, judged, polish=near is not None)
+    mode = _mode(observations, mode_key, settings, warm_start)
+    return draw_around(
+        observations, mode, draw_key, settings, ratio_draws, refine=warm_start is not None
+    )
 
 
 def draw_around(
@@ -124,30 +131,35 @@ def draw_around(
     mode: Mode,
     key: Array,
     settings: FitSettings,
-    judged: int,
+    ratio_draws: int,
     *,
-    polish: bool,
+    refine: bool,
 ) -> tuple[Draws, Array]:
-    """Draws of an approximation around a mode, and log densities, ``(judged, lineage)``.
+    """Draws of an approximation around a mode, and log densities, ``(ratio, lineage)``.
 
-    All but ``polish`` is as in :func:`fit_observations`: whether the mode was found in few steps,
-    which end beside it.
+    Args:
+        observations: arrays of a table.
+        mode: from :func:`find_mode`.
+        key: random key.
+        settings: what is fitted and how.
+        ratio_draws: draws whose importance ratios are computed, at most.
+        refine: whether to move the mode first, as a search from a warm start ends beside it.
     """
-    observations = linear_at(observations, mode.covariates)
+    observations = linearised_at(observations, mode.covariates)
     target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
-    normal = by_curvature(target, mode.position)
-    if polish:
-        normal, value, gradient = polished(target, normal)
+    normal = laplace_normal(target, mode.position)
+    if refine:
+        normal, value, gradient = refine_mode(target, normal)
         mode = mode._replace(position=normal.mean, value=value, gradient=gradient)
     draw = {"laplace": laplace, "svi": svi}[settings.inference]
-    drawn = draw(target, normal, key, settings.draws, min(judged, settings.draws))
+    drawn = draw(target, normal, key, settings.draws, min(ratio_draws, settings.draws))
     weights = jnp.ones(1, mode.position.dtype)
     facts = drawn.position, drawn.log_density, drawn.log_ratio, drawn.law
-    return Draws(*facts, mode, weights), drawn.lineage_density
+    return Draws(*facts, mode, weights), drawn.lineage_log_density
 
 
 def _average_surfaces(
-    observations: Observations, key: Array, settings: FitSettings, near: Mode | None
+    observations: Observations, key: Array, settings: FitSettings, warm_start: Mode | None
 ) -> Draws:
     """Draws under each averaged surface, as many of each as its stacking weight says.
 
@@ -161,7 +173,7 @@ def _average_surfaces(
         seen = observations._replace(design=observations.design * used[None])
         if seen.covariates is not None:
             seen = seen._replace(covariates=seen.covariates._replace(used=used))
-        draws, density = _approximate(seen, key, settings, settings.draws, near)
+        draws, density = _approximate(seen, key, settings, settings.draws, warm_start)
         of_skill = jnp.broadcast_to(used[:, None], (used.size, skills))
         of_benchmark = jnp.broadcast_to(used[:, None], (used.size, benchmarks))
         free = zero_raw_params(observations, skills, settings.prior)
@@ -177,7 +189,7 @@ def _average_surfaces(
         position = draws.position * ravel_pytree(free)[0][None]
         return draws._replace(position=position, law=draws.law._replace(params=params)), density
 
-    draws, density = jax.lax.map(one, uses)
+    draws, density = jax.lax.map(one, uses)  # density: (surface, draw, lineage)
     weights = stack(jax.vmap(leave_one_lineage_out)(density))
     law, draw = mixture_rows(weights, settings.draws)
     # The ratios of each surface average 1, so that reweighting by them leaves the weights.
@@ -203,10 +215,10 @@ def unweighted(
     Args:
         observations: arrays of the table.
         position: of each draw, ``(draw, parameter)``.
-        mode: where they were drawn around.
+        mode: around which they are drawn.
         settings: what is fitted and how.
     """
-    observations = linear_at(observations, mode.covariates)
+    observations = linearised_at(observations, mode.covariates)
     target = TargetOf(settings.skills, settings.prior)((observations, mode.pivots))
     nothing = jnp.zeros(position.shape[0], position.dtype)
     weights = jnp.ones(1, position.dtype)
@@ -215,13 +227,19 @@ def unweighted(
 
 def log_ratios(observations: Observations, draws: Draws, settings: FitSettings) -> Array:
     """Log of the posterior density over the approximation's, up to a constant, ``(draw,)``."""
-    observations = linear_at(observations, draws.mode.covariates)
+    observations = linearised_at(observations, draws.mode.covariates)
     target = TargetOf(settings.skills, settings.prior)((observations, draws.mode.pivots))
     return -map_in_chunks(target.potential, draws.position) - draws.log_density
 
 
-def systematic(weights: np.ndarray) -> np.ndarray:
-    """Positions of as many draws as there are weights, each as often as its weight says."""
+def resample(weights: np.ndarray) -> np.ndarray:
+    """Positions of as many draws as there are weights, each as often as its weight says.
+
+    Systematic resampling without its random offset: Douc, Cappe and Moulines 2005.
+
+    Args:
+        weights: ``(draw,)``, which add up to 1.
+    """
     count = weights.size
     return np.minimum(
         np.searchsorted(np.cumsum(weights), (np.arange(count) + 0.5) / count), count - 1

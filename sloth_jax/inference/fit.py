@@ -28,26 +28,25 @@ from sloth_jax.identifiability.check import check_identifiability
 from sloth_jax.identifiability.enough_scores import check_enough_scores
 from sloth_jax.identifiability.finite import furthest_in_words
 from sloth_jax.identifiability.report import Report
-from sloth_jax.inference.approximations import Normal, by_curvature
+from sloth_jax.inference.approximations import Normal, laplace_normal
 from sloth_jax.inference.checkpoint import Checkpoint, describe_run
 from sloth_jax.inference.diagnostics import Diagnostics, judge_chains, smooth_ratios
 from sloth_jax.inference.draws import (
-    FEW_JUDGED,
+    RATIO_DRAWS_LARGE_TABLE,
     Draws,
     TargetOf,
     draw_around,
     fit_observations,
     log_ratios,
-    systematic,
+    resample,
     unweighted,
 )
 from sloth_jax.inference.memory import check_fit_memory, count_parameters
-from sloth_jax.inference.mode import REFINING, Mode
+from sloth_jax.inference.mode import WARM_START_SAVING, Mode
 from sloth_jax.inference.nuts import run_chains
-from sloth_jax.inference.observe import around, observe, some_families
-from sloth_jax.inference.progress import Progress, silent
+from sloth_jax.inference.observe import observe, relinearised, sample_families
 from sloth_jax.inference.settings import FitSettings, changed
-from sloth_jax.law.curvature import by_expectation_is_cheaper
+from sloth_jax.law.curvature import expectation_is_cheaper
 from sloth_jax.law.hierarchical import SharedLaw
 from sloth_jax.law.observations import Observations
 from sloth_jax.law.on_mesh import devices_for, on_mesh
@@ -56,6 +55,7 @@ from sloth_jax.law.pivots import Pivots
 from sloth_jax.law.predictive import predict_table
 from sloth_jax.law.surface import Surface, fit_surface
 from sloth_jax.programs import kept
+from sloth_jax.progress import Progress, silent
 from sloth_jax.showing import Shown
 from sloth_jax.wording import counted
 
@@ -80,8 +80,8 @@ class Fit(Shown):
         diagnostics: whether to trust it.
         report: whether the table determines the law's skills and slopes; forecasts do without.
         seed: data of the random key.
-        covariates: where unknown sizes and tokens are linear, from their prior means, ``(unit,
-            model)``; None where all are known.
+        covariates: expansion point of unknown sizes and tokens, less their prior means,
+            ``(covariate, model)``; None where all are known.
     """
 
     law: SharedLaw
@@ -99,7 +99,7 @@ class Fit(Shown):
     @cached_property
     def observations(self) -> Observations:
         """Arrays of the table."""
-        return around(observe(self.table, self.surface), self.covariates)
+        return relinearised(observe(self.table, self.surface), self.covariates)
 
     @property
     def pivot_benchmarks(self) -> tuple[int, ...]:
@@ -150,7 +150,8 @@ def fit(
         A :class:`Fit`; look at ``diagnostics.problems()``.
 
     Raises:
-        TableTooSmall: if no benchmark has enough scores (:func:`scores_needed`).
+        TableTooSmall: if no benchmark has enough scores; see
+            :mod:`sloth_jax.identifiability.enough_scores`.
         InputError: if there is no such setting or choice, the skills do not fit the table, no mode
             could be found, the draws overflow, the checkpoint is of another run, or the memory
             will not do.
@@ -169,8 +170,8 @@ def fit(
             keeper = _keeper(observations, key, settings, checkpoint)
             draws, found = _sample(observations, key, settings, mesh, progress, keeper)
         else:
-            near = _mode_of_part(table, surface, key, settings, devices, progress)
-            draws, found = _approximate(observations, key, settings, mesh, progress, near)
+            warm_start = _mode_of_part(table, surface, key, settings, devices, progress)
+            draws, found = _approximate(observations, key, settings, mesh, progress, warm_start)
     except Diverged as error:
         raise Diverged(f"{error} ({furthest_in_words(table)})") from None
     # By NumPy: here every operation of JAX would be a program to compile.
@@ -206,7 +207,7 @@ def _mode_of_part(
     progress: Progress,
 ) -> Mode | None:
     """The mode of some families of a large table, near that of all; None where it is not large."""
-    part = some_families(table, int(np.asarray(jax.random.key_data(key)).ravel()[-1]))
+    part = sample_families(table, int(np.asarray(jax.random.key_data(key)).ravel()[-1]))
     if part is None:
         return None
     with progress(f"fitting the law to {counted(len(part.models), 'model')} of the table"):
@@ -223,31 +224,31 @@ def _approximate(
     settings: FitSettings,
     mesh: Mesh | None,
     progress: Progress,
-    near: Mode | None,
+    warm_start: Mode | None,
 ) -> tuple[Draws, dict[str, Any]]:
     """Draws of an approximation, or a mode, and what its diagnostics are."""
     with progress(f"fitting the law ({settings.inference})"):
-        if near is None:
+        if warm_start is None:
             draws = _compute(fit_observations, observations, key, settings, mesh)
         elif settings.inference == "mode":  # nothing refines it later
-            longer = replace(settings, steps=REFINING * settings.steps)
-            draws = _compute(_fit_near, observations, (near, key), longer, mesh)
+            longer = replace(settings, steps=WARM_START_SAVING * settings.steps)
+            draws = _compute(_fit_warm, observations, (warm_start, key), longer, mesh)
         elif settings.averages:
-            draws = _compute(_fit_near, observations, (near, key), settings, mesh)
+            draws = _compute(_fit_warm, observations, (warm_start, key), settings, mesh)
         else:
             alone = replace(settings, inference="mode")
-            mode = _compute(_fit_near, observations, (near, key), alone, mesh).mode
+            mode = _compute(_fit_warm, observations, (warm_start, key), alone, mesh).mode
             draws = _compute(_draw_around, observations, (mode, key), settings, mesh)
     _check_mode(draws.mode)
     if settings.inference == "mode":
         return draws, {}
     weights, k = smooth_ratios(np.asarray(draws.log_ratio))
     if k < 0.7:
-        if weights.size < settings.draws:  # worth weighing all of them
+        if weights.size < settings.draws:  # k is small: worth the ratios of all draws
             ratios = _compute(log_ratios, observations, draws, settings, mesh)
             weights, k = smooth_ratios(np.asarray(ratios))
         # Weighted draws become equal ones by systematic resampling.
-        rows = systematic(weights)
+        rows = resample(weights)
         position, law = jax.tree.map(lambda a: a[rows], (draws.position, draws.law))
         draws = draws._replace(position=position, law=law)
     found: dict[str, Any] = {"pareto_k": k}
@@ -260,7 +261,7 @@ def _approximate(
 def _keeper(
     observations: Observations, key: Array, settings: FitSettings, path: str | Path | None
 ) -> Checkpoint | None:
-    """What keeps the chains; refuses that of another run before anything is compiled."""
+    """The checkpoint of the chains; that of another run is refused before anything is compiled."""
     if path is None:
         return None
     keeper = Checkpoint(Path(path), describe_run(observations, key, settings))
@@ -287,7 +288,7 @@ def _sample(
         # A program that was read from a file binds what it returns to one device: chains use all.
         mode = jax.device_put(jax.device_get(found))
         _check_mode(mode)
-        observations = around(observations, mode.covariates)
+        observations = relinearised(observations, mode.covariates)
         make = TargetOf(settings.skills, settings.prior)
         found = _compute(_curvature, observations, (mode.pivots, mode.position), settings, mesh)
         normal = jax.device_put(jax.device_get(found))
@@ -318,15 +319,15 @@ def _curvature(
 ) -> Normal:
     pivots, position = at
     make = TargetOf(settings.skills, settings.prior)
-    return by_curvature(make((observations, pivots)), position)
+    return laplace_normal(make((observations, pivots)), position)
 
 
-def _fit_near(
+def _fit_warm(
     observations: Observations, given: tuple[Mode, Array], settings: FitSettings
 ) -> Draws:
     """:func:`fit_observations` from the mode of a part of the table."""
-    near, key = given
-    return fit_observations(observations, key, settings, FEW_JUDGED, near)
+    warm_start, key = given
+    return fit_observations(observations, key, settings, RATIO_DRAWS_LARGE_TABLE, warm_start)
 
 
 def _draw_around(
@@ -335,13 +336,15 @@ def _draw_around(
     """Draws around the mode of a large table."""
     mode, key = given
     draw_key = jax.random.fold_in(key, 1)  # not that of the search
-    return draw_around(observations, mode, draw_key, settings, FEW_JUDGED, polish=True)[0]
+    return draw_around(
+        observations, mode, draw_key, settings, RATIO_DRAWS_LARGE_TABLE, refine=True
+    )[0]
 
 
 _ON_ONE = {
     _draw_around: kept(jax.jit(_draw_around, static_argnames="settings"), (2,)),
     fit_observations: kept(jax.jit(fit_observations, static_argnames="settings"), (2,)),
-    _fit_near: kept(jax.jit(_fit_near, static_argnames="settings"), (2,)),
+    _fit_warm: kept(jax.jit(_fit_warm, static_argnames="settings"), (2,)),
     log_ratios: jax.jit(log_ratios, static_argnames="settings"),
     _curvature: jax.jit(_curvature, static_argnames="settings"),
 }
@@ -355,10 +358,10 @@ def _compute(
     mesh: Mesh | None,
 ) -> Any:
     """One of these functions, compiled, on one device or on a mesh."""
-    # For the large products of a curvature by expectation CPU devices wait without end.
+    # Several CPU devices hang in the large products of a curvature by expectation.
     curved = settings.inference != "mode" and function is not log_ratios
     parameters = count_parameters(observations, settings)
-    if mesh is None or (curved and by_expectation_is_cheaper(observations, parameters)):
+    if mesh is None or (curved and expectation_is_cheaper(observations, parameters)):
         return jax.block_until_ready(_ON_ONE[function](observations, given, settings))
     return on_mesh(function, observations, given, settings, mesh)
 

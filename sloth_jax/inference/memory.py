@@ -1,9 +1,8 @@
-"""Memory that a fit will need, foreseen from shapes: where it will not do, that is said at once.
+"""Memory that a fit will need, estimated from shapes, so that too large a fit is refused at once.
 
-Pairs of scores (entries of bins, ``bin x benchmark x place x place``) take most, of which a
-gradient holds a few dozen numbers each; a chunk of gradients or of densities is computed at a time.
-Against XLA's own count of compiled fits the estimate is within a factor of 1.5
-(``tests/inference/test_memory.py``).
+Pairs of scores (``bin x benchmark x slot x slot``) take most, of which a gradient holds a few dozen
+numbers each; a chunk of gradients or of densities is computed at a time. The estimate is within a
+factor of 1.5 of XLA's own count for compiled fits (``tests/inference/test_memory.py``).
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from jax.sharding import Mesh
 
 from sloth_jax.chunks import CHUNK
 from sloth_jax.inference.settings import FitSettings, changed
-from sloth_jax.law.curvature import gradients_at_once
+from sloth_jax.law.curvature import gradient_batch
 from sloth_jax.law.hierarchical import zero_raw_params
 from sloth_jax.law.memory import gradient_numbers
 from sloth_jax.law.observations import Observations
@@ -46,8 +45,8 @@ def fit_bytes(observations: Observations, settings: FitSettings, mesh: Mesh | No
     numbers = share * gradient + copies * parameters * (10.0 + 6.0 * draws)
     if settings.inference != "mode":
         # Gradients of the curvature, or densities of draws, of about a third of their numbers each
-        at_once = max(gradients_at_once(observations, int(parameters)), 0.3 * CHUNK)
-        numbers += (at_once - 1.0) * share * gradient + 10.0 * copies * parameters**2
+        batch = max(gradient_batch(observations, int(parameters)), 0.3 * CHUNK)
+        numbers += (batch - 1.0) * share * gradient + 10.0 * copies * parameters**2
     if settings.inference == "nuts":
         numbers = max(numbers, nuts.chains * gradient + 6.0 * parameters * draws)
     given = sum(leaf.nbytes for leaf in jax.tree.leaves(observations))

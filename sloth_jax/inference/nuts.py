@@ -1,7 +1,7 @@
 """The No-U-Turn sampler over the raw parameters of the law, chains spread over devices.
 
 Chains move in the axes of the curvature at the mode
-(:func:`sloth_jax.inference.approximations.by_curvature`), in which the posterior is nearly a
+(:func:`sloth_jax.inference.approximations.laplace_normal`), in which the posterior is nearly a
 standard normal: no mass matrix has to be learnt from draws, and trajectories are short. Source:
 Hoffman and Gelman 2014; NumPyro's kernel.
 """
@@ -28,7 +28,7 @@ _FIRST_STEP = 0.1
 
 
 class Trace(NamedTuple):
-    """Where chains went, with leading axes ``(chain, draw)``.
+    """Draws of chains and how they were made, with leading axes ``(chain, draw)``.
 
     Attributes:
         position: ``(chain, draw, parameter)``.
@@ -44,7 +44,7 @@ class Trace(NamedTuple):
 
 
 def begin_chains(target: Target, normal: Normal, key: Array, settings: NutsSettings) -> Any:
-    """Where chains are before their first transition: a pure function.
+    """States of chains before their first transition: a pure function.
 
     Chains begin apart, as draws of the normal at half its width, or R-hat could not tell that they
     never moved.
@@ -72,7 +72,7 @@ def begin_chains(target: Target, normal: Normal, key: Array, settings: NutsSetti
 def transitions(
     target: Target, normal: Normal, state: Any, settings: NutsSettings, count: int
 ) -> tuple[Any, Trace]:
-    """Move chains so many transitions: a pure function; the new state and what they passed."""
+    """Move chains ``count`` transitions: a pure function; the new state, and the draws."""
     from numpyro.infer.hmc import hmc
 
     # Compiled on its own it is traced once, not at each of the places where NUTS asks for it.

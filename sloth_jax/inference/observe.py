@@ -12,17 +12,17 @@ from jax import Array
 from sloth_jax.arrays import on_device
 from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.effects.bins import Checkpoints
-from sloth_jax.effects.conditioning import Members, name_numbers
+from sloth_jax.effects.conditioning import Members, hash_names
 from sloth_jax.effects.packing import fill_bins
 from sloth_jax.effects.runs import with_checkpoints
 from sloth_jax.effects.walk import walk_basis
 from sloth_jax.identifiability.covariate_prior import prior_of_covariates
 from sloth_jax.law.covariates import Covariates
-from sloth_jax.law.observations import MANY, Observations, StandardShares, linear_at
+from sloth_jax.law.observations import LARGE_TABLE, Observations, StandardShares, linearised_at
 from sloth_jax.law.surface import Surface
 
 _QUANTILES = 256  # of a benchmark's scores in a large table
-_PART = 1000  # models of its families with whom the search for a mode begins
+_SAMPLED_MODELS = 1000  # of a large table, about, with which the search for a mode begins
 
 
 def observe(
@@ -33,7 +33,7 @@ def observe(
     Args:
         table: what was read, with missing scores as NaN.
         surface: usually that of the same table.
-        possible: scores that are not in the table but may be supposed to be, ``(model,
+        possible: scores that are not in the table, but that a mask may add later, ``(model,
             benchmark)``, bool; None for none.
 
     Returns:
@@ -51,13 +51,13 @@ def observe(
     members = on_device(
         lineage=lineage,
         family=table.family,
-        lineage_name=name_numbers("lineage", table.lineages),
-        family_name=name_numbers("family", table.families),
-        model_name=name_numbers("model", table.models),
+        lineage_hash=hash_names("lineage", table.lineages),
+        family_hash=hash_names("family", table.families),
+        model_hash=hash_names("model", table.models),
     )
     blocks = observed if possible is None else observed | possible
-    lacks = prior.covariances if prior else None, np.isnan(table.params_b)
-    bins = fill_bins(lineage, table.family, np.asarray(start), blocks, *lacks)
+    unknown = prior.covariances if prior else None, np.isnan(table.params_b)
+    bins = fill_bins(lineage, table.family, np.asarray(start), blocks, *unknown)
     found = Observations(
         design=surface.design(params, tokens, post_trained, active),
         members=Members(basis=walk_basis(start), **members),
@@ -72,12 +72,12 @@ def observe(
             source=table.source,
             offset_free=_offset_free(table).astype(float),
         ),
-        standard=_standard_shares(table) if len(table.models) >= MANY else None,
+        standard=_standard_shares(table) if len(table.models) >= LARGE_TABLE else None,
         group=on_device(of=_group_numbers(table))["of"] if table.groups() else None,
     )
     if prior is None:
         return found
-    sized = jnp.ones(()) if np.isnan(table.params_b).any() else None
+    size_unknown = jnp.ones(()) if np.isnan(table.params_b).any() else None
     given = on_device(
         log_params=prior.log_params,
         log_tokens=prior.log_tokens,
@@ -86,11 +86,11 @@ def observe(
         used=np.ones(found.design.shape[1]),
         unknown=prior.unknown,
         direction=prior.direction,
-        at=np.zeros_like(prior.unknown),
+        point=np.zeros_like(prior.unknown),
         slope=np.zeros((*prior.unknown.shape, found.design.shape[1])),
     )
-    covariates = Covariates(surface=surface, sized=sized, **given)
-    return around(found._replace(covariates=covariates), covariates.at)
+    covariates = Covariates(surface=surface, size_unknown=size_unknown, **given)
+    return relinearised(found._replace(covariates=covariates), covariates.point)
 
 
 def checkpoints_of(table: Leaderboard, rows: np.ndarray | None = None) -> Checkpoints | None:
@@ -106,28 +106,28 @@ def checkpoints_of(table: Leaderboard, rows: np.ndarray | None = None) -> Checkp
     return Checkpoints(*(part if rows is None else part[rows] for part in found))
 
 
-def around(observations: Observations, departure: Array | None) -> Observations:
-    """The same with unknown covariates linear around another place, on no device in particular."""
+def relinearised(observations: Observations, departure: Array | None) -> Observations:
+    """:func:`linearised_at`, compiled, its arrays not committed to a device."""
     if departure is None:
         return observations
-    return jax.device_put(jax.device_get(_linear_at(observations, departure)))
+    return jax.device_put(jax.device_get(_linearised_at(observations, departure)))
 
 
-_linear_at = jax.jit(linear_at)
+_linearised_at = jax.jit(linearised_at)
 
 
-def some_families(table: Leaderboard, seed: int) -> Leaderboard | None:
+def sample_families(table: Leaderboard, seed: int) -> Leaderboard | None:
     """Families of a large table, drawn until they have a thousand models; None if it is not large.
 
     Args:
         table: any.
         seed: of the order in which families are drawn.
     """
-    if len(table.models) < 2 * MANY:
+    if len(table.models) < 2 * LARGE_TABLE:
         return None
     order = np.random.default_rng(seed).permutation(len(table.families))
     models = np.bincount(table.family, minlength=len(table.families))[order]
-    enough = int(np.searchsorted(np.cumsum(models), _PART)) + 1
+    enough = int(np.searchsorted(np.cumsum(models), _SAMPLED_MODELS)) + 1
     part = table.subset(np.isin(table.family, order[:enough]))
     # Its law has the parameters of the whole table's, also where none of its models has a run.
     return replace(part, run=part.run or ("",) * len(part.models)) if table.run else part

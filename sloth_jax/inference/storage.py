@@ -89,7 +89,7 @@ def save_fit(fit: Fit, path: str | Path) -> None:
     """Write a fit to a netCDF file, all of it or nothing.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
+        fit: from :func:`sloth_jax.fit`.
         path: file to write or replace.
 
     Raises:

@@ -13,9 +13,9 @@ from sloth_jax.data.leaderboard import Leaderboard
 from sloth_jax.data.schema import canonical_benchmark, match_benchmark
 from sloth_jax.data.tables import read_table
 from sloth_jax.errors import InputError
-from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.items.bank import ItemBank, read_bank, read_frame, read_responses
 from sloth_jax.items.reports import CHOICE, chosen_in, score_answers
+from sloth_jax.progress import Progress, silent
 from sloth_jax.wording import listed, one_line, quoted
 
 LOG = logging.getLogger(__name__)

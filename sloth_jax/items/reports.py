@@ -10,7 +10,6 @@ import numpy as np
 import pandas as pd
 
 from sloth_jax.errors import InputError
-from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.items.abilities import ability, arrays_of
 from sloth_jax.items.bank import ItemBank, read_responses
 from sloth_jax.items.estimates import (
@@ -23,6 +22,7 @@ from sloth_jax.items.estimates import (
 from sloth_jax.items.new_version import models_to_evaluate, scores_on_new_items, with_new_items
 from sloth_jax.items.response_law import ResponseLaw, fit_responses
 from sloth_jax.items.selection import METHODS, select_items
+from sloth_jax.progress import Progress, silent
 from sloth_jax.wording import listed, one_line, quoted
 
 _LEAST = 10  # answered items below which an estimate is refused

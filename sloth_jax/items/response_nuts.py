@@ -33,7 +33,7 @@ from sloth_jax.items.bank import ItemBank
 from sloth_jax.items.response_law import ResponseLaw
 from sloth_jax.items.response_moments import Normals
 from sloth_jax.items.response_sweeps import DEPARTURE_SD, learnt
-from sloth_jax.law.curvature import by_differences
+from sloth_jax.law.curvature import curvature_by_differences
 from sloth_jax.products import matmul
 
 _STEPS = 200  # of the search for the mode
@@ -188,7 +188,7 @@ def _axes(facts: Facts, centre: Array, *, skills: int) -> Any:
     held = lambda move: target.potential(centre + free * move)  # noqa: E731
     found = minimize(held, jnp.zeros_like(centre), method="BFGS", options={"maxiter": _STEPS})
     place = centre + free * found.x
-    return normal_of(place, by_differences(target.potential, place))
+    return normal_of(place, curvature_by_differences(target.potential, place))
 
 
 def _of_no_scale(target: Target, position: Array) -> Array:

@@ -1,4 +1,4 @@
-"""The hierarchical law: what is believed before and after any score is seen.
+"""The hierarchical law: its prior, and its posterior density given a table.
 
 For model ``m`` of family ``f`` of lineage ``l``, and benchmark ``j``::
 
@@ -12,10 +12,11 @@ log size, on skills and on single benchmarks, and a model departs from its famil
 on all benchmarks together.
 
 The noise is inside the link ``g``, whose inverse is known in closed form
-(:class:`sloth_jax.law.links.QuantileMixture`). A score then tells its own predictor, scatter
-shrinks towards floor and ceiling by itself, and the law is linear in all effects: they are
+(:class:`sloth_jax.law.links.QuantileMixture`). So the inverse link takes a score to its predictor,
+scatter shrinks towards floor and ceiling by itself, and the law is linear in all effects: they are
 integrated out exactly, and drawn afterwards. What is left, some four hundred :class:`RawParams`,
-are all standard normal a priori, so that the prior is the unit of every step and every width.
+are all standard normal a priori, so that steps and widths are in standard deviations of the prior.
+:class:`Density` is the posterior of these, for optimisers and, as a NumPyro model, for samplers.
 
 The predictor is measured in standard deviations of a benchmark's scores after the inverse link, so
 that one prior suits every benchmark.
@@ -29,19 +30,19 @@ the noise is new at each checkpoint::
 Where a size or a token count is not known, it is one more normal effect
 (:mod:`sloth_jax.law.covariates`).
 
-Where scores come from several sources ``s``, one of which reads the same answers differently, each
+Where scores come from several sources ``s``, which may read the same answers differently, each
 differs from the main one by an offset ``o`` per benchmark, as large as the data ask for. A score
-whose standard error ``se`` is known counts for less the larger that is. The link's inverse takes it
-inside, with the slope at the score: the predictor that a score tells has the standard error
-``h'(share) se / (1 - c)``, which is Laplace's approximation of the score's likelihood.
+whose standard error ``se`` is known counts for less the larger that is. By the slope of the link's
+inverse ``h`` at the score, its predictor has the standard error ``h'(share) se / (1 - c)`` (the
+delta method).
 
-Where benchmarks are parts of a suite, what is believed of them is correlated
+Where benchmarks are parts of a suite, their parameters are correlated a priori
 (:mod:`sloth_jax.law.groups`).
 
 The density does not change when skills are rotated, so the rotation is fixed by loadings that are
 lower triangular with a positive diagonal on chosen pivot benchmarks (:class:`Pivots`). A matrix of
-independent normals is such a triangle times a uniform rotation, with chi-distributed diagonal (the
-Bartlett decomposition), so predictions have the same prior as with free loadings.
+independent normals is such a triangle times a uniform rotation, with chi-distributed diagonal
+(Bartlett 1933), so predictions have the same prior as with free loadings.
 """
 
 from __future__ import annotations
@@ -54,14 +55,14 @@ from jax import Array
 from jax.scipy.special import ndtr, ndtri
 from jaxtyping import Float
 
-from sloth_jax.effects.density import Problem, lineage_densities, log_density
+from sloth_jax.effects.density import Problem, lineage_log_densities, log_density
 from sloth_jax.effects.runs import has_runs
 from sloth_jax.effects.spread import Spread
 from sloth_jax.law.covariates import predictor_slope
 from sloth_jax.law.forward import Params, linear_predictor
 from sloth_jax.law.groups import group_root, pivots_first
 from sloth_jax.law.links import LearntLink, learnt_link, standardise
-from sloth_jax.law.observations import Observations
+from sloth_jax.law.observations import Observations, offset_of, sampling_variance, shares
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import Pivots, TriangularLoadings
 from sloth_jax.products import einsum, matmul
@@ -162,21 +163,21 @@ def shared_law(
     """
     skills = raw.loading.shape[1]
     columns = jnp.arange(observations.design.shape[1])
-    last = (columns == columns.size - 1)[:, None]  # of post-training
-    slope = jnp.where(last, prior.post_training, prior.slope)
-    specific = jnp.where(last, prior.specific_post_training, prior.specific_slope)
+    post_training = (columns == columns.size - 1)[:, None]  # the last column
+    slope = jnp.where(post_training, prior.post_training, prior.slope)
+    specific = jnp.where(post_training, prior.specific_post_training, prior.specific_slope)
     if pivots is None:
         loading = prior.loading * raw.loading
     else:
         loading = TriangularLoadings(prior.loading, pivots).loading(raw.loading)
     raw, loading = in_groups(raw, loading, observations, prior, pivots)
 
-    def around(median: float, level: Array, each: Array) -> Array:
+    def log_normal(median: float, level: Array, each: Array) -> Array:
         return median * jnp.exp(prior.level * level + prior.between * each)
 
     medians = (prior.lineage, prior.lineage_walk, prior.family, prior.family_walk, prior.model)
     skill = [
-        around(median, level, jnp.zeros(skills, level.dtype))
+        log_normal(median, level, jnp.zeros(skills, level.dtype))
         for median, level in zip(medians, raw.skill_spread, strict=True)
     ]
     medians = (
@@ -186,7 +187,7 @@ def shared_law(
         prior.specific_family_walk,
     )
     benchmark = [
-        around(median, level, each)
+        log_normal(median, level, each)
         for median, level, each in zip(medians, raw.spread_level, raw.spread, strict=True)
     ]
     offset = jnp.zeros_like(observations.offset_free)
@@ -204,15 +205,15 @@ def shared_law(
         ),
         specific_slope=specific * raw.specific_slope,
     )
-    noise = around(prior.noise, raw.noise_level, raw.noise)
-    length, along = _of_runs(raw, noise, prior)
+    noise = log_normal(prior.noise, raw.noise_level, raw.noise)
+    run_length, run_noise = _of_runs(raw, noise, prior)
     return SharedLaw(
         params=params,
         skill=Spread(*skill),
-        benchmark=Spread(*benchmark, model=along),
+        benchmark=Spread(*benchmark, model=run_noise),
         noise=noise,
         offset=offset,
-        run_length=length,
+        run_length=run_length,
     )
 
 
@@ -232,7 +233,7 @@ def in_groups(
 
 
 def _of_runs(raw: RawParams, noise: Array, prior: Prior) -> tuple[Array | None, Array]:
-    """Length of the process along runs, and scale of the noise that follows them."""
+    """Length of the process along runs, scalar, and scale of its noise, ``(benchmark,)``."""
     if raw.run_length is None or raw.run_share is None:
         return None, jnp.zeros_like(noise)
     # kappa = Phi(Phi^-1(median) + raw)
@@ -240,8 +241,12 @@ def _of_runs(raw: RawParams, noise: Array, prior: Prior) -> tuple[Array | None, 
     return prior.run_length * jnp.exp(prior.level * raw.run_length), noise * jnp.sqrt(share)
 
 
-def fresh_variance(law: SharedLaw) -> Float[Array, "*draw benchmark"]:
-    """Variance of the noise that is new at each checkpoint of a run: all of it without runs."""
+def independent_noise_variance(law: SharedLaw) -> Float[Array, "*draw benchmark"]:
+    """Variance of the noise that is independent between checkpoints of a run, ``(benchmark,)``.
+
+    All of it without runs.
+    """
+    # (1 - kappa) noise_j^2
     variance = law.noise**2
     return variance if law.run_length is None else variance - law.benchmark.model**2
 
@@ -253,25 +258,18 @@ def _standard(observations: Observations, prior: Prior) -> tuple[Array, Array]:
     return observations.standard.share, observations.standard.weight * prior.link_from_scores
 
 
-def shares(observations: Observations) -> Float[Array, "model benchmark"]:
-    """Scores as shares above chance, ``(model, benchmark)``; a half where not observed."""
-    floor = observations.floor[None, :]
-    share = (observations.scores - floor) / (1.0 - floor)
-    return jnp.where(observations.observed, share, 0.5)
-
-
 def effects_problem(
     law: SharedLaw, observations: Observations
 ) -> tuple[Problem, Float[Array, "model benchmark"]]:
-    """What scores say about effects, and the log density of scores over that of predictors.
+    """The linear mixed model of the predictors that scores have by the inverse link.
 
     Args:
         law: what all lineages share.
         observations: arrays of a table.
 
     Returns:
-        The problem, and the change of variables of each score, ``(model, benchmark)``, 0 where
-        not observed.
+        The problem; and log d eta / d score of each score, ``(model, benchmark)``, 0 where not
+        observed, by which the density of scores differs from that of predictors.
     """
     link, seen = law.params.link, observations.observed
     assert isinstance(link, LearntLink)  # of every hierarchical law
@@ -279,13 +277,14 @@ def effects_problem(
     common = linear_predictor(law.params, observations.design)
     residual, slope = predictor - common - offset_of(law.offset, observations), None
     if observations.covariates is not None:
-        # h(share) - eta(z0) = g (z - z0) + ..., of which z - prior mean is a normal effect
+        # h(share) - eta(z0) = g (z - z0) + ..., so that plus g (z0 - prior mean) it is linear in
+        # z - prior mean, a normal effect of mean 0
         slope = predictor_slope(law.params, observations.covariates)
-        residual += einsum("um,umj->mj", observations.covariates.at, slope)
+        residual += einsum("um,umj->mj", observations.covariates.point, slope)
     problem = Problem(
         residual=residual,
         # (1 - kappa) noise^2 + (h'(share) se / (1 - c))^2
-        variance=fresh_variance(law)[None, :] + sampling_variance(rate, observations),
+        variance=independent_noise_variance(law)[None, :] + sampling_variance(rate, observations),
         seen=seen.astype(predictor.dtype),
         loading=law.params.loading,
         skill=law.skill,
@@ -294,22 +293,22 @@ def effects_problem(
         run_length=law.run_length,
     )
     # d eta / d score = h'(share) / (1 - c)
-    change = jnp.log(rate) - jnp.log1p(-observations.floor)[None, :]
-    return problem, jnp.where(seen, change, 0.0)
+    log_rate = jnp.log(rate) - jnp.log1p(-observations.floor)[None, :]
+    return problem, jnp.where(seen, log_rate, 0.0)
 
 
 def log_likelihood(law: SharedLaw, observations: Observations) -> Float[Array, ""]:
     """Log density of all observed scores, effects integrated out: scalar."""
-    problem, change = effects_problem(law, observations)
-    return log_density(problem, observations.bins) + jnp.sum(change)
+    problem, log_rate = effects_problem(law, observations)
+    return log_density(problem, observations.bins) + jnp.sum(log_rate)
 
 
 def lineage_log_likelihood(law: SharedLaw, observations: Observations) -> Float[Array, " lineage"]:
     """The same for each lineage, ``(lineage,)``; 0 for one without a score."""
-    problem, change = effects_problem(law, observations)
+    problem, log_rate = effects_problem(law, observations)
     members = observations.members
-    found = lineage_densities(problem, observations.bins, members.lineage_name.size)
-    return found.at[members.lineage].add(jnp.sum(change, axis=1))
+    found = lineage_log_densities(problem, observations.bins, members.lineage_hash.size)
+    return found.at[members.lineage].add(jnp.sum(log_rate, axis=1))
 
 
 class Density(NamedTuple):
@@ -334,7 +333,7 @@ class Density(NamedTuple):
         return -log_likelihood(self.law(raw), self.observations) - self.log_prior(raw)
 
     def evaluate(self, raw: RawParams) -> tuple[Array, Array, SharedLaw]:
-        """The same, its part of each lineage's scores, and the law of the raw parameters.
+        """:meth:`potential`, log densities of lineages' scores, and the law of the raw parameters.
 
         Returns:
             Minus the log density, scalar; log densities of scores, ``(lineage,)``; the law.
@@ -344,7 +343,7 @@ class Density(NamedTuple):
         return -jnp.sum(lineages) - self.log_prior(raw), lineages, law
 
     def log_prior(self, raw: RawParams) -> Array:
-        """Log density of raw parameters before any score, scalar; they are independent."""
+        """Prior log density of raw parameters, scalar; they are independent."""
         found = jnp.zeros((), raw.bias.dtype)
         for name, value in raw._asdict().items():
             if name == "loading" and self.pivots is not None:
@@ -354,7 +353,11 @@ class Density(NamedTuple):
         return found
 
     def model(self, skills: int) -> SharedLaw:
-        """The same density as a NumPyro model, site by site, with so many skills."""
+        """The same density as a NumPyro model, a site for each field of :class:`RawParams`.
+
+        Args:
+            skills: number of skills.
+        """
         import numpyro  # takes half a second, and only this needs it
         import numpyro.distributions as dist
 
@@ -372,27 +375,3 @@ class Density(NamedTuple):
         law = self.law(RawParams(**drawn))
         numpyro.factor("scores", log_likelihood(law, self.observations))
         return law
-
-
-def sampling_variance(
-    rate: Float[Array, "model benchmark"], observations: Observations
-) -> Float[Array, "model benchmark"]:
-    """Variance of predictors that scores tell, by the scores' standard errors.
-
-    Args:
-        rate: slope of the link's inverse at each score, ``(model, benchmark)``.
-        observations: whose scores these are.
-    """
-    sampling = rate * observations.standard_error / (1.0 - observations.floor[None, :])
-    return sampling**2
-
-
-def offset_of(
-    offset: Float[Array, "source benchmark"], observations: Observations
-) -> Float[Array, "model benchmark"]:
-    """Offset of each score's source, ``(model, benchmark)``, of offsets ``(source, benchmark)``."""
-    found = jnp.zeros(observations.scores.shape, offset.dtype)
-    if offset.shape[0] > 1:  # a single one is the main one
-        for source, of_source in enumerate(offset):
-            found += jnp.where(observations.source == source, of_source[None, :], 0.0)
-    return found

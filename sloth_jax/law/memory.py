@@ -13,7 +13,7 @@ def gradient_numbers(observations: Observations, skills: int) -> float:
     found = 12.0 * models * benchmarks
     for bins in plain_bins(observations.bins):
         # R_j and the like, and P_jk = sum_k lambda_jk M^-1_k for every unit k
-        found += (6.0 + 1.5 * units) * bins.entry.size
+        found += (6.0 + 1.5 * units) * bins.pair_index.size
         found += 3.0 * bins.rows.shape[0] * (units * bins.rows.shape[1]) ** 2
     for bins in observations.bins:
         if isinstance(bins, NestedBins):  # W Z of each size, and what is made of it

@@ -1,9 +1,10 @@
 """Lineages of a table spread over devices, of one process or of several.
 
 Lineages are independent given what all share, so each device computes the density of its own, and
-they meet once in every gradient, for the sum. The law's code is the same on one device and on many:
-computation follows the arrays. With several processes (``jax.distributed``) devices are those of
-all of them; every process calls the same function with the same arguments, and gets the result.
+they communicate once in every gradient, for the sum. The law's code is the same on one device and
+on many: computation follows the arrays. With several processes (``jax.distributed``) devices are
+those of all of them; every process calls the same function with the same arguments, and gets the
+result.
 """
 
 from __future__ import annotations
@@ -17,13 +18,13 @@ import numpy as np
 from jax import Array
 from jax.sharding import Mesh, NamedSharding, PartitionSpec
 
-from sloth_jax.effects.bins import SplitBins, plain_bins
-from sloth_jax.effects.splitting import split_bins
+from sloth_jax.effects.bins import ShardedBins, plain_bins
+from sloth_jax.effects.sharding import shard_bins
 from sloth_jax.law.observations import Observations
 
-# Pairs of scores (entries of all bins) above which a gradient takes long enough, about 20 ms on a
-# core, that several devices are worth their meeting.
-_WORTH = 1_000_000
+# Pairs of scores above which a gradient takes long enough, about 20 ms on a core, that several
+# devices are worth their communication.
+_MIN_PAIRS = 1_000_000
 _BY_MODEL = ("scores", "observed", "design", "standard_error", "source")
 
 
@@ -36,15 +37,15 @@ def devices_for(observations: Observations, devices: Sequence[Any] | None) -> Me
             JAX's default one elsewhere.
     """
     if devices is None:
-        pairs = sum(bins.entry.size for bins in plain_bins(observations.bins))
-        devices = jax.devices() if pairs >= _WORTH else ()
+        pairs = sum(bins.pair_index.size for bins in plain_bins(observations.bins))
+        devices = jax.devices() if pairs >= _MIN_PAIRS else ()
     return Mesh(np.asarray(devices), ("lineage",)) if len(devices) > 1 else None
 
 
-def _spread(observations: Observations, mesh: Mesh) -> Observations:
+def _shard(observations: Observations, mesh: Mesh) -> Observations:
     """The same arrays on the devices of a mesh, for densities: each has lineages of its own.
 
-    Lineages with families in bins of their own are computed by every device.
+    Nested bins are computed by every device.
     """
 
     def placed(tree: Any, where: PartitionSpec) -> Any:
@@ -56,10 +57,10 @@ def _spread(observations: Observations, mesh: Mesh) -> Observations:
             jax.device_get(tree),
         )
 
-    split = split_bins(observations.bins, mesh, observations.members.lineage_name.size)
+    sharded = shard_bins(observations.bins, mesh, observations.members.lineage_hash.size)
     bins = tuple(
-        placed(some, PartitionSpec("lineage" if isinstance(some, SplitBins) else None))
-        for some in split
+        placed(some, PartitionSpec("lineage" if isinstance(some, ShardedBins) else None))
+        for some in sharded
     )
     return placed(observations._replace(bins=()), PartitionSpec())._replace(bins=bins)
 
@@ -79,7 +80,7 @@ def on_mesh(
     Returns:
         What the function returns, on JAX's default device.
     """
-    found = _on_mesh(function, _spread(observations, mesh), given, fixed, mesh)
+    found = _on_mesh(function, _shard(observations, mesh), given, fixed, mesh)
     return jax.device_put(jax.device_get(found))
 
 
@@ -88,10 +89,10 @@ def _on_mesh(
     function: Callable[..., Any], observations: Observations, given: Any, fixed: Any, mesh: Mesh
 ) -> Any:
     def by_model(values: Array) -> Array:
-        spread = NamedSharding(mesh, PartitionSpec("lineage"))
-        return jax.lax.with_sharding_constraint(values, spread)
+        sharding = NamedSharding(mesh, PartitionSpec("lineage"))
+        return jax.lax.with_sharding_constraint(values, sharding)
 
     # Also where models are not a multiple of devices, as arrays placed before would have to be.
-    split = {name: by_model(getattr(observations, name)) for name in _BY_MODEL}
-    found = function(observations._replace(**split), given, fixed)
+    sharded = {name: by_model(getattr(observations, name)) for name in _BY_MODEL}
+    found = function(observations._replace(**sharded), given, fixed)
     return jax.lax.with_sharding_constraint(found, NamedSharding(mesh, PartitionSpec()))

@@ -1,4 +1,4 @@
-"""What one draw of the law says about the models of a table."""
+"""Scores of the models of a table by a draw of the law."""
 
 from __future__ import annotations
 
@@ -11,15 +11,19 @@ from sloth_jax.chunks import map_in_chunks
 from sloth_jax.effects.conditioning import (
     Coefficients,
     Normals,
-    at_models,
     condition,
     draw_normals,
-    no_draw,
+    effects_at_models,
+    zero_normals,
 )
 from sloth_jax.law.covariates import covariate_effects
 from sloth_jax.law.forward import Effects, scores
-from sloth_jax.law.hierarchical import SharedLaw, effects_problem, fresh_variance, offset_of
-from sloth_jax.law.observations import Observations
+from sloth_jax.law.hierarchical import (
+    SharedLaw,
+    effects_problem,
+    independent_noise_variance,
+)
+from sloth_jax.law.observations import Observations, offset_of
 
 _MODE_DRAWS = 1000  # of effects and noise around a mode
 
@@ -52,10 +56,12 @@ def predict_table(
         effects = effects._replace(benchmark=effects.benchmark + offset)
     if key is None:
         return scores(law.params, observations.design, effects)
-    again = normals.again
-    if law.run_length is not None:  # what follows the run is among the effects
-        again = again * jnp.sqrt(fresh_variance(law))[None, :] / law.noise[None, :]
-    return noisy_scores(law, observations.design, effects, again, normals.items, observations.items)
+    noise = normals.replicate_noise
+    if law.run_length is not None:  # the noise of the run is among the effects
+        noise = noise * jnp.sqrt(independent_noise_variance(law))[None, :] / law.noise[None, :]
+    return noisy_scores(
+        law, observations.design, effects, noise, normals.item_noise, observations.items
+    )
 
 
 def coefficients_of_table(
@@ -74,7 +80,7 @@ def coefficients_of_table(
     problem, _ = effects_problem(law, observations)
     members, (benchmarks, skills) = observations.members, problem.loading.shape
     if key is None:
-        normals = no_draw(members, benchmarks, skills)
+        normals = zero_normals(members, benchmarks, skills)
     else:
         normals = draw_normals(members, benchmarks, skills, key)
     return condition(problem, observations.bins, members, normals), normals
@@ -86,7 +92,7 @@ def effects_of_table(
     """Effects on all models of a table by one draw; arguments as :func:`coefficients_of_table`."""
     found, normals = coefficients_of_table(observations, law, key)
     skills = law.params.loading.shape[1]
-    skill, benchmark = at_models(found, observations.members, skills)
+    skill, benchmark = effects_at_models(found, observations.members, skills)
     if observations.covariates is not None:
         more = covariate_effects(law.params, observations.covariates, found.covariate)
         assert more.benchmark is not None  # of every hierarchical law
@@ -142,7 +148,12 @@ def table_scores(
 
 
 def repeated(law: SharedLaw, inference: str) -> SharedLaw:
-    """The law of each draw; a mode's as often as effects and noise are to be drawn."""
+    """The law of each draw; that of a mode so often as effects and noise are to be drawn.
+
+    Args:
+        law: every array with a leading axis ``(draw,)``.
+        inference: of the fit.
+    """
     if inference != "mode":
         return law
     return _repeated(law)

@@ -3,8 +3,8 @@
 Skills are smooth functions of log size and log tokens. Four kinds:
 
 * ``smooth``, the default: the translog below, and a Gaussian process on top of it, by its values
-  at nine places (Rasmussen and Williams 2006, section 8.3): one column each, with standard normal
-  coefficients;
+  at nine inducing points (Rasmussen and Williams 2006, section 8.3): one column each, with standard
+  normal coefficients;
 * ``translog``: log size, log tokens and their product, as in the published law (Maia Polo et al.,
   arXiv 2412.06540, section 3.1; Christensen, Jorgenson and Lau 1973);
 * ``additive``: the translog without the product;
@@ -35,12 +35,12 @@ from jax.typing import ArrayLike
 
 from sloth_jax.law.options import SIZES
 
-# Of the Gaussian process, on the standardised axes: three places along each cover the two standard
-# deviations in which nearly all models lie, and its length scale is about their distance, so that
-# more places change nothing.
-_PLACES = (-1.5, 0.0, 1.5)
-_LENGTH = 1.7
-_HEIGHT = 1.0
+# Of the Gaussian process, on the standardised axes: three inducing points along each cover the two
+# standard deviations in which nearly all models lie, and the length scale is about their distance,
+# so that more points change nothing.
+_INDUCING = (-1.5, 0.0, 1.5)
+_LENGTH_SCALE = 1.7
+_STANDARD_DEVIATION = 1.0
 
 Number = float | Array  # an array where a surface is an argument of a compiled function
 
@@ -56,7 +56,7 @@ KINDS = ("smooth", "translog", "additive", "flops")
 
 @runtime_checkable
 class Sized(Protocol):
-    """Rows that have sizes and tokens: a table or a query."""
+    """What has sizes and tokens of models: a table or a query."""
 
     @property
     def params_b(self) -> np.ndarray:
@@ -102,8 +102,8 @@ class Surface:
     @property
     def names(self) -> tuple[str, ...]:
         """Names of the columns of :meth:`design`."""
-        bumps = len(_PLACES) ** 2 if self.kind == "smooth" else 0
-        smooth = tuple(f"smooth_{k + 1}" for k in range(bumps))
+        inducing = len(_INDUCING) ** 2 if self.kind == "smooth" else 0
+        smooth = tuple(f"smooth_{k + 1}" for k in range(inducing))
         return (*LINEAR[self.kind], *smooth, "post_trained")
 
     def axes(
@@ -172,9 +172,9 @@ def used_columns(kind: str) -> tuple[bool, ...]:
     Args:
         kind: ``"smooth"``, ``"translog"`` or ``"additive"``.
     """
-    bumps = len(_PLACES) ** 2
+    inducing = len(_INDUCING) ** 2
     linear = tuple(name in LINEAR[kind] for name in LINEAR["smooth"])
-    return (*linear, *(kind == "smooth",) * bumps, True)
+    return (*linear, *(kind == "smooth",) * inducing, True)
 
 
 def fit_surface(
@@ -221,19 +221,23 @@ def fit_surface(
 
 
 def _smooth_columns(log_params: Array, log_tokens: Array) -> list[Array]:
-    """Columns whose sum with standard normal coefficients is the Gaussian process, a list."""
-    places = np.array([(p, q) for p in _PLACES for q in _PLACES])
+    """Columns whose sum with standard normal coefficients is the Gaussian process.
+
+    Its covariance is ``sd^2 exp(-|x - y|^2 / (2 length^2))``.
+    """
+    points = np.array([(p, q) for p in _INDUCING for q in _INDUCING])
 
     def kernel(one: np.ndarray, other: np.ndarray) -> np.ndarray:
         square = ((one[:, None] - other[None]) ** 2).sum(axis=-1)
-        return _HEIGHT**2 * np.exp(-0.5 * square / _LENGTH**2)
+        return _STANDARD_DEVIATION**2 * np.exp(-0.5 * square / _LENGTH_SCALE**2)
 
     # k(x, Z) K(Z, Z)^(-1/2): with coefficients N(0, 1) the covariance k(x, Z) K^-1 k(Z, y)
-    values, vectors = np.linalg.eigh(kernel(places, places) + 1e-6 * np.eye(len(places)))
+    values, vectors = np.linalg.eigh(kernel(points, points) + 1e-6 * np.eye(len(points)))
     root = (vectors / np.sqrt(values)) @ vectors.T
     at = [
-        _HEIGHT**2 * jnp.exp(-0.5 * ((log_params - p) ** 2 + (log_tokens - q) ** 2) / _LENGTH**2)
-        for p, q in places
+        _STANDARD_DEVIATION**2
+        * jnp.exp(-0.5 * ((log_params - p) ** 2 + (log_tokens - q) ** 2) / _LENGTH_SCALE**2)
+        for p, q in points
     ]
     return [sum(w * k for w, k in zip(row, at, strict=True)) for row in root]  # pyright: ignore
 
@@ -249,7 +253,7 @@ def _additive(surface: Surface, log_params: Array, log_tokens: Array) -> list[Ar
 
 
 def _translog(surface: Surface, log_params: Array, log_tokens: Array) -> list[Array]:
-    # p q inside the table's range, beyond it the tangent at the nearest place (c, d):
+    # p q inside the table's range, beyond it the tangent at the nearest point (c, d) of the range:
     # c d + d (p - c) + c (q - d)
     c = jnp.clip(log_params, surface.low[0], surface.high[0])
     d = jnp.clip(log_tokens, surface.low[1], surface.high[1])

@@ -29,7 +29,7 @@ def compare(
     better than either score; each has noise of its own.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
+        fit: from :func:`sloth_jax.fit`.
         candidates: models to compare; they need not be trained yet.
         target: what "overall" means; a benchmark, ``"mean"`` of all, or benchmarks with weights.
         level: probability inside the intervals, in (0, 1).

@@ -38,7 +38,7 @@ def elasticity(
     """What 1 % more parameters, or 1 % more tokens, change at a point.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
+        fit: from :func:`sloth_jax.fit`.
         params_b: size of the point, billions.
         tokens_t: its tokens, trillions.
         family: whose model, by name or as a :class:`Family`.

@@ -20,7 +20,7 @@ import pandas as pd
 from jax import Array
 
 from sloth_jax.effects.dense import Cells, dense_covariance
-from sloth_jax.effects.packing import lacking_among
+from sloth_jax.effects.packing import covariate_priors_among
 from sloth_jax.effects.walk import walk_basis
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.extrapolation import beyond_in_words
@@ -29,7 +29,7 @@ from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.observe import checkpoints_of
 from sloth_jax.law.forward import Params, linear_predictor
-from sloth_jax.law.hierarchical import SharedLaw, effects_problem, fresh_variance
+from sloth_jax.law.hierarchical import SharedLaw, effects_problem, independent_noise_variance
 from sloth_jax.law.observations import Observations
 from sloth_jax.planning.budget import FLOPS_UNIT, WIDE_BOUNDS, Bounds
 from sloth_jax.planning.family import Family, as_family
@@ -65,7 +65,7 @@ def next_measurement(
     """Expected width of a large model's forecast after seeing each of some small ones.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
+        fit: from :func:`sloth_jax.fit`.
         family: whose models, by name or as a :class:`Family`; models of its lineage that the
             table has are conditioned on.
         budget: FLOPs that training the small model may cost.
@@ -207,8 +207,8 @@ def _joint(fit: Fit, query: Query, at: int | None, law: SharedLaw) -> _Joint:
     covariance = dense_covariance(
         cells, np.asarray(law.params.loading), law.skill, law.benchmark, law.run_length
     )
-    again = np.tile(np.asarray(fresh_variance(law), float), 2)
-    noise = np.concatenate([variance[:, model, benchmark], again], axis=1)
+    independent = np.tile(np.asarray(independent_noise_variance(law), float), 2)
+    noise = np.concatenate([variance[:, model, benchmark], independent], axis=1)
     covariance[:, *np.diag_indices(len(index))] += noise
     if slope is not None:
         covariance[:, :old, :old] += _by_unknown(observations, slope, model, benchmark)
@@ -230,7 +230,8 @@ def _by_unknown(
     rows, place = np.unique(model, return_inverse=True)
     at = slope[:, :, model, benchmark]
     found = np.zeros((len(slope), len(model), len(model)))
-    for own, blocks in lacking_among(observations.bins, rows, np.zeros_like(rows)).values():
+    priors = covariate_priors_among(observations.bins, rows, np.zeros_like(rows))
+    for own, blocks in priors.values():
         whole = np.zeros((len(blocks), len(rows), len(rows)))
         whole[:, own[:, None], own[None, :]] = blocks
         # g_m Cov(z_m, z_n) g_n

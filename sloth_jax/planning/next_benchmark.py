@@ -57,7 +57,7 @@ def next_benchmark(
     """Benchmarks to measure a model on, the first that narrows the predictions of the others most.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
+        fit: from :func:`sloth_jax.fit`.
         model: name of a model of the training table, whose scores there are known; or a query of
             one model, of which none are. Both are conditioned on their lineage.
         key: random key of the futures.

@@ -240,7 +240,7 @@ def _threshold(objective: Objective, score: float) -> Array:
 
 def _design(objective: Objective, at: Covariates) -> Array:
     """Columns of one draw, which knows whether the model is post-trained."""
-    return at.design.at[:, -1].set(objective.law.shifted[0])
+    return at.design.at[:, -1].set(objective.law.post_trained[0])
 
 
 def _family_effects(objective: Objective, at: Covariates) -> Effects:

@@ -18,13 +18,13 @@ import numpy as np
 from jax import Array
 
 from sloth_jax.data.leaderboard import Leaderboard, index_families
-from sloth_jax.effects.conditioning import at_models, condition, no_draw
+from sloth_jax.effects.conditioning import condition, effects_at_models, zero_normals
 from sloth_jax.errors import InputError
 from sloth_jax.forecasting.query import Query
 from sloth_jax.inference.fit import Fit
 from sloth_jax.inference.observe import observe
 from sloth_jax.law.forward import linear_predictor
-from sloth_jax.law.hierarchical import SharedLaw, effects_problem, fresh_variance
+from sloth_jax.law.hierarchical import SharedLaw, effects_problem, independent_noise_variance
 from sloth_jax.law.links import LearntLink
 from sloth_jax.law.observations import Observations
 from sloth_jax.wording import did_you_mean, quoted
@@ -49,7 +49,7 @@ def model_scores(fit: Fit, model: str | Query, law: SharedLaw, seed: np.ndarray)
     """Condition a model's scores on what the table has of it and of its lineage.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
+        fit: from :func:`sloth_jax.fit`.
         model: name of a model of the training table, whose scores there are known; or a query of
             one model, none of whose scores are.
         law: draws of the fit.
@@ -183,7 +183,7 @@ def _conditioned(
         benchmarks, skills = problem.loading.shape
         seen = observations.observed[row]
         own = jnp.where(seen, problem.residual[row], 0.0)
-        variance = fresh_variance(law) + _item_variance(law, common, observations.items)
+        variance = independent_noise_variance(law) + _item_variance(law, common, observations.items)
         variance = jnp.where(seen, problem.variance[row], variance)
         whole = problem._replace(
             residual=problem.residual.at[row].set(own),
@@ -191,14 +191,14 @@ def _conditioned(
             seen=problem.seen.at[row].set(1.0),
         )
         members = observations.members
-        nothing = no_draw(members, benchmarks, skills)
+        nothing = zero_normals(members, benchmarks, skills)
 
         def weight(residual: Array) -> Array:
             # V^-1 r = N^-1 (r - E[effects | r])
             found = condition(
                 whole._replace(residual=residual), observations.bins, members, nothing
             )
-            of_skill, of_benchmark = at_models(found, members, skills)
+            of_skill, of_benchmark = effects_at_models(found, members, skills)
             expected = of_skill[row] @ problem.loading.T + of_benchmark[row]
             return (residual[row] - expected) / variance
 

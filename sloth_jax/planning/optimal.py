@@ -152,7 +152,7 @@ def compute_optimal(
     that they share does not blur which is better.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
+        fit: from :func:`sloth_jax.fit`.
         flops: training budgets, FLOPs.
         family: whose model, by name or as a :class:`Family`.
         target: a benchmark, ``"mean"`` of all, benchmarks with weights, or a label of ``skills``.

@@ -124,7 +124,7 @@ def required(
     that share of its draws at or above the score.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`.
+        fit: from :func:`sloth_jax.fit`.
         benchmark: which; or a label of ``skills``.
         score: to be reached, a fraction in (0, 1); of a skill, standard deviations of models.
         family: whose model, by name or as a :class:`Family`.

@@ -28,7 +28,7 @@ def contraction(fit: Fit) -> pd.DataFrame:
     """Contraction of everything that all lineages share.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`, by any inference but the mode's.
+        fit: from :func:`sloth_jax.fit`, by any inference but the mode's.
 
     Returns:
         One row per parameter: ``parameter``, ``of`` (a benchmark, a column, or what it belongs to),

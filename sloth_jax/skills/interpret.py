@@ -319,7 +319,7 @@ def interpret_skills(
     matched with it in order and signs. No prediction changes.
 
     Args:
-        fit: from :func:`sloth_jax.fit.fit`. What sets families and models apart is drawn with each
+        fit: from :func:`sloth_jax.fit`. What sets families and models apart is drawn with each
             draw of the law; of a mode it is at its expectation.
         key: random key of these draws and of the rotation's starts.
         criterion: one of :data:`sloth_jax.skills.gradient_projection.CRITERIA`.

@@ -24,7 +24,7 @@ from sloth_jax.inference.draws import fit_observations
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.settings import FitSettings
 from sloth_jax.law.forward import skills as skills_of
-from sloth_jax.law.observations import Observations, linear_at
+from sloth_jax.law.observations import Observations, linearised_at
 from sloth_jax.law.predictive import effects_of_table
 from sloth_jax.law.surface import fit_surface
 from sloth_jax.skills.alignment import canonical_order, match_skills, whitening
@@ -111,7 +111,7 @@ def _loadings(
         fit_key, rotation_key = jax.random.split(key)
         some = observations._replace(observed=observations.observed & mask[:, None])
         draws = fit_observations(some, fit_key, settings)
-        some = linear_at(some, draws.mode.covariates)
+        some = linearised_at(some, draws.mode.covariates)
         law = jax.tree.map(lambda a: a[0], draws.law)
         effects, _ = effects_of_table(some, law)
         theta = skills_of(law.params, some.design, effects)

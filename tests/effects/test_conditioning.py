@@ -19,7 +19,7 @@ from effect_cases import (
 )
 from scipy import stats
 
-from sloth_jax.effects.conditioning import Coefficients, draw_normals, no_draw
+from sloth_jax.effects.conditioning import Coefficients, draw_normals, zero_normals
 
 
 @pytest.mark.parametrize("skills", [1, 3])
@@ -63,7 +63,7 @@ def test_draws_of_old_and_new_models_follow_the_dense_conditional():
         return predictors(found._replace(model=whole), everyone, p).ravel()
 
     mean, covariance = dense_condition(both)
-    nothing = no_draw(everyone, BENCHMARKS, skills)
+    nothing = zero_normals(everyone, BENCHMARKS, skills)
     found = condition(p, one.bins, who, nothing)
     np.testing.assert_allclose(new(found, nothing.effects.model[models:]), mean, atol=1e-9)
 
@@ -90,16 +90,16 @@ def test_draws_go_by_names():
     who = members(one, more=2)
     whole = draw_normals(who, BENCHMARKS, 2, jax.random.key(1))
     fewer = who._replace(
-        lineage_name=who.lineage_name[1:4],
-        family_name=who.family_name[2:5],
-        model_name=who.model_name[3:],
+        lineage_hash=who.lineage_hash[1:4],
+        family_hash=who.family_hash[2:5],
+        model_hash=who.model_hash[3:],
     )
     some = draw_normals(fewer, BENCHMARKS, 2, jax.random.key(1))
     np.testing.assert_array_equal(some.effects.lineage, whole.effects.lineage[1:4])
     np.testing.assert_array_equal(some.effects.family, whole.effects.family[2:5])
     np.testing.assert_array_equal(some.effects.model, whole.effects.model[3:])
-    np.testing.assert_array_equal(some.again, whole.again[3:])
-    np.testing.assert_array_equal(some.post_trained, whole.post_trained[2:5])
+    np.testing.assert_array_equal(some.replicate_noise, whole.replicate_noise[3:])
+    np.testing.assert_array_equal(some.post_training, whole.post_training[2:5])
     # No two of them are the same number.
     drawn = np.concatenate([np.ravel(leaf) for leaf in jax.tree.leaves(whole)])
     assert np.unique(drawn).size == drawn.size

@@ -12,7 +12,7 @@ from effect_cases import (
     case,
     dense_density,
     free_parts,
-    lineage_densities,
+    lineage_log_densities,
     log_density,
 )
 
@@ -51,7 +51,7 @@ def test_hessian_agrees_with_finite_differences_of_the_gradient():
 
 def test_lineages_are_independent_of_one_another():
     one = case(7)
-    found = lineage_densities(one.problem, one.bins, 7)
+    found = lineage_log_densities(one.problem, one.bins, 7)
     assert float(found.sum()) == pytest.approx(float(log_density(one.problem, one.bins)), rel=EXACT)
     # Has no score: the logarithm of 1, which a GPU rounds.
     assert abs(float(found[2])) <= 2 * np.finfo(np.float64).eps

@@ -15,16 +15,16 @@ from effect_cases import (
     dense_density,
     expected,
     free_parts,
-    lineage_densities,
+    lineage_log_densities,
     log_density,
     members,
     nested,
 )
 
 from sloth_jax.effects.bins import Bins, NestedBins
-from sloth_jax.effects.conditioning import no_draw
+from sloth_jax.effects.conditioning import zero_normals
 from sloth_jax.effects.density import Problem
-from sloth_jax.effects.packing import fill_bins, lacking_among, nested_bins
+from sloth_jax.effects.packing import covariate_priors_among, fill_bins, nested_bins
 from sloth_jax.effects.spread import Spread
 
 SIZES = np.array([-0.4, 0.0, 1.1, 1.2, 1.4, 3.7])  # between three of them a walk is straight
@@ -47,10 +47,10 @@ def test_density_and_gradient_are_those_of_the_plain_program(skills):
     plain, flat = free_parts(one)
     apart, _ = free_parts(one, bins)
     # Side by side, as draws are: elsewhere on the second axis.
-    places = jnp.stack([flat, flat + 0.1])
-    value, gradient = jax.jit(jax.vmap(jax.value_and_grad(apart)))(places)
+    positions = jnp.stack([flat, flat + 0.1])
+    value, gradient = jax.jit(jax.vmap(jax.value_and_grad(apart)))(positions)
     assert float(value[0]) == pytest.approx(dense_density(one), rel=EXACT)
-    exact, slope = jax.jit(jax.vmap(jax.value_and_grad(plain)))(places)
+    exact, slope = jax.jit(jax.vmap(jax.value_and_grad(plain)))(positions)
     np.testing.assert_allclose(value, exact, rtol=EXACT)
     np.testing.assert_allclose(gradient, slope, atol=EXACT * np.abs(slope).max())
     assert np.abs(slope).max() > 1.0
@@ -70,8 +70,8 @@ def test_curvature_is_that_of_the_plain_program():
 def test_lineages_and_expected_effects_are_those_of_the_plain_program():
     one = few_sizes(2)
     bins = nested(one)
-    found = lineage_densities(one.problem, bins, 14)
-    exact = lineage_densities(one.problem, one.bins, 14)
+    found = lineage_log_densities(one.problem, bins, 14)
+    exact = lineage_log_densities(one.problem, one.bins, 14)
     np.testing.assert_allclose(found, exact, rtol=EXACT, atol=EXACT)
     assert float(found[2]) == pytest.approx(0.0, abs=EXACT)  # has no score
     np.testing.assert_allclose(expected(one, bins), expected(one), atol=EXACT)
@@ -110,19 +110,19 @@ def test_families_without_a_score_change_nothing():
 def test_unknown_covariates_of_families_are_those_of_the_present_path():
     one, rng = few_sizes(6), np.random.default_rng(6)
     unknown = rng.random(one.family.size) < 0.5
-    lacking = {}
+    priors = {}
     for at in (0, 3, 5):
         rows = np.flatnonzero(one.lineage == at)
         root = rng.normal(size=(rows.size, rows.size))
         same = (one.family[rows, None] == one.family[rows]) & unknown[rows, None] & unknown[rows]
         block = np.where(same, root @ root.T, 0.0) + np.eye(rows.size)
-        lacking[at] = (rows, block[None])
-    unknown &= np.isin(one.lineage, list(lacking))
+        priors[at] = (rows, block[None])
+    unknown &= np.isin(one.lineage, list(priors))
     slope = rng.normal(size=(1, *one.seen.shape)) * unknown[:, None]
     p = one.problem._replace(slope=jnp.asarray(slope))
-    place = (one.lineage, one.family, one.x, one.seen, lacking)
-    plain = fill_bins(*place, whole=np.ones(unknown.shape, bool))
-    apart = (nested_bins(np.unique(one.lineage), *place),)
+    table = (one.lineage, one.family, one.x, one.seen, priors)
+    plain = fill_bins(*table, unknown_size=np.ones(unknown.shape, bool))
+    apart = (nested_bins(np.unique(one.lineage), *table),)
     free = (p.residual, p.loading, p.slope, p.skill, p.benchmark[:4])
 
     def of(bins):
@@ -133,16 +133,16 @@ def test_unknown_covariates_of_families_are_those_of_the_present_path():
 
         found = jax.jit(jax.value_and_grad(density, argnums=range(5)))(*free)
         who = members(one)
-        return found, condition(p, bins, who, no_draw(who, BENCHMARKS, p.loading.shape[1]))
+        return found, condition(p, bins, who, zero_normals(who, BENCHMARKS, p.loading.shape[1]))
 
     for exact, found in zip(jax.tree.leaves(of(plain)), jax.tree.leaves(of(apart)), strict=True):
         np.testing.assert_allclose(found, exact, rtol=1e-8, atol=1e-8)
     rows = np.flatnonzero(np.isin(one.lineage, (3, 5)))
-    found = lacking_among(apart, rows, one.lineage[rows])
+    found = covariate_priors_among(apart, rows, one.lineage[rows])
     for at in (3, 5):
         own, block = found[at]
         order = np.argsort(own)
-        np.testing.assert_allclose(block[:, order][:, :, order], lacking[at][1])
+        np.testing.assert_allclose(block[:, order][:, :, order], priors[at][1])
 
 
 def shaped(sizes: list[int], copies: int) -> tuple[Bins | NestedBins, ...]:
@@ -167,7 +167,7 @@ def test_lineages_are_taken_apart_where_that_pays():
     assert plain[0].rows.shape == (40, 2)
     assert isinstance(apart, NestedBins)
     np.testing.assert_array_equal(apart.lineage, [0, 1])
-    rows = np.concatenate([np.asarray(k.rows)[np.asarray(k.real) > 0] for k in apart.families])
+    rows = np.concatenate([np.asarray(k.rows)[np.asarray(k.mask) > 0] for k in apart.families])
     np.testing.assert_array_equal(np.sort(rows), np.arange(400))
 
 
@@ -175,11 +175,11 @@ def test_functions_make_up_level_and_walk():
     one = few_sizes(5)
     chosen = np.unique(one.lineage)
     (bins,) = nested(one)
-    level = np.asarray(bins.level)
+    level = np.asarray(bins.level_share)
     functions = np.zeros((one.x.size, level.shape[1]))
     for kind, basis in zip(bins.families, bins.basis, strict=True):
-        real = np.asarray(kind.real) > 0
-        functions[np.asarray(kind.rows)[real]] = np.asarray(basis).reshape(*real.shape, -1)[real]
+        mask = np.asarray(kind.mask) > 0
+        functions[np.asarray(kind.rows)[mask]] = np.asarray(basis).reshape(*mask.shape, -1)[mask]
     for at, lineage in enumerate(chosen):
         rows = one.lineage == lineage
         t, share = functions[rows], level[at]
@@ -187,4 +187,4 @@ def test_functions_make_up_level_and_walk():
         np.testing.assert_allclose((t * share) @ t.T, np.ones_like(walk), atol=EXACT)
         np.testing.assert_allclose((t * (1.0 - share)) @ t.T, walk, atol=EXACT)
     six = nested_bins(np.array([0]), np.zeros(6, int), np.arange(6), SIZES, np.ones((6, 1), bool))
-    assert six.level.shape == (1, 5)
+    assert six.level_share.shape == (1, 5)

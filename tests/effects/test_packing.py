@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from sloth_jax.effects.packing import _deal, fill_bins
+from sloth_jax.effects.packing import _pack, fill_bins
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -17,15 +17,15 @@ def test_every_model_has_one_place_in_one_bin(seed):
     bins = fill_bins(lineage, family, rng.uniform(0, 3, lineage.size), observed)
     rows, of_model = [], {}
     for kind, some in enumerate(bins):
-        real = np.asarray(some.real) > 0
-        assert real.shape[1] % 2 == 0
-        rows.append(np.asarray(some.rows)[real])
-        for at, place in zip(*np.nonzero(real), strict=True):
-            row = int(some.rows[at, place])
-            assert int(some.lineage[at, place // 2]) == lineage[row]
+        mask = np.asarray(some.mask) > 0
+        assert mask.shape[1] % 2 == 0
+        rows.append(np.asarray(some.rows)[mask])
+        for at, slot in zip(*np.nonzero(mask), strict=True):
+            row = int(some.rows[at, slot])
+            assert int(some.lineage[at, slot // 2]) == lineage[row]
             of_model[row] = (kind, at)
         inside = np.asarray(some.rows)
-        both = real[:, :, None] & real[:, None, :]
+        both = mask[:, :, None] & mask[:, None, :]
         for name, label in (("same_lineage", lineage), ("same_family", family)):
             same = label[inside][:, :, None] == label[inside][:, None, :]
             np.testing.assert_array_equal(getattr(some, name), both & same)
@@ -37,15 +37,15 @@ def test_every_model_has_one_place_in_one_bin(seed):
 @pytest.mark.parametrize("seed", range(3))
 def test_each_lineage_goes_to_the_first_bin_with_room(seed):
     rng = np.random.default_rng(seed)
-    places = rng.integers(0, 9, 60)
-    chosen = np.flatnonzero(places)
+    slots = rng.integers(0, 9, 60)
+    chosen = np.flatnonzero(slots)
     free, expected = [], {}
-    for at in sorted(range(len(chosen)), key=lambda at: -places[chosen[at]]):
-        room = [bin_ for bin_, left in enumerate(free) if left >= places[chosen[at]]]
+    for at in sorted(range(len(chosen)), key=lambda at: -slots[chosen[at]]):
+        room = [bin_ for bin_, left in enumerate(free) if left >= slots[chosen[at]]]
         if not room:
             free.append(8)
         into = room[0] if room else len(free) - 1
         expected[at] = (into, 8 - free[into])
-        free[into] -= places[chosen[at]]
-    found = _deal(places, chosen, 8)
+        free[into] -= slots[chosen[at]]
+    found = _pack(slots, chosen, 8)
     np.testing.assert_array_equal(found, [expected[at] for at in range(len(chosen))])

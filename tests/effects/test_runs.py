@@ -24,8 +24,8 @@ from effect_cases import (
 )
 
 from sloth_jax.effects.bins import Checkpoints, plain_bins
-from sloth_jax.effects.conditioning import draw_normals, no_draw
-from sloth_jax.effects.runs import continued, neighbours, run_correlation, run_root
+from sloth_jax.effects.conditioning import draw_normals, zero_normals
+from sloth_jax.effects.runs import continue_runs, find_neighbours, run_correlation, run_root
 
 
 @pytest.mark.parametrize("skills", [1, 3])
@@ -130,7 +130,7 @@ def test_draws_of_old_and_later_checkpoints_follow_the_dense_conditional():
     p, bins = one.problem, one.bins
     assert one.checkpoints is not None
     assert p.run_length is not None
-    beside = neighbours(one.checkpoints, run, log_tokens)
+    neighbours = find_neighbours(one.checkpoints, run, log_tokens)
     spread = jnp.concatenate([p.skill.model, p.benchmark.model])
 
     @jax.jit
@@ -138,8 +138,8 @@ def test_draws_of_old_and_later_checkpoints_follow_the_dense_conditional():
     def draw(key: jax.Array) -> jax.Array:
         normals = draw_normals(everyone, BENCHMARKS, skills, key)
         found = condition(p, bins, who, normals)
-        blind = spread[None] * normals.effects.model[models:]
-        new = continued(beside, p.run_length, found.model, blind)
+        prior_draw = spread[None] * normals.effects.model[models:]
+        new = continue_runs(neighbours, p.run_length, found.model, prior_draw)
         whole = found._replace(model=jnp.concatenate([found.model, new]))
         return predictors(whole, everyone, p).ravel()
 
@@ -172,9 +172,9 @@ def test_rows_without_scores_are_where_later_checkpoints_stand():
     # Looked up afterwards, they are the same.
     p, skills = one.problem, 2
     everyone = members(both)
-    found = condition(p, one.bins, members(one), no_draw(members(one), BENCHMARKS, skills))
-    beside = neighbours(one.checkpoints, run, log_tokens)
-    new = continued(beside, p.run_length, found.model, jnp.zeros((5, skills + BENCHMARKS)))
+    found = condition(p, one.bins, members(one), zero_normals(members(one), BENCHMARKS, skills))
+    neighbours = find_neighbours(one.checkpoints, run, log_tokens)
+    new = continue_runs(neighbours, p.run_length, found.model, jnp.zeros((5, skills + BENCHMARKS)))
     whole = found._replace(model=jnp.concatenate([found.model, new]))
     looked_up = np.asarray(predictors(whole, everyone, p))
     np.testing.assert_allclose(np.delete(looked_up, models + 3, axis=0).ravel(), mean, atol=1e-9)

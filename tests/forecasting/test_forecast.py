@@ -119,7 +119,7 @@ def test_noise_of_forecasts_is_inside_the_link(fitted, query):
         one = jax.tree.map(lambda a, at=at: a[at], law)
         params, floor = one.shared.params, np.asarray(one.shared.params.floor)
         x = np.array(fitted.surface.of(query, 0.0))
-        x[:, -1] = one.shifted
+        x[:, -1] = one.post_trained
         of_walk = np.einsum("mq,mqu->mu", basis, one.walk)
         predictor = np.array(linear_predictor(params, jnp.asarray(x)))
         predictor += (of_walk[:, :1] + one.own) @ np.asarray(params.loading).T + of_walk[:, 1:]

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from sloth_jax.identifiability import response_rank as ranks
-from sloth_jax.identifiability.response_rank import blocks_of, response_rank
+from sloth_jax.identifiability.response_rank import connected_blocks, response_rank
 
 
 def dense_rank(answered: np.ndarray, skills: int) -> int:
@@ -47,7 +47,7 @@ def test_models_that_answered_too_little_are_found():
 def test_blocks_share_no_item():
     answered = np.zeros((5, 6), bool)
     answered[:3, :4] = answered[3, 4:] = True
-    assert [block.tolist() for block in blocks_of(answered)] == [[0, 1, 2], [3], [4]]
+    assert [block.tolist() for block in connected_blocks(answered)] == [[0, 1, 2], [3], [4]]
 
 
 def test_of_many_models_some_are_looked_at(monkeypatch):

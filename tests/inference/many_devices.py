@@ -55,7 +55,7 @@ def densities(devices: list) -> dict[str, np.ndarray]:
     mesh = devices_for(observations, devices)
     covariates = observations.covariates
     assert covariates is not None
-    facts = observations, covariates.at + 0.1 * covariates.unknown, 1
+    facts = observations, covariates.point + 0.1 * covariates.unknown, 1
     return on_mesh(evaluated, *facts, mesh) if mesh else evaluated(*facts)
 
 
@@ -64,17 +64,21 @@ def evaluated(observations, at, skills: int) -> dict[str, jax.Array]:
     from jax.flatten_util import ravel_pytree
 
     from sloth_jax import Prior
-    from sloth_jax.effects.conditioning import covary
+    from sloth_jax.effects.conditioning import times_covariate_prior
     from sloth_jax.law.hierarchical import Density, zero_raw_params
-    from sloth_jax.law.observations import linear_at
+    from sloth_jax.law.observations import linearised_at
 
-    around = linear_at(observations, at)
+    around = linearised_at(observations, at)
     blank, unravel = ravel_pytree(zero_raw_params(around, skills, Prior()))
     position = 0.3 * jax.random.normal(jax.random.key(2), blank.shape)
     density = Density(around, Prior())
     gradient = jax.grad(lambda where: density.potential(unravel(where)))(position)
     lineages = density.evaluate(unravel(position))[1]
-    return {"gradient": gradient, "lineages": lineages, "moved": covary(around.bins, at)}
+    return {
+        "gradient": gradient,
+        "lineages": lineages,
+        "moved": times_covariate_prior(around.bins, at),
+    }
 
 
 def main(out: str, *what: str) -> None:

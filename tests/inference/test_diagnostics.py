@@ -11,7 +11,7 @@ from sloth_jax.inference.diagnostics import (
     judge_chains,
     smooth_ratios,
 )
-from sloth_jax.inference.draws import systematic
+from sloth_jax.inference.draws import resample
 
 
 def _judged(expected, **changes):
@@ -89,4 +89,4 @@ def test_ratios_that_are_all_the_same_tell_nothing():
 
 def test_draws_are_repeated_as_often_as_their_weight_says():
     weights = np.array([0.5, 0.0, 0.25, 0.25])
-    np.testing.assert_array_equal(systematic(weights), [0, 0, 2, 3])
+    np.testing.assert_array_equal(resample(weights), [0, 0, 2, 3])

@@ -20,7 +20,7 @@ from sloth_jax import (
     forecast_table,
 )
 from sloth_jax.identifiability.enough_scores import check_enough_scores
-from sloth_jax.inference.draws import JUDGED, fit_observations, log_ratios
+from sloth_jax.inference.draws import RATIO_DRAWS, fit_observations, log_ratios
 from sloth_jax.inference.observe import observe
 from sloth_jax.inference.settings import INFERENCES
 from sloth_jax.law.surface import fit_surface
@@ -114,14 +114,14 @@ def test_odd_tables_are_fitted_all_the_same(name):
 
 
 def test_a_few_draws_are_judged_and_all_weighed_only_where_it_pays(data, monkeypatch):
-    settings = replace(QUICK, draws=JUDGED + 10)
+    settings = replace(QUICK, draws=RATIO_DRAWS + 10)
     seen = np.asarray(data.observed.any(axis=1))
     surface = fit_surface(data, kind=settings.kind, size=settings.size, seen=seen)
     observations = observe(data, surface)
     few = jax.jit(fit_observations, static_argnums=2)(observations, KEY, settings)
-    assert few.log_ratio.shape == (JUDGED,)
+    assert few.log_ratio.shape == (RATIO_DRAWS,)
     every = jax.jit(log_ratios, static_argnums=2)(observations, few, settings)
-    np.testing.assert_allclose(every[:JUDGED], few.log_ratio, rtol=1e-8)
+    np.testing.assert_allclose(every[:RATIO_DRAWS], few.log_ratio, rtol=1e-8)
 
     asked = []
 
@@ -130,7 +130,7 @@ def test_a_few_draws_are_judged_and_all_weighed_only_where_it_pays(data, monkeyp
         return np.full(log_ratio.size, 1.0 / log_ratio.size), ks[len(asked) - 1]
 
     monkeypatch.setattr("sloth_jax.inference.fit.smooth_ratios", smooth)
-    for ks, sizes in (([2.0], [JUDGED]), ([0.3, 0.4], [JUDGED, settings.draws])):
+    for ks, sizes in (([2.0], [RATIO_DRAWS]), ([0.3, 0.4], [RATIO_DRAWS, settings.draws])):
         asked.clear()
         found = fit(data, key=KEY, settings=settings)
         assert asked == sizes
@@ -145,9 +145,9 @@ def test_a_large_table_begins_with_some_families_and_ends_at_the_same_mode(
     settings = replace(QUICK, inference=inference, steps=200)
     usual = fit(data, key=KEY, settings=settings)
     # As if two families were many, and a curvature by expectation were the cheaper one.
-    monkeypatch.setattr("sloth_jax.inference.observe.MANY", len(data.models) // 2)
+    monkeypatch.setattr("sloth_jax.inference.observe.LARGE_TABLE", len(data.models) // 2)
     monkeypatch.setattr("sloth_jax.inference.observe._PART", len(data.models) // 3)
-    monkeypatch.setattr("sloth_jax.law.curvature._MANY", 1)
+    monkeypatch.setattr("sloth_jax.law.curvature._MIN_PARAMETERS", 1)
     told = []
 
     @contextmanager

@@ -21,12 +21,12 @@ from jax.flatten_util import ravel_pytree
 from scipy import stats
 from small import table
 
-from sloth_jax.effects.conditioning import draw_normals, no_draw
+from sloth_jax.effects.conditioning import draw_normals, zero_normals
 from sloth_jax.effects.density import Problem
-from sloth_jax.effects.packing import fill_bins, lacking_among
+from sloth_jax.effects.packing import covariate_priors_among, fill_bins
 from sloth_jax.effects.spread import Spread
 from sloth_jax.inference.observe import observe
-from sloth_jax.law.observations import linear_at
+from sloth_jax.law.observations import linearised_at
 from sloth_jax.law.surface import fit_surface
 
 
@@ -101,7 +101,7 @@ def test_expected_covariates_and_predictors_are_those_of_the_dense_conditional()
     on = one.case.seen.ravel()
     weight = np.linalg.solve(scores, np.asarray(one.problem.residual).ravel()[on])
     who, skills = members(one.case), one.problem.loading.shape[1]
-    found = condition(one.problem, one.bins, who, no_draw(who, BENCHMARKS, skills))
+    found = condition(one.problem, one.bins, who, zero_normals(who, BENCHMARKS, skills))
     np.testing.assert_allclose(found.covariate * one.unknown, beside @ weight, atol=1e-10)
     slope = np.asarray(one.problem.slope)
     expected = np.asarray(predictors(found, who, one.problem))
@@ -132,7 +132,7 @@ def test_draws_of_covariates_have_the_conditional_covariance():
 def test_what_some_models_lack_is_found_in_the_bins_of_all():
     one = Lacking(6)
     rows = np.flatnonzero(np.isin(one.case.lineage, (5, 6)))[1:]
-    found = lacking_among(one.bins, rows, one.case.lineage[rows] - 5)
+    found = covariate_priors_among(one.bins, rows, one.case.lineage[rows] - 5)
     assert sorted(found) == [0, 1]
     for at, (place, block) in found.items():
         own = rows[place]
@@ -153,11 +153,11 @@ def test_slopes_are_those_of_the_surface():
     unknown = np.asarray(start.covariates.unknown)
     np.testing.assert_array_equal(unknown, [np.isnan(sizes), np.isnan(tokens)])
     at = 0.3 * jax.random.normal(jax.random.key(0), unknown.shape)
-    found, step = linear_at(start, at), 1e-6
+    found, step = linearised_at(start, at), 1e-6
     assert found.covariates is not None
     for unit in range(2):
         moved = [at.at[unit].add(sign * step) for sign in (1.0, -1.0)]
-        ahead, behind = (linear_at(start, place).design for place in moved)
+        ahead, behind = (linearised_at(start, place).design for place in moved)
         slope = (ahead - behind) / (2 * step)
         np.testing.assert_allclose(found.covariates.slope[unit], slope, atol=1e-7)
     # A known model stays where it is; the walk of one whose size is unknown moves along.

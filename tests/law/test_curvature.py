@@ -11,11 +11,11 @@ import pytest
 from jax.flatten_util import ravel_pytree
 from small import table
 
-from sloth_jax.inference.observe import observe, some_families
+from sloth_jax.inference.observe import observe, sample_families
 from sloth_jax.law import curvature as module
-from sloth_jax.law.curvature import by_differences, by_expectation, layout
+from sloth_jax.law.curvature import curvature_by_differences, curvature_by_expectation, layout
 from sloth_jax.law.hierarchical import zero_raw_params
-from sloth_jax.law.observations import MANY, Observations
+from sloth_jax.law.observations import LARGE_TABLE, Observations
 from sloth_jax.law.options import Prior
 from sloth_jax.law.pivots import choose_pivots
 from sloth_jax.law.surface import fit_surface
@@ -54,17 +54,17 @@ def target(arrays: Observations) -> tuple[Target, jax.Array]:
     return target_of(arrays, Prior(), pivots, SKILLS), position
 
 
-def every_direction(units, bins, key, draws):
+def every_direction(latents, bins, key, draws):
     """Draws whose mean square is the covariance itself: no Monte Carlo error."""
-    count, of_unit, size = units.mean.shape
-    width = of_unit * size
-    root = jnp.linalg.cholesky(units.covariance.reshape(count, width, width))
-    return np.sqrt(draws) * jnp.moveaxis(root, 2, 0).reshape(width, count, of_unit, size)
+    count, number, size = latents.mean.shape
+    width = number * size
+    root = jnp.linalg.cholesky(latents.covariance.reshape(count, width, width))
+    return np.sqrt(draws) * jnp.moveaxis(root, 2, 0).reshape(width, count, number, size)
 
 
 @pytest.mark.parametrize("kind", ["plain", "unknown tokens", "groups", "sources"])
 def test_expected_less_missing_is_the_curvature(kind, monkeypatch):
-    monkeypatch.setattr(module, "draw_units", every_direction)
+    monkeypatch.setattr(module, "draw_latents", every_direction)
     monkeypatch.setattr(module, "_STEP", 1e-3)
     arrays = observations(kind)
     _, position = target(arrays)
@@ -72,8 +72,8 @@ def test_expected_less_missing_is_the_curvature(kind, monkeypatch):
     @jax.jit
     def both(arrays, position):
         made, _ = target(arrays)
-        found = by_expectation(made, position, jax.random.key(0))
-        return found, by_differences(made.potential, position)
+        found = curvature_by_expectation(made, position, jax.random.key(0))
+        return found, curvature_by_differences(made.potential, position)
 
     found, exact = both(arrays, position)
     largest = np.abs(exact).max()
@@ -89,13 +89,13 @@ def test_draws_of_skills_have_the_covariance_they_stand_for():
     made, position = target(arrays)
     (bins,) = arrays.bins
     problem, _ = jax.jit(lambda at: module.effects_problem(made.law(at), arrays))(position)
-    units = jax.jit(module.units_given)(problem, bins)
+    latents = jax.jit(module.latents_given_scores)(problem, bins)
     draws = 4000
-    drawn = jax.jit(module.draw_units, static_argnums=3)(units, bins, jax.random.key(1), draws)
+    drawn = jax.jit(module.draw_latents, static_argnums=3)(latents, bins, jax.random.key(1), draws)
     flat = np.asarray(drawn).reshape(draws, len(bins.rows), -1)
     for at in range(len(bins.rows)):
         width = flat.shape[2]
-        expected = np.asarray(units.covariance[at]).reshape(width, width)
+        expected = np.asarray(latents.covariance[at]).reshape(width, width)
         sd = np.sqrt(np.diag(expected))
         errors = np.sqrt((np.outer(sd**2, sd**2) + expected**2) / draws)
         assert (np.abs(np.cov(flat[:, at].T) - expected) / errors).max() < 5.0
@@ -111,8 +111,8 @@ def test_every_parameter_has_one_place():
 
 def test_a_part_of_a_large_table_is_whole_families():
     data, _ = table(families=4)
-    assert some_families(data, 0) is None
-    times = -(-2 * MANY // len(data.models))
+    assert sample_families(data, 0) is None
+    times = -(-2 * LARGE_TABLE // len(data.models))
     numbers = np.repeat(np.arange(times), len(data.models))
     families = tuple(f"{f}-{n:04d}" for n in range(times) for f in data.families)
     large = replace(
@@ -132,7 +132,7 @@ def test_a_part_of_a_large_table_is_whole_families():
             for name in ("params_b", "active_params_b", "tokens_t")
         },
     )
-    part = some_families(large, 1)
+    part = sample_families(large, 1)
     assert part is not None
     assert 1000 <= len(part.models) < 1100
     sizes = dict(zip(*np.unique(large.family, return_counts=True), strict=True))

@@ -23,7 +23,7 @@ from effect_cases import Case, case, dense_covariance_of_scores, dense_density, 
 from small import table
 
 from sloth_jax import Prior
-from sloth_jax.inference.approximations import Drawn, Normal, by_curvature, laplace
+from sloth_jax.inference.approximations import Drawn, Normal, laplace, laplace_normal
 from sloth_jax.inference.mode import Mode, find_mode
 from sloth_jax.inference.observe import observe
 from sloth_jax.law.observations import Observations
@@ -79,7 +79,7 @@ class Approximated(NamedTuple):
 def approximate(observations: Observations) -> Approximated:
     mode = find_mode(observations, KEY, skills=SKILLS, prior=Prior(), starts=1, steps=300)
     target = target_of(observations, Prior(), mode.pivots, SKILLS)
-    normal = by_curvature(target, mode.position)
+    normal = laplace_normal(target, mode.position)
     return Approximated(observations, mode, normal, laplace(target, normal, KEY, DRAWS, DRAWS))
 
 

@@ -15,7 +15,7 @@ from scipy import stats
 from scipy.special import expit
 from small import table
 
-from sloth_jax.effects.conditioning import no_draw
+from sloth_jax.effects.conditioning import zero_normals
 from sloth_jax.inference.observe import observe
 from sloth_jax.law import hierarchical
 from sloth_jax.law.forward import Effects, linear_predictor
@@ -377,7 +377,9 @@ def test_scores_drawn_from_the_prior_look_like_scores():
         law_key, effects_key = jax.random.split(key)
         law = Density(nothing, prior).law(unravel(jax.random.normal(law_key, flat.shape)))
         effects, normals = effects_of_table(nothing, law, effects_key)
-        return noisy_scores(law, arrays.design, effects, normals.again, normals.items, arrays.items)
+        return noisy_scores(
+            law, arrays.design, effects, normals.replicate_noise, normals.item_noise, arrays.items
+        )
 
     made = np.asarray(simulate(jax.random.split(jax.random.key(0), 40)))
     assert np.isfinite(made).all()
@@ -391,11 +393,11 @@ def test_scores_measured_on_few_items_scatter_by_them():
     # Expected scores and noise inside the link aside, sqrt(p (1 - p) / n) is left.
     arrays = observations()
     law = law_of(arrays, numbers(arrays, 11))
-    nothing = no_draw(arrays.members, 4, SKILLS)
+    nothing = zero_normals(arrays.members, 4, SKILLS)
     effects = Effects(jnp.zeros((24, SKILLS)), jnp.zeros((24, 4)))
     luck = jnp.ones((24, 4))
     few, many = (
-        noisy_scores(law, arrays.design, effects, nothing.again, luck, jnp.full(4, n))
+        noisy_scores(law, arrays.design, effects, nothing.replicate_noise, luck, jnp.full(4, n))
         for n in (100.0, jnp.inf)
     )
     p = np.asarray(many)

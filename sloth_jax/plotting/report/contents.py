@@ -30,11 +30,11 @@ from sloth_jax.forecasting.query import Query
 from sloth_jax.identifiability.enough_scores import left_to_prior
 from sloth_jax.identifiability.quality import suspect_scores
 from sloth_jax.inference.fit import Fit
-from sloth_jax.inference.progress import Progress, silent
 from sloth_jax.law.options import FLOPS_UNIT
 from sloth_jax.planning.family import as_family
 from sloth_jax.planning.optimal import Plan, compute_optimal
 from sloth_jax.plotting.evaluation_page import verdict
+from sloth_jax.progress import Progress, silent
 from sloth_jax.provenance import versions
 from sloth_jax.skills.interpret import Skills
 from sloth_jax.skills.labels import label_support, named_skills

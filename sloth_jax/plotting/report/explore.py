@@ -26,6 +26,7 @@ from sloth_jax.forecasting.family_curves import (
     family_query,
     paths_of,
     quantiles_at,
+    query_of_families,
     thinned,
 )
 from sloth_jax.forecasting.predictive_law import PredictiveLaw
@@ -123,7 +124,7 @@ def _one_model(
     law: PredictiveLaw, surface: Surface, items: Array, family: Array, at: Array
 ) -> Array:
     """Scores of one model, ``(draw, benchmark)``, at ``at``: size, tokens, active parameters."""
-    by_family = ("walk", "own", "noise", "item_noise", "shifted")
+    by_family = ("walk", "own", "noise", "item_noise", "post_trained")
     one = PredictiveLaw(
         shared=law.shared,
         **{name: getattr(law, name)[:, family][:, None] for name in by_family},
@@ -135,19 +136,8 @@ def _one_model(
 def _with_new(query: Query) -> Query:
     """The families of a query, and one of each kind that nobody has seen."""
     names = tuple(_NEW.values())
-    both = {
-        "families": (*query.families, *names),
-        "lineages": (*query.lineages, *names),
-        "post_trained": np.append(query.post_trained, [0.0, 1.0]),
-    }
-    ones = np.ones(len(both["families"]))
-    return Query(
-        models=both["families"],
-        params_b=ones,
-        active_params_b=np.full(len(ones), np.nan),
-        tokens_t=ones,
-        **both,
-    )
+    post_trained = [*query.post_trained, 0.0, 1.0]
+    return query_of_families([*query.families, *names], [*query.lineages, *names], post_trained)
 
 
 def application(page: str, answers: Answers, port: int) -> Any:

@@ -49,7 +49,7 @@ def page_of(contents: Mapping[str, Any], *, live: bool = False) -> str:
     """The page as HTML; the same contents give the same bytes.
 
     Args:
-        contents: from :func:`sloth_jax.plotting.report.contents.gather`.
+        contents: from :func:`sloth_jax.plotting.report.contents.report_contents`.
         live: whether a server answers it, see :mod:`sloth_jax.plotting.report.explore`.
     """
     import jinja2
