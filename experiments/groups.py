@@ -3,13 +3,14 @@
 A suite (24 tasks of BBH, 57 subjects of MMLU) is forecast by three laws: of the suites' means
 alone; of all parts as strangers; of all parts in groups, which share a part of what is believed of
 them. The last two forecast a suite by the mean of its parts in every draw. Whole lineages are left
-out. How much parts share is decided on the first leaderboard, by the mode: the least CRPS of the
-suite that has parts, with and without the smallest model of each family. The three laws are
-compared on the second, and the last two also where each model was measured on a few parts, drawn at
-random, by the mode.
+out. How many skills a table of parts needs, and how much parts share, is decided on the first
+leaderboard, by the mode, with and without the smallest model of each family: the number of skills
+by the least CRPS of all suites, then the correlation by that of the suite that has parts. The three
+laws are compared on the second, and the last two also where each model was measured on a few parts,
+drawn at random, by the mode.
 
-Writes development.csv, scores.csv, differences.csv, summary.json, and legs/, a file per law and
-split: a run that is stopped goes on with the next.
+Writes skills.csv, development.csv, scores.csv, differences.csv, summary.json, and legs/, a file per
+law and split: a run that is stopped goes on with the next.
 
 Run: python experiments/groups.py --out out/groups --subscores data_v2.csv
 where data_v2.csv is the table of sub-scores that github.com/felipemaiapolo/sloth holds in data/.
@@ -17,10 +18,10 @@ where data_v2.csv is the table of sub-scores that github.com/felipemaiapolo/slot
 
 from __future__ import annotations
 
-import argparse
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -55,7 +56,8 @@ WHOLE = {
     "first": ("ARC", "HellaSwag", "Winogrande", "TruthfulQA", "GSM8K"),
     "second": ("IFEval", "MMLU-PRO"),
 }
-CORRELATIONS = (0.0, 0.25, 0.5, 0.75, 0.9)
+SKILLS = (3, 6, 9)  # of tables of parts
+CORRELATIONS = (0.0, 0.25, 0.5, 0.75)
 COUNTS = (0, 1)  # models of a family that stay, in development; none in the comparison
 FEW = 0.2  # share of the parts that a model was measured on, where these are few
 # Groups of lineages that are left out together.
@@ -88,6 +90,7 @@ class Leg(NamedTuple):
     Attributes:
         leaderboard: of :data:`SUITES`.
         law: ``suites``, of their means alone, or ``parts``.
+        skills: their number.
         correlation: between parts of a suite; 0 for strangers.
         count: smallest models of each family that stay.
         inference: how the law is fitted.
@@ -97,6 +100,7 @@ class Leg(NamedTuple):
 
     leaderboard: str
     law: str
+    skills: int
     correlation: float
     count: int
     inference: str
@@ -108,7 +112,8 @@ class Leg(NamedTuple):
         """Of its file."""
         shared = f"_{self.correlation:g}" if self.law == "parts" else ""
         few = "" if self.share == 1.0 else f"_{self.share:g}"
-        return f"{self.leaderboard}_{self.law}{shared}_n{self.count}_{self.inference}{few}"
+        start = f"{self.leaderboard}_{self.law}_k{self.skills}{shared}"
+        return f"{start}_n{self.count}_{self.inference}{few}"
 
 
 class Tables(NamedTuple):
@@ -187,7 +192,7 @@ def predict(tables: Tables, leg: Leg, settings: sj.FitSettings, key: jax.Array) 
     of_parts = leg.law == "parts"
     table = tables.parts if of_parts else tables.suites
     prior = replace(settings.prior, group_correlation=leg.correlation)
-    settings = replace(settings, inference=leg.inference, prior=prior)
+    settings = replace(settings, skills=leg.skills, inference=leg.inference, prior=prior)
     split = split_by_lineage(table, leg.count, folds=leg.folds)
     train = split.train & measured(tables, table, leg.share, key)[None]
     found = draw_held_out(table, train, split.test, settings, key)
@@ -218,19 +223,52 @@ def measured(tables: Tables, table: sj.Leaderboard, share: float, key: jax.Array
     return there
 
 
-def legs(options: argparse.Namespace) -> Iterator[Leg]:
-    """Those that decide the correlation, then those of the comparison."""
-    counts, correlations, folds = COUNTS, CORRELATIONS, FOLDS
-    if options.smoke:
-        counts, correlations, folds = COUNTS[1:], CORRELATIONS[1:2], dict.fromkeys(FOLDS, 2)
-    for rho in correlations:
-        for count in counts:
-            yield Leg("first", "parts", rho, count, "mode", folds["first"])
-    shared = sj.Prior().group_correlation
-    for law, rho in (("suites", 0.0), ("parts", 0.0), ("parts", shared)):
-        yield Leg("second", law, rho, 0, options.inference, folds["second"])
+def legs_of_skills(folds: int, smoke: bool) -> Iterator[Leg]:
+    """Those that decide the number of skills."""
+    for skills in SKILLS[:1] if smoke else SKILLS:
+        for count in COUNTS[1:] if smoke else COUNTS:
+            yield Leg("first", "parts", skills, sj.Prior().group_correlation, count, "mode", folds)
+
+
+def legs_of_correlations(skills: int, folds: int, smoke: bool) -> Iterator[Leg]:
+    """Those that decide the correlation, with so many skills."""
+    for rho in CORRELATIONS[1:2] if smoke else CORRELATIONS:
+        for count in COUNTS[1:] if smoke else COUNTS:
+            yield Leg("first", "parts", skills, rho, count, "mode", folds)
+
+
+def legs_of_comparison(
+    skills: int, folds: Mapping[str, int], settings: sj.FitSettings
+) -> Iterator[Leg]:
+    """Those of the second leaderboard; the law of suites has as many skills as was asked for."""
+    shared, whole = sj.Prior().group_correlation, folds["second"]
+    for law, k, rho in (
+        ("suites", settings.skills, 0.0),
+        ("parts", skills, 0.0),
+        ("parts", skills, shared),
+    ):
+        yield Leg("second", law, k, rho, 0, settings.inference, whole)
     for rho in (0.0, shared):
-        yield Leg("second", "parts", rho, 0, "mode", folds["few"], FEW)
+        yield Leg("second", "parts", skills, rho, 0, "mode", folds["few"], FEW)
+
+
+def judge(
+    tables: Mapping[str, Tables],
+    settings: sj.FitSettings,
+    key: jax.Array,
+    folder: Path,
+    legs: Iterable[Leg],
+) -> pd.DataFrame:
+    """Judged scores of legs, of those without a file in the folder after predicting them."""
+    rows = []
+    for leg in legs:
+        path = folder / f"{leg.name}.csv"
+        tell(f"{leg.name}: done before" if path.exists() else f"{leg.name} ...")
+        if not path.exists():
+            found = predict(tables[leg.leaderboard], leg, settings, key)
+            write_text(path, frame_csv(found, "%.9g"))
+        rows.append(pd.read_csv(path).assign(**leg._asdict()))
+    return pd.concat(rows, ignore_index=True)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -251,27 +289,32 @@ def main(arguments: Sequence[str] | None = None) -> None:
     else:
         save(options, {}, settings)
     folder.mkdir(parents=True, exist_ok=True)
-    rows = []
-    for leg in legs(options):
-        path = folder / f"{leg.name}.csv"
-        tell(f"{leg.name}: done before" if path.exists() else f"{leg.name} ...")
-        if not path.exists():
-            found = predict(tables[leg.leaderboard], leg, settings, jax.random.key(options.seed))
-            write_text(path, frame_csv(found, "%.9g"))
-        rows.append(pd.read_csv(path).assign(**leg._asdict()))
-    scores = pd.concat(rows, ignore_index=True)
-    development, means = by_correlation(scores), summarised(scores)
+    judged = partial(judge, tables, settings, jax.random.key(options.seed), folder)
+    folds = dict.fromkeys(FOLDS, 2) if options.smoke else FOLDS
+    skills = by_choice(judged(legs_of_skills(folds["first"], options.smoke)), "skills")
+    number = int(least(skills, "all_crps", "skills"))
+    development = by_choice(
+        judged(legs_of_correlations(number, folds["first"], options.smoke)), "correlation"
+    )
+    scores = judged(legs_of_comparison(number, folds, settings))
+    means = summarised(scores)
     compared = differences(scores)
     shape = {
         name: {"models": len(found.suites.models), "lineages": len(found.suites.lineages)}
         | {"suites": len(found.suites.benchmarks), "parts": len(found.parts.benchmarks)}
         for name, found in tables.items()
     }
-    results = {"development": development, "scores": means, "differences": compared}
+    results = {
+        "skills": skills,
+        "development": development,
+        "scores": means,
+        "differences": compared,
+    }
     told = {name: json.loads(rows.to_json(orient="records")) for name, rows in results.items()}
-    chosen = float(development.loc[development["crps"].idxmin(), "correlation"])
-    save(options, results, settings, sizes=shape, folds=FOLDS, chosen=chosen, **told)
-    print(development.to_string(index=False), compared.to_string(index=False), sep="\n\n")
+    chosen = least(development, "crps", "correlation")
+    decided = {"chosen": chosen, "chosen_skills": number}
+    save(options, results, settings, sizes=shape, folds=FOLDS, **decided, **told)
+    print(*(rows.to_string(index=False) for rows in results.values()), sep="\n\n")
 
 
 def few(tables: Tables) -> Tables:
@@ -279,26 +322,34 @@ def few(tables: Tables) -> Tables:
     return tables._replace(parts=first_models(tables.parts), suites=first_models(tables.suites))
 
 
-def by_correlation(scores: pd.DataFrame) -> pd.DataFrame:
-    """CRPS on the first leaderboard by correlation, with standard errors over lineages.
+def by_choice(scores: pd.DataFrame, choice: str) -> pd.DataFrame:
+    """CRPS on the first leaderboard by skills or correlation, with errors over lineages.
 
-    Of suites that have parts, ``crps``, of their parts, ``parts_crps``, and of the benchmarks that
-    stand alone, ``alone_crps``.
+    Of all suites, ``all_crps``; of those that have parts, ``crps``; of their parts, ``parts_crps``;
+    and of the benchmarks that stand alone, ``alone_crps``; with the share inside 90 % intervals.
     """
     found = []
-    first = scores[scores["leaderboard"] == "first"]
-    alone = first["benchmark"].isin(WHOLE["first"])
+    alone = scores["benchmark"].isin(WHOLE["first"])
+    suite = scores["of"] == "suite"
     kinds = {
-        "crps": (first["of"] == "suite") & ~alone,
-        "parts_crps": (first["of"] == "part") & ~alone,
-        "alone_crps": (first["of"] == "suite") & alone,
+        "all_": suite,
+        "": suite & ~alone,
+        "parts_": (scores["of"] == "part") & ~alone,
+        "alone_": suite & alone,
     }
-    for rho in sorted(first["correlation"].unique()):
-        one: dict[str, float] = {"correlation": float(rho)}
+    for value in sorted(scores[choice].unique()):
+        one: dict[str, float] = {choice: value}
         for name, chosen in kinds.items():
-            one |= mean_of(first[chosen & (first["correlation"] == rho)], "crps", name)
+            rows = scores[chosen & (scores[choice] == value)]
+            for number in ("crps", "covered_90"):
+                one |= mean_of(rows, number, f"{name}{number}")
         found.append(one)
     return pd.DataFrame(found)
+
+
+def least(rows: pd.DataFrame, number: str, choice: str) -> float:
+    """The choice by which a number is least."""
+    return float(rows[choice].to_numpy()[int(np.argmin(rows[number].to_numpy()))])
 
 
 def mean_of(rows: pd.DataFrame, column: str, name: str) -> dict[str, float]:

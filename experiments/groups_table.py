@@ -21,7 +21,7 @@ def page(folders: list[Path]) -> str:
     Raises:
         InputError: if it is not one folder of a finished run, or is of a smoke run.
     """
-    run = only_run(folders, "groups.py", ["development", "scores", "differences"])
+    run = only_run(folders, "groups.py", ["skills", "development", "scores", "differences"])
     default = run["settings"]["prior"]["group_correlation"]
     whole = [row for row in run["scores"] if row["share"] == 1.0]
     suites = [row for row in whole if row["of"] == "suite"]
@@ -37,7 +37,10 @@ def page(folders: list[Path]) -> str:
         "groups",
         default=f"{default:g}",
         rest=f"{1.0 - default:g}",
-        development=of_correlations(run["development"]),
+        skills=of_choices(run["skills"], "skills"),
+        chosen_skills=str(run["chosen_skills"]),
+        skills_of_suites=str(run["settings"]["skills"]),
+        development=of_choices(run["development"], "correlation"),
         inference=run["settings"]["inference"],
         **{f"{name}_folds": str(count) for name, count in run["folds"].items()},
         chosen=f"{run['chosen']:g}",
@@ -61,11 +64,23 @@ def points(row: dict[str, Any], name: str = "crps") -> str:
     return with_error(both, name, 2)
 
 
-def of_correlations(rows: list[dict[str, Any]]) -> str:
-    """CRPS by correlation."""
-    names = {"crps": "MMLU", "parts_crps": "its subjects", "alone_crps": "the five others"}
-    cells = [[f"{row['correlation']:g}", *(points(row, name) for name in names)] for row in rows]
-    return markdown_table(["correlation", *names.values()], cells)
+def of_choices(rows: list[dict[str, Any]], choice: str) -> str:
+    """CRPS, and coverage over all suites, by the number of skills or the correlation."""
+    names = {
+        "all_crps": "all six",
+        "crps": "MMLU",
+        "parts_crps": "its subjects",
+        "alone_crps": "the five others",
+    }
+    cells = [
+        [
+            f"{row[choice]:g}",
+            *(points(row, name) for name in names),
+            with_error(row, "all_covered_90", 2),
+        ]
+        for row in rows
+    ]
+    return markdown_table([choice, *names.values(), "all six: inside"], cells)
 
 
 def of_laws(rows: list[dict[str, Any]]) -> str:
