@@ -221,6 +221,8 @@ def draw_frontier(rows: pd.DataFrame, path: Path) -> None:
             ax.set_ylim(0.7 * sizes.min(), 1.5 * sizes.max())
             ax.yaxis.set_major_formatter(FuncFormatter(plain_number))
             ax.set_title(target)
+            ax.set_xlabel("training FLOPs")
+            ax.label_outer()
         legend_below(figure, axes[0], 5)
         figure.suptitle(
             f"The law leaves the best size open: the band of {FAMILIES[0]} spans a factor of "
@@ -228,7 +230,6 @@ def draw_frontier(rows: pd.DataFrame, path: Path) -> None:
             x=0.01,
             ha="left",
         )
-        figure.supxlabel("training FLOPs", fontsize=9)
         figure.supylabel("best size (billions of parameters)", fontsize=9)
 
 
