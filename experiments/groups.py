@@ -7,7 +7,7 @@ out. How many skills a table of parts needs, and how much parts share, is decide
 leaderboard, by the mode, with and without the smallest model of each family: the number of skills
 by the least CRPS of all suites, then the correlation by that of the suite that has parts. The three
 laws are compared on the second, and the last two also where each model was measured on a few parts,
-drawn at random, by the mode.
+drawn at random.
 
 Writes skills.csv, development.csv, scores.csv, differences.csv, summary.json, and legs/, a file per
 law and split: a run that is stopped goes on with the next.
@@ -248,8 +248,9 @@ def legs_of_comparison(
         ("parts", skills, shared),
     ):
         yield Leg("second", law, k, rho, 0, settings.inference, whole)
-    for rho in (0.0, shared):
-        yield Leg("second", "parts", skills, rho, 0, "mode", folds["few"], FEW)
+    for k in sorted({settings.skills, skills}):  # few scores may not tell more skills apart
+        for rho in (0.0, shared):
+            yield Leg("second", "parts", k, rho, 0, settings.inference, folds["few"], FEW)
 
 
 def judge(
@@ -373,7 +374,7 @@ def summarised(scores: pd.DataFrame) -> pd.DataFrame:
     """Numbers of each law on the second leaderboard, by benchmark and over all, with errors."""
     second = on_the_second(scores)
     both = pd.concat([second.assign(benchmark="all"), second[second["of"] == "suite"]])
-    names, found = ["share", "law", "of", "benchmark"], []
+    names, found = ["share", "skills", "law", "of", "benchmark"], []
     for key, rows in both.groupby(names):
         one: dict[str, object] = dict(zip(names, key, strict=True))
         for number in ("error", "crps", "covered_90", "width_90"):
@@ -383,12 +384,18 @@ def summarised(scores: pd.DataFrame) -> pd.DataFrame:
 
 
 def differences(scores: pd.DataFrame) -> pd.DataFrame:
-    """CRPS of groups less that of the other laws, score by score, with errors over lineages."""
-    entry = ["share", "of", "benchmark", "model", "lineage"]
+    """CRPS of groups less that of the other laws, score by score, with errors over lineages.
+
+    Strangers have as many skills as groups; ``skills`` says how many.
+    """
+    entry = ["share", "skills", "of", "benchmark", "model", "lineage"]
     second = on_the_second(scores)
+    of_groups = second["skills"].where(second["law"] != "suites")
+    most = of_groups.groupby(second["share"]).transform("max")
+    second = second.assign(skills=of_groups.fillna(most).astype(int))
     wide = second.pivot_table(index=entry, columns="law", values="crps").reset_index()
     both = pd.concat([wide.assign(benchmark="all"), wide[wide["of"] == "suite"]])
-    names, found = ["share", "of", "benchmark"], []
+    names, found = ["share", "skills", "of", "benchmark"], []
     for key, rows in both.groupby(names):
         for other in ("suites", "strangers"):
             less = rows.assign(less=rows["groups"] - rows[other])

@@ -112,18 +112,21 @@ def of_differences(rows: list[dict[str, Any]]) -> str:
 
 def of_parts(rows: list[dict[str, Any]], compared: list[dict[str, Any]]) -> str:
     """CRPS and coverage of strangers and groups, on parts and on suites, as many as are known."""
-    found = {(row["share"], row["of"], row["law"]): row for row in over_all(rows)}
+    names = ("share", "skills", "of")
+    found = {(*(row[name] for name in names), row["law"]): row for row in over_all(rows)}
     less = {
-        (row["share"], row["of"]): row for row in over_all(compared) if row["than"] == "strangers"
+        tuple(row[name] for name in names): row
+        for row in over_all(compared)
+        if row["than"] == "strangers"
     }
     cells = []
-    for share, of in sorted(less, key=lambda place: (-place[0], place[1])):
-        own = [found[share, of, law] for law in LAWS[1:]]
+    for share, skills, of in sorted(less, key=lambda case: (-case[0], *case[1:])):
+        own = [found[share, skills, of, law] for law in LAWS[1:]]
         inside = [with_error(row, "covered_90", 2) for row in own]
-        start = [f"{100.0 * share:g} %", f"{of}s", *(points(row) for row in own)]
-        cells.append([*start, points(less[share, of]), *inside])
+        start = [f"{100.0 * share:g} %", str(skills), f"{of}s", *(points(row) for row in own)]
+        cells.append([*start, points(less[share, skills, of]), *inside])
     laws = (*LAWS[1:], "groups less strangers", *(f"{law}: inside" for law in LAWS[1:]))
-    return markdown_table(["parts measured", "of", *laws], cells)
+    return markdown_table(["parts measured", "skills", "of", *laws], cells)
 
 
 def over_all(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
