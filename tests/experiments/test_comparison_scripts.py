@@ -92,7 +92,8 @@ def test_cross_validation_draws_its_results(compared):
     means = summary.drop(columns=["published", "training"]).to_numpy()
     assert written == [f"{value:.3f}" for value in means.ravel()]
     (ablation,) = compared.axes("ablation_inference")
-    assert title(ablation) == f"inference: fit has error {summary['average']['fit']:.4f}"
+    points = 100.0 * summary["average"]["fit"]
+    assert title(ablation) == f"Other inference than in fit, whose error is {points:.2f} points"
     curves = compared.axes("curves/00_bloom")
     errors = pd.read_csv(compared.out / "errors.csv.gz")
     assert len(curves) % errors["benchmark"].nunique() == 0

@@ -54,7 +54,7 @@ def test_own_models(tmp_path):
         done.axes("own_models"), measured.groupby("known", sort=False), strict=True
     ):
         width = 100 * part["width"].mean()
-        assert title(ax) == f"{known}: intervals {width:.0f} points wide"
+        assert title(ax) == f"{known}: mean width {width:.0f} points"
         assert shows(ax, part[["median", "truth"]])
 
 
@@ -109,7 +109,8 @@ def test_mixtures(tmp_path):
     assert [label.get_text() for label in ax.get_yticklabels()] == models
     points = 100.0 * (rows["median"] - rows["score"])
     means = points.groupby(rows["size"]).mean()
-    assert labels(ax) == [f"{s} parameters count: {means[s]:+.1f} on average" for s in means.index]
+    told = [f"{s} parameters: mean {means[s]:+.1f}" for s in means.index]
+    assert [label.replace("−", "-") for label in labels(ax)] == told
     assert shows(ax, points, atol=2e-4)  # of differences of six digits
 
 

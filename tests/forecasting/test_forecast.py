@@ -40,7 +40,7 @@ def predictions(fitted, query):
 
 
 def test_large_lineages_are_forecast_by_their_families(fitted, query, predictions, monkeypatch):
-    monkeypatch.setattr(packing, "_large", lambda places, lineage, family, x: np.unique(lineage))
+    monkeypatch.setattr(packing, "_large_lineages", lambda slots, lineage, *_: np.unique(lineage))
     apart = forecast(fitted, query, key=jax.random.key(1))
     np.testing.assert_allclose(apart.draws, predictions.draws, atol=1e-8)
 

@@ -146,7 +146,7 @@ def test_a_large_table_begins_with_some_families_and_ends_at_the_same_mode(
     usual = fit(data, key=KEY, settings=settings)
     # As if two families were many, and a curvature by expectation were the cheaper one.
     monkeypatch.setattr("sloth_jax.inference.observe.LARGE_TABLE", len(data.models) // 2)
-    monkeypatch.setattr("sloth_jax.inference.observe._PART", len(data.models) // 3)
+    monkeypatch.setattr("sloth_jax.inference.observe._SAMPLED_MODELS", len(data.models) // 3)
     monkeypatch.setattr("sloth_jax.law.curvature._MIN_PARAMETERS", 1)
     told = []
 
