@@ -46,7 +46,6 @@ for start in SLOWEST_FIRST:
 SHARED = {
     "fits": tuple(f"inference/test_{name}" for name in ("arviz", "checkpoint", "fit", "storage")),
     "planning": ("planning/", "cli/test_planning"),
-    "effects": tuple(f"law/test_{name}" for name in ("effects", "conditioning", "covariates")),
 }
 
 
